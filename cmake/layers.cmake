@@ -1,0 +1,66 @@
+# A layer is a folder under src/: one static library of its sources, one test program of its
+# *_test.cpp files. A layer links only the layers it may know, so a forbidden call does not link.
+
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+set(karat_warnings -Wall -Wextra -Wpedantic)
+
+# karat_layer(<name> [KNOWS <layer>...] [LINKS <external library>...] [TORCH])
+function(karat_layer name)
+  cmake_parse_arguments(ARG "TORCH" "" "KNOWS;LINKS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+
+  if(NOT sources)  # SCAFFOLD
+    file(WRITE ${PROJECT_BINARY_DIR}/empty_${name}.cpp "")
+    set(sources ${PROJECT_BINARY_DIR}/empty_${name}.cpp)
+  endif()
+  set(target layer_${name})
+  add_library(${target} STATIC ${sources})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(${target} PRIVATE ${karat_warnings})
+  list(TRANSFORM ARG_KNOWS PREPEND layer_ OUTPUT_VARIABLE known)
+  target_link_libraries(${target} PUBLIC ${known} ${ARG_LINKS} fmt::fmt nlohmann_json::nlohmann_json
+                                         Threads::Threads)
+  if(ARG_TORCH)
+    target_link_libraries(${target} PUBLIC karat_torch)
+    karat_torch_pch(${target})
+  endif()
+
+  if(KARAT_TESTS AND tests)
+    add_executable(test_${name} ${tests} ${PROJECT_SOURCE_DIR}/tests/main.cpp)
+    target_link_libraries(test_${name} PRIVATE ${target})
+    target_compile_options(test_${name} PRIVATE ${karat_warnings})
+    target_compile_definitions(test_${name} PRIVATE
+      KARAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    if(ARG_TORCH)
+      karat_torch_pch(test_${name})
+    endif()
+    add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  endif()
+endfunction()
+
+# The LibTorch headers take longer to parse than everything of ours: once, in one precompiled header.
+function(karat_torch_pch target)
+  if(NOT TARGET karat_pch)
+    file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp "")
+    add_library(karat_pch STATIC ${PROJECT_BINARY_DIR}/pch.cpp)
+    target_link_libraries(karat_pch PUBLIC karat_torch)
+    target_include_directories(karat_pch PUBLIC ${PROJECT_SOURCE_DIR}/include)
+    target_compile_options(karat_pch PRIVATE ${karat_warnings})  # GCC wants the users' flags
+    target_precompile_headers(karat_pch PRIVATE ${PROJECT_SOURCE_DIR}/include/karat/torch.h)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM karat_pch)
+endfunction()
+
+if(KARAT_TORCH)
+  find_package(Torch REQUIRED)
+  add_library(karat_torch INTERFACE)
+  target_link_libraries(karat_torch INTERFACE ${TORCH_LIBRARIES})
+  target_include_directories(karat_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+  separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
+  target_compile_options(karat_torch INTERFACE ${torch_flags})
+endif()

@@ -1,0 +1,53 @@
+# The layers of src/ and who may know whom (DESIGN.md §3), then the two libraries made of them.
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+
+karat_layer(core LINKS OpenSSL::Crypto)
+karat_layer(load KNOWS core LINKS PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE)
+karat_layer(format KNOWS core)
+karat_layer(kernel KNOWS core format)
+karat_layer(run KNOWS load format kernel core)
+karat_layer(evaluate KNOWS run load core)
+set(run_layers core load format kernel run evaluate)
+
+karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/family.h
+               TYPE Architecture ARGUMENTS "const ConfigReader&" SUFFIX _family)
+
+set(torch_layers "")
+if(KARAT_TORCH)
+  set(axes metric selector grid solver)
+  karat_layer(model TORCH KNOWS load core)
+  karat_layer(calibrate TORCH KNOWS model load core)
+  foreach(axis IN LISTS axes)
+    karat_layer(${axis} TORCH KNOWS format core)
+  endforeach()
+  karat_layer(method TORCH KNOWS ${axes} core)
+  karat_layer(pipeline TORCH KNOWS method ${axes} calibrate model evaluate load format core)
+  karat_layer(train TORCH KNOWS model load core)
+  set(torch_layers model calibrate ${axes} method pipeline train)
+endif()
+
+# karat_bundle(<library> <layer>...): one installable static library of several layers.
+function(karat_bundle library)
+  set(objects "")
+  foreach(layer IN LISTS ARGN)
+    list(APPEND objects $<TARGET_OBJECTS:layer_${layer}>)
+  endforeach()
+  add_library(${library} STATIC ${objects})
+  set_target_properties(${library} PROPERTIES LINKER_LANGUAGE CXX)
+  target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(${library} PUBLIC cxx_std_20)
+endfunction()
+
+karat_bundle(karat_run ${run_layers})
+target_link_libraries(karat_run PUBLIC Threads::Threads
+  PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto
+          PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE)
+if(KARAT_TORCH)
+  karat_bundle(karat ${torch_layers})
+  target_link_libraries(karat PUBLIC karat_run karat_torch)
+endif()

@@ -1,0 +1,90 @@
+// What a config.json says about a decoder, as plain data that the graph and the runtime both read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace karat {
+
+class Safetensors;
+
+/// y = x Wᵀ + b with W [out, in]. Tensors are `name`.weight and, when `bias`, `name`.bias.
+struct Linear {
+  std::string name;
+  std::int64_t out = 0;
+  std::int64_t in = 0;
+  bool bias = false;
+  bool transposed = false;  // stored [in, out], as GPT-2's Conv1D does
+};
+
+/// RMSNorm (weight only) or LayerNorm (weight and bias) over the last dimension.
+struct Norm {
+  enum class Kind { rms, layer };
+  std::string name;
+  Kind kind = Kind::rms;
+  float eps = 1e-6f;
+};
+
+/// Rotary embedding in Hugging Face's rotate-half layout. `frequencies` [head_dim/2] are the final
+/// inverse frequencies (llama3 or linear scaling already applied); empty: learned positions.
+struct Rope {
+  std::vector<float> frequencies;
+};
+
+/// One decoder block: x += o(attention(norm(x))); x += down(act(mlp(norm(x)))).
+struct Block {
+  Norm attention_norm;
+  std::vector<Linear> qkv;     // outputs, concatenated, are [q | k | v]: three layers or one fused
+  std::optional<Norm> q_norm;  // per head, before RoPE (Qwen3)
+  std::optional<Norm> k_norm;
+  Linear o;
+  Norm mlp_norm;
+  std::vector<Linear> up;  // {gate, up}: act(gate) * up; {fc}: act(fc)
+  Linear down;
+  std::int64_t window = 0;  // attends to the last `window` positions; 0: all
+
+  std::vector<const Linear*> linears() const;  // qkv..., o, up..., down
+};
+
+enum class Activation { silu, gelu, gelu_tanh };
+
+struct Architecture {
+  std::string family;  // "llama"
+  std::int64_t vocab = 0, hidden = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0;
+  std::int64_t max_positions = 0;
+  Activation activation = Activation::silu;
+  Rope rope;
+  std::string embedding;  // tensor [vocab, hidden]
+  std::string positions;  // tensor [max_positions, hidden]; empty with RoPE
+  std::vector<Block> blocks;
+  Norm final_norm;
+  std::string head;  // tensor [vocab, hidden]; equals `embedding` when tied
+  std::optional<std::int32_t> bos;
+  std::vector<std::int32_t> eos;
+
+  bool tied() const { return head == embedding; }
+};
+
+/// Reads `folder`/config.json through the family file of its model_type. Throws Error on a missing
+/// or malformed file, an unknown model_type, or a value out of range.
+Architecture read_architecture(const std::filesystem::path& folder);
+
+/// Model types that have a family file, sorted.
+std::vector<std::string> known_families();
+
+/// Checks that every tensor `arch` needs is in `weights` with the right shape and a float type
+/// (a linear layer may instead be stored packed), and drops the name prefix that some files leave
+/// out ("transformer.", "model."). Throws naming the tensor.
+void match_weights(Architecture& arch, const Safetensors& weights);
+
+/// Every dense tensor of the checkpoint that `arch` reads: name and shape, in model order.
+struct NamedShape {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+std::vector<NamedShape> tensor_shapes(const Architecture& arch);
+
+}  // namespace karat

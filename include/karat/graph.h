@@ -1,0 +1,48 @@
+// A decoder as a LibTorch graph: forward and loss, one block at a time. Weights are given by name,
+// so the caller decides their dtype, device and whether they are leaves.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "karat/architecture.h"
+#include "karat/safetensors.h"
+#include "karat/torch.h"
+
+namespace karat {
+
+using Weights =
+    std::map<std::string, torch::Tensor>;  // full tensor name ("….q_proj.weight") -> tensor
+
+/// Told of every linear layer's input [tokens, in] as the block runs; may be empty.
+using LinearObserver = std::function<void(const Linear& layer, const torch::Tensor& input)>;
+
+/// A tensor over mapped bytes, in its own dtype, without copying. `view` must outlive it.
+torch::Tensor map_tensor(const TensorView& view);
+/// The tensors of block `index` (or embedding, positions, final norm and head), converted to
+/// `dtype` on `device`. Conv1D weights are transposed to [out, in].
+Weights load_block(const Architecture& arch, const Safetensors& file, std::size_t index,
+                   torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32);
+Weights load_ends(const Architecture& arch, const Safetensors& file,
+                  torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32);
+
+/// ids [batch, time] -> activations [batch, time, hidden] entering block 0.
+torch::Tensor embed(const Architecture& arch, const Weights& ends, const torch::Tensor& ids);
+/// x [batch, time, hidden] -> the same after block `index`. Attention never holds its [time, time]
+/// scores whole, forward or backward.
+torch::Tensor block_forward(const Architecture& arch, std::size_t index, const Weights& block,
+                            const torch::Tensor& x, const LinearObserver& observe = {});
+/// x [batch, time, hidden] after the last block -> logits [batch, time, vocab].
+torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch::Tensor& x);
+/// Mean next-token cross-entropy of ids [batch, time] given x after the last block; scalar.
+torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
+                              const torch::Tensor& ids);
+
+/// softmax(q kᵀ / √head_dim) v, causal, within the last `window` positions (0: all), computed in
+/// chunks of queries with its own backward. q [batch, heads, time, head_dim], k and v
+/// [batch, kv_heads, time, head_dim] -> [batch, heads, time, head_dim].
+torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
+                               const torch::Tensor& v, std::int64_t window);
+
+}  // namespace karat

@@ -1,0 +1,86 @@
+// The bytes of a quantized matrix: what the file holds, and the only place that counts bits.
+// The layout is specified in docs/format.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "karat/tensor_view.h"
+
+namespace karat {
+
+/// A uniform grid: ŵ = scale · (code − zero), one (scale, zero) per row and group of inputs.
+struct UniformLayout {
+  int bits = 4;              // 2, 3, 4 or 8
+  std::int64_t group = 128;  // inputs that share statistics; 0: the whole row
+  bool symmetric = false;    // zero is 2^(bits−1) and not stored
+  bool bilevel = false;      // 3-bit scales and zeros over 16 rows (SpQR), FP16 second level
+
+  std::int64_t groups(std::int64_t in) const;      // ceil(in / group)
+  std::int64_t group_size(std::int64_t in) const;  // group, or in
+  bool operator==(const UniformLayout&) const = default;
+};
+inline constexpr std::int64_t kBilevelRows = 16;
+inline constexpr int kBilevelBits = 3;
+
+/// Outliers kept at FP16, row by row; `values` are residuals w − ŵ, so that dense + overlay = w.
+struct Overlay {
+  std::vector<std::uint32_t> offsets;  // [out + 1]; empty: no overlay
+  std::vector<std::uint16_t> columns;  // ascending within a row
+  std::vector<std::uint16_t> values;   // FP16 bits
+};
+
+/// A quantized matrix before packing: plain arrays, row-major.
+struct UniformMatrix {
+  UniformLayout layout;
+  std::int64_t out = 0, in = 0;
+  std::vector<std::uint8_t> codes;                    // [out, in]
+  std::vector<std::uint16_t> scales, zeros;           // FP16 bits [out, groups]; plain layouts
+  std::vector<std::uint8_t> scale_codes, zero_codes;  // [out, groups]; bilevel
+  std::vector<std::uint16_t> scale_stats,
+      zero_stats;  // FP16 [ceil(out/16), groups, 2]: {scale, zero}
+  Overlay overlay;
+};
+
+/// Tensors `name`.codes, .scales … as docs/format.md lays them out. Throws on values out of range.
+std::vector<OwnedTensor> pack(const std::string& name, const UniformMatrix& matrix);
+
+/// A packed matrix as it lies in a mapped file.
+struct PackedView {
+  UniformLayout layout;
+  std::int64_t out = 0, in = 0;
+  TensorView codes, scales, zeros, scale_codes, zero_codes, scale_stats, zero_stats;
+  TensorView outlier_counts, outlier_columns, outlier_values;  // data == nullptr: absent
+
+  std::int64_t stored_bits() const;  // of all parts; ÷ (out·in) is the bits per weight
+  std::int64_t outliers() const;
+};
+
+/// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
+/// layer (Linear::name) its layout. Layers not listed are stored dense.
+inline constexpr int kFormatVersion = 1;
+struct QuantizationConfig {
+  std::string method;  // the recipe's name, "gwq"
+  std::map<std::string, UniformLayout> layers;
+};
+/// The JSON object to put under "quantization_config".
+std::string quantization_json(const QuantizationConfig& config);
+/// Reads it back from the text of a config.json; nothing when there is no quantization_config.
+/// Throws on another quant_method, a newer format version, or a value out of range.
+std::optional<QuantizationConfig> parse_quantization(std::string_view config_json);
+
+/// Finds the parts of layer `name` through `find` (nullptr when absent) and checks every shape,
+/// type, count and column index. Throws naming the tensor.
+using FindTensor = std::function<const TensorView*(std::string_view name)>;
+PackedView packed_view(const std::string& name, const UniformLayout& layout, std::int64_t out,
+                       std::int64_t in, const FindTensor& find);
+
+/// [out, in] floats of a packed matrix, overlay included. The oracle of every packed kernel.
+std::vector<float> unpack(const PackedView& view);
+
+}  // namespace karat

@@ -1,0 +1,45 @@
+// safetensors files and the folders Hugging Face makes of them: mapped, checked, never copied.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "karat/tensor_view.h"
+
+namespace karat {
+
+/// Tensors of one file or of one folder (model.safetensors, or a sharded index). The views stay
+/// valid while this object, or a copy of it, lives. Format: huggingface/safetensors README.
+class Safetensors {
+ public:
+  /// Maps and validates one file: header size, types, shapes, and that the tensors tile the buffer
+  /// without holes or overlap. Throws Error naming the file and the tensor.
+  static Safetensors open(const std::filesystem::path& file);
+  /// Maps `model.safetensors`, or every shard of `model.safetensors.index.json`.
+  static Safetensors open_folder(const std::filesystem::path& folder);
+
+  const TensorView* find(std::string_view name) const;                 // nullptr when absent
+  const TensorView& get(std::string_view name) const;                  // throws when absent
+  const std::vector<TensorView>& tensors() const { return tensors_; }  // sorted by name
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  std::size_t file_bytes() const { return file_bytes_; }  // of all mapped files together
+
+ private:
+  void add_file(const std::filesystem::path& file);
+  std::vector<TensorView> tensors_;
+  std::map<std::string, std::string> metadata_;
+  std::vector<std::shared_ptr<const void>> files_;  // keep the mappings alive
+  std::size_t file_bytes_ = 0;
+};
+
+/// Writes one safetensors file at exactly `file` and flushes it to disk; the bytes depend on
+/// the arguments alone. Removes the file again when writing fails (a full disk, say), then throws.
+void write_safetensors(const std::filesystem::path& file, std::span<const TensorView> tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace karat

@@ -1,0 +1,73 @@
+// A named, typed, shaped window onto bytes that somebody else owns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace karat {
+
+/// Element types that Karat reads or writes; names are those of safetensors.
+enum class DType : std::uint8_t {
+  f64,
+  f32,
+  f16,
+  bf16,
+  i64,
+  i32,
+  i16,
+  i8,
+  u64,
+  u32,
+  u16,
+  u8,
+  boolean
+};
+
+std::size_t byte_size(DType dtype);
+std::string_view name_of(DType dtype);                   // "F16"
+std::optional<DType> find_dtype(std::string_view name);  // "F16" -> DType::f16
+
+/// Row-major, little-endian, not owning. `data` may be unaligned.
+struct TensorView {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  const std::byte* data = nullptr;
+
+  std::int64_t numel() const;
+  std::size_t bytes() const { return static_cast<std::size_t>(numel()) * byte_size(dtype); }
+  std::span<const std::byte> span() const { return {data, bytes()}; }
+};
+
+/// A tensor that owns its bytes; what writers are given.
+struct OwnedTensor {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  std::vector<std::byte> data;
+
+  TensorView view() const { return {name, dtype, shape, data.data()}; }
+};
+
+/// Copies `bytes` into an owned tensor. Throws when their count contradicts the shape.
+OwnedTensor own_bytes(std::string name, DType dtype, std::vector<std::int64_t> shape,
+                      std::span<const std::byte> bytes);
+
+/// IEEE binary16 and bfloat16 as bit patterns; conversions round to nearest even.
+float f16_to_float(std::uint16_t bits);
+std::uint16_t float_to_f16(float value);
+float bf16_to_float(std::uint16_t bits);
+std::uint16_t float_to_bf16(float value);
+
+/// All elements of an F32, F16 or BF16 tensor as floats. Throws on other types.
+std::vector<float> to_floats(const TensorView& view);
+
+/// "[2048, 512]"
+std::string shape_text(std::span<const std::int64_t> shape);
+
+}  // namespace karat

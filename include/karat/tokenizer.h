@@ -1,0 +1,54 @@
+// Text to token ids and back, exactly as the Hugging Face tokenizer of the folder does.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace karat {
+
+using TokenId = std::int32_t;
+
+class Tokenizer {
+ public:
+  /// Opens tokenizer.json (byte-level BPE, or BPE with byte fallback), else tokenizer.model
+  /// (sentencepiece). Throws Error when neither is there or one is malformed.
+  static Tokenizer open(const std::filesystem::path& folder);
+
+  /// Token ids of UTF-8 `text`. With `special`, adds BOS (or what the post-processor says) in
+  /// front. Added tokens inside the text ("<|endoftext|>") become their ids.
+  std::vector<TokenId> encode(std::string_view text, bool special = true) const;
+  /// UTF-8 text. Special tokens are skipped unless asked for.
+  std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
+
+  std::optional<TokenId> bos() const;  // what encode() puts in front; nothing: it adds no BOS
+  std::optional<TokenId> find(std::string_view token) const;  // id of a token's exact text
+  std::int64_t vocab_size() const;                            // highest id + 1
+  /// The files this tokenizer was read from, for copying beside a quantized model.
+  static std::vector<std::filesystem::path> files(const std::filesystem::path& folder);
+
+  struct Impl;
+
+ private:
+  explicit Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<const Impl> impl_;
+};
+
+/// Turns a stream of ids into text, holding back bytes of an unfinished UTF-8 character.
+class TokenStream {
+ public:
+  explicit TokenStream(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  std::string push(TokenId id);  // the text that became certain
+
+ private:
+  const Tokenizer& tokenizer_;
+  std::vector<TokenId> ids_;
+  std::string printed_;
+};
+
+}  // namespace karat

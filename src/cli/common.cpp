@@ -1,0 +1,120 @@
+#include "cli/common.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/threads.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr int kBadInput = 2;
+constexpr int kInterrupted = 130;
+volatile std::sig_atomic_t stop_requested = 0;
+
+/// Becomes karat-torch, which lies beside this program or in ../libexec/karat.
+[[noreturn]] void become_helper(char** argv) {
+  const fs::path here = fs::read_symlink("/proc/self/exe").parent_path();
+  for (const fs::path& folder : {here, here.parent_path() / "libexec" / "karat"}) {
+    const fs::path helper = folder / "karat-torch";
+    if (fs::exists(helper)) ::execv(helper.c_str(), argv);
+  }
+  fail(std::string("karat ") + argv[1], "no karat-torch beside karat", "a build with LibTorch",
+       "configure with -DKARAT_TORCH=ON");
+}
+
+int describe_failure(std::string_view text) {
+  fmt::print(stderr, "karat: {}\n", text);
+  return kBadInput;
+}
+
+}  // namespace
+
+int run_program(const Program& program, int argc, char** argv) try {
+  if (argc > 1 && program.helpers.contains(argv[1])) become_helper(argv);
+
+  CLI::App app("Karat finds the weights that carry a language model and spends its bits on them.",
+               "karat");
+  app.require_subcommand(1);
+  std::map<const CLI::App*, Action> actions;
+  int threads = core_count();
+  const auto declare = [&](CLI::App* verb) {
+    verb->add_option("--threads", threads, "Threads to use")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1024));
+  };
+  for (const auto& [name, declare_verb] : program.verbs) {
+    CLI::App* verb = app.add_subcommand(name);
+    actions[verb] = declare_verb(*verb);
+    declare(verb);
+  }
+  for (const auto& [name, summary] : program.helpers) app.add_subcommand(name, summary);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kBadInput;
+  }
+  program.use_threads(threads);
+  std::signal(SIGINT, [](int) {
+    if (stop_requested) std::_Exit(kInterrupted);  // the second Ctrl-C does not wait
+    stop_requested = 1;
+  });
+  actions.at(app.get_subcommands().front())();
+  return 0;
+} catch (const Error& error) {
+  return describe_failure(error.what());
+} catch (const Interrupted&) {
+  fmt::print(stderr, "karat: interrupted, nothing written\n");
+  return kInterrupted;
+} catch (const std::bad_alloc&) {
+  return describe_failure(
+      "memory: got less than needed, expected enough; close programs or use a smaller model");
+} catch (const std::exception& error) {
+  return describe_failure(error.what());
+}
+
+ProgressFn terminal_progress() {
+  const bool terminal = ::isatty(STDERR_FILENO) != 0;
+  return [terminal, last = 0.0](const ProgressEvent& event) mutable {
+    const bool finished = event.done >= event.total;
+    // A terminal is refreshed at most ten times a second, a log file every ten seconds.
+    if (finished || event.seconds - last >= (terminal ? 0.1 : 10.0) || event.seconds < last) {
+      last = finished ? 0.0 : event.seconds;
+      fmt::print(stderr, "{}{:<10} {:>5}/{} {:>3.0f} %  {:.0f} s, {:.0f} s left  {}{}",
+                 terminal ? "\r\033[K" : "", event.stage, event.done, event.total,
+                 100.0 * static_cast<double>(event.done) /
+                     static_cast<double>(std::max<std::int64_t>(1, event.total)),
+                 event.seconds, event.seconds_left, event.detail,
+                 terminal && !finished ? "" : "\n");
+      std::fflush(stderr);
+    }
+    return stop_requested == 0;
+  };
+}
+
+std::string format_table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i)
+      text += i == 0 ? fmt::format("{:<{}}", row[i], widths[i])
+                     : fmt::format("  {:>{}}", row[i], widths[i]);
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace karat

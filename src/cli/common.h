@@ -1,0 +1,37 @@
+// What the verbs share: how they are declared, how they report progress, how they fail.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "karat/progress.h"
+
+namespace karat {
+
+/// What a verb does once its options are parsed. A verb is one file src/cli/<program>/<verb>.cpp
+/// that defines `Action <verb>_verb(CLI::App& app)`: it declares options on `app` and returns this.
+using Action = std::function<void()>;
+using VerbTable = std::map<std::string, Action (*)(CLI::App&)>;
+
+/// A program made of verbs.
+struct Program {
+  const VerbTable& verbs;
+  const std::map<std::string, std::string>& helpers;  // verb -> summary; run by karat-torch
+  void (*use_threads)(int threads);
+};
+/// Parses, runs one verb. Exit codes: 0; 2 for bad usage or an Error, printed as one line; 130 when
+/// interrupted.
+int run_program(const Program& program, int argc, char** argv);
+
+/// A progress line on stderr with the time left; Ctrl-C asks the work to stop.
+ProgressFn terminal_progress();
+
+/// "ab..." lines printed as a table with right-aligned columns after the first.
+std::string format_table(const std::vector<std::vector<std::string>>& rows);
+
+const std::map<std::string, std::string>& helper_verbs();
+
+}  // namespace karat

@@ -1,0 +1,109 @@
+// Half floats, files, threads, rng, hashes: against closed forms and published vectors.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <fstream>
+#include <numeric>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/rng.h"
+#include "core/threads.h"
+#include "karat/error.h"
+#include "karat/tensor_view.h"
+
+using namespace karat;
+namespace fs = std::filesystem;
+
+TEST_CASE("every half survives the round trip, NaNs stay NaN") {
+  for (std::uint32_t h = 0; h < 0x10000; ++h) {
+    const auto bits = static_cast<std::uint16_t>(h);
+    const float f = f16_to_float(bits), b = bf16_to_float(bits);
+    if (std::isnan(f))
+      CHECK(std::isnan(f16_to_float(float_to_f16(f))));
+    else
+      CHECK(float_to_f16(f) == bits);
+    if (std::isnan(b))
+      CHECK(std::isnan(bf16_to_float(float_to_bf16(b))));
+    else
+      CHECK(float_to_bf16(b) == bits);
+  }
+}
+
+TEST_CASE("halves round to nearest, ties to even") {
+  CHECK(float_to_f16(1.0f + 0x1p-11f) == 0x3c00);      // tie, down to even
+  CHECK(float_to_f16(1.0f + 3 * 0x1p-11f) == 0x3c02);  // tie, up to even
+  CHECK(float_to_f16(65519.0f) == 0x7bff);             // largest finite
+  CHECK(float_to_f16(65520.0f) == 0x7c00);             // infinity
+  CHECK(float_to_f16(0x1p-25f) == 0);                  // tie between 0 and the least subnormal
+  CHECK(float_to_f16(0x1.8p-25f) == 1);
+  CHECK(float_to_bf16(1.0f + 0x1p-8f) == 0x3f80);
+  CHECK(float_to_bf16(1.0f + 3 * 0x1p-8f) == 0x3f82);
+}
+
+TEST_CASE("sha256 of the NIST vectors") {
+  const std::string abc = "abc";
+  CHECK(sha256(std::as_bytes(std::span(abc))) ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(sha256({}) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+TEST_CASE("parallel_for covers every index once, whatever the threads, and passes errors on") {
+  for (int threads : {1, 2, 5}) {
+    set_thread_count(threads);
+    std::vector<int> hits(1003, 0);
+    parallel_for(1003, 10, [&](auto begin, auto end) {
+      for (auto i = begin; i < end; ++i) ++hits[static_cast<std::size_t>(i)];
+    });
+    CHECK(std::accumulate(hits.begin(), hits.end(), 0) == 1003);
+    CHECK(*std::max_element(hits.begin(), hits.end()) == 1);
+    CHECK_THROWS_AS(parallel_for(8, 1, [](auto, auto) { fail("x", "y", "z"); }), Error);
+  }
+  set_thread_count(core_count());
+  CHECK_THROWS_WITH_AS(set_thread_count(0), "threads: got 0, expected at least 1", Error);
+}
+
+TEST_CASE("rng: SplitMix64's published first outputs, and below() stays in range") {
+  Rng rng(1234567);  // vectors of the reference implementation (Vigna, splitmix64.c)
+  CHECK(rng.next() == 6457827717110365317u);
+  CHECK(rng.next() == 3203168211198807973u);
+  for (int i = 0; i < 1000; ++i) CHECK(rng.below(7) < 7);
+}
+
+TEST_CASE("an output folder appears whole or not at all") {
+  const fs::path target = fs::temp_directory_path() / "karat-core-test";
+  fs::remove_all(target);
+  {
+    OutputFolder folder(target, /*replace=*/false);
+    write_file(folder.path() / "a", "half");
+  }
+  CHECK(!fs::exists(target));
+  {
+    OutputFolder folder(target, false);
+    write_file(folder.path() / "a", "whole");
+    folder.commit();
+  }
+  CHECK(read_text(target / "a") == "whole");
+  CHECK_THROWS_AS(OutputFolder(target, false), Error);
+  {
+    OutputFolder folder(target, /*replace=*/true);
+    write_file(folder.path() / "a", "newer");
+    folder.commit();
+  }
+  CHECK(read_text(target / "a") == "newer");
+  for (const auto& entry : fs::directory_iterator(fs::temp_directory_path()))
+    CHECK(entry.path().string().find("karat-core-test.") == std::string::npos);
+  fs::remove_all(target);
+}
+
+TEST_CASE("a full disk fails loudly and leaves no file") {
+  if (!fs::exists("/dev/full")) return;
+  CHECK_THROWS_AS(write_file("/dev/full/x", "text"), Error);
+  const std::string text(1 << 16, 'x');
+  const fs::path link = fs::temp_directory_path() / "karat-full-disk";
+  fs::remove(link);
+  fs::create_symlink("/dev/full", link);
+  CHECK_THROWS_AS(write_file(link, text), Error);
+  CHECK(!fs::exists(fs::symlink_status(link)));
+}

@@ -1,0 +1,142 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "karat/error.h"
+
+namespace karat {
+namespace fs = std::filesystem;
+namespace {
+
+/// A file descriptor that closes itself.
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() { close(); }
+  int close() {
+    const int result = fd < 0 ? 0 : ::close(fd);
+    fd = -1;
+    return result;
+  }
+};
+
+std::string reason() {
+  return std::strerror(errno);
+}
+
+void flush_path(const fs::path& path) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0 || ::fsync(file.fd) != 0)
+    fail("flush", fmt::format("{} ({})", path.string(), reason()), "a file on disk");
+}
+
+void write_all(int fd, const fs::path& path, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0)
+      fail("write", fmt::format("{} ({})", path.string(), reason()), "room for the whole file",
+           "free disk space or choose another folder");
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  struct stat info {};
+  if (file.fd < 0 || ::fstat(file.fd, &info) != 0)
+    fail("open", fmt::format("{} ({})", path.string(), reason()), "a readable file");
+  if (!S_ISREG(info.st_mode)) fail("open", path.string() + ", not a file", "a readable file");
+
+  std::shared_ptr<MappedFile> mapped(new MappedFile);
+  mapped->size_ = static_cast<std::size_t>(info.st_size);
+  if (mapped->size_ == 0) return mapped;
+  void* data = ::mmap(nullptr, mapped->size_, PROT_READ, MAP_SHARED, file.fd, 0);
+  if (data == MAP_FAILED)
+    fail("map", fmt::format("{} ({})", path.string(), reason()), "a mappable file");
+  mapped->data_ = static_cast<const std::byte*>(data);
+  return mapped;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+std::string read_text(const fs::path& path, std::size_t limit) {
+  const auto file = MappedFile::open(path);
+  if (file->bytes().size() > limit)
+    fail("read " + path.string(), fmt::format("{} bytes", file->bytes().size()),
+         fmt::format("at most {}", limit));
+  return std::string(file->text());
+}
+
+void write_file(const fs::path& path, std::span<const std::span<const std::byte>> pieces) {
+  Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+  if (file.fd < 0)
+    fail("write", fmt::format("{} ({})", path.string(), reason()), "a writable path");
+  try {
+    for (const auto piece : pieces) write_all(file.fd, path, piece);
+    if (::fsync(file.fd) != 0 || file.close() != 0)
+      fail("write", fmt::format("{} ({})", path.string(), reason()), "room for the whole file");
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(path, ignored);
+    throw;
+  }
+}
+
+void write_file(const fs::path& path, std::string_view text) {
+  const std::span<const std::byte> piece = std::as_bytes(std::span(text.data(), text.size()));
+  write_file(path, {&piece, 1});
+}
+
+OutputFolder::OutputFolder(fs::path target, bool replace)
+    : target_(std::move(target)), replace_(replace) {
+  if (!target_.has_filename()) target_ = target_.parent_path();
+  std::error_code error;
+  if (fs::exists(target_, error) && !replace_)
+    fail("create " + target_.string(), "a path that exists", "a new one",
+         "pass --force to replace it");
+  temporary_ = target_;
+  temporary_ += fmt::format(".partial-{}", ::getpid());
+  fs::create_directories(temporary_, error);
+  if (error) fail("create " + target_.string(), error.message(), "a folder that can be written");
+}
+
+OutputFolder::~OutputFolder() {
+  if (committed_) return;
+  std::error_code ignored;
+  fs::remove_all(temporary_, ignored);
+}
+
+void OutputFolder::commit() {
+  for (const auto& entry : fs::recursive_directory_iterator(temporary_)) flush_path(entry.path());
+  flush_path(temporary_);
+  std::error_code error;
+  if (replace_) {
+    // The old folder steps aside first: a crash between the two renames loses neither.
+    fs::path old = target_;
+    old += fmt::format(".old-{}", ::getpid());
+    fs::rename(target_, old, error);
+    fs::rename(temporary_, target_, error);
+    if (error)
+      fs::rename(old, target_);
+    else
+      fs::remove_all(old);
+  } else {
+    fs::rename(temporary_, target_, error);
+  }
+  if (error) fail("rename to " + target_.string(), error.message(), "a free name");
+  committed_ = true;
+  flush_path(fs::absolute(target_).parent_path());
+}
+
+}  // namespace karat
