@@ -49,5 +49,6 @@ target_link_libraries(karat_run PUBLIC Threads::Threads
           PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE)
 if(KARAT_TORCH)
   karat_bundle(karat ${torch_layers})
-  target_link_libraries(karat PUBLIC karat_run karat_torch)
+  target_link_libraries(karat PUBLIC karat_run $<BUILD_INTERFACE:karat_torch>
+    $<INSTALL_INTERFACE:karat::karat_torch>)
 endif()

@@ -1,0 +1,57 @@
+# One command each on a fresh Debian or Ubuntu machine (root or sudo):
+#   make demo    set up, build, quantize the bundled model and show what it cost
+#   make test    set up, build, run every test
+# BUILD_FLAGS goes to CMake, for example BUILD_FLAGS=-DTorch_DIR=... for another LibTorch.
+
+PACKAGES = g++ cmake ninja-build pkg-config python3 libtorch-dev libopenblas0-pthread \
+  libsentencepiece-dev libpcre2-dev libutf8proc-dev libssl-dev libfmt-dev libcli11-dev \
+  nlohmann-json3-dev doctest-dev libbenchmark-dev
+PRESET ?= release
+BUILD = build/$(PRESET)
+KARAT = $(BUILD)/karat
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: demo test build setup configure format size fuzz clean
+
+demo: build
+	python3 tools/demo.py --karat $(KARAT)
+
+test: build
+	python3 tools/size.py
+	ctest --preset $(PRESET)
+
+build: configure
+	cmake --build --preset $(PRESET)
+
+configure: setup
+	cmake --preset $(PRESET) $(BUILD_FLAGS)
+
+# Asks apt only for what dpkg does not have, so a prepared machine needs no network.
+setup:
+	@missing=""; for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q "install ok installed" || missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+format:
+	git ls-files '*.cpp' '*.h' | xargs clang-format -i
+
+size:
+	python3 tools/size.py --table
+
+# Ten minutes a reader, as before a release: make fuzz FUZZ_SECONDS=600
+FUZZ_SECONDS ?= 60
+fuzz:
+	@command -v clang++ >/dev/null || $(SUDO) apt-get install -y -qq clang
+	cmake --preset fuzz && cmake --build --preset fuzz
+	for target in build/fuzz/fuzz/fuzz_*; do test -x $$target -a -f $$target || continue; \
+	  mkdir -p build/fuzz/corpus/$$(basename $$target); \
+	  $$target -max_total_time=$(FUZZ_SECONDS) build/fuzz/corpus/$$(basename $$target) \
+	    fuzz/corpus/$$(basename $$target) || exit 1; done
+
+clean:
+	rm -rf build

@@ -1,0 +1,56 @@
+// Matrix products and vector helpers of the runtime. `reference` is the naive twin of every other
+// set and the oracle of its test; the fastest set that this CPU can run is chosen at start.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernel/matrix.h"
+
+namespace karat {
+
+/// What one call multiplies with: x [tokens, in] and, for a packed matrix and one token, the sums
+/// of x over each group of inputs [groups] (Σ s(q − z)x = sΣqx − szΣx; rows share Σx).
+struct KernelInput {
+  const float* x = nullptr;
+  std::int64_t tokens = 0;
+  const float* group_sums = nullptr;
+};
+
+/// One instruction set's kernels. Every result depends on the arguments alone.
+struct KernelSet {
+  std::string_view isa;  // "reference", "avx2"
+  /// y[t·out + o] = Σ_i x[t, i]·W[o, i] for o in [row_begin, row_end); row_begin % 16 == 0.
+  void (*matmul)(const MatrixView& matrix, const KernelInput& input, float* y,
+                 std::int64_t row_begin, std::int64_t row_end);
+  float (*dot)(const float* a, const float* b, std::int64_t n);
+  /// y += alpha · x
+  void (*axpy)(float alpha, const float* x, float* y, std::int64_t n);
+  /// x = exp(x − max x) / Σ; n > 0. Entries of −infinity become 0 unless all are.
+  void (*softmax)(float* x, std::int64_t n);
+  /// y = x / √(mean x² + eps) · weight; x may be y.
+  void (*rms_norm)(const float* x, const float* weight, float eps, float* y, std::int64_t n);
+  /// y = (x − mean) / √(var + eps) · weight + bias; x may be y.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, float* y,
+                     std::int64_t n);
+  void (*silu)(float* x, std::int64_t n);       // x·σ(x)
+  void (*gelu)(float* x, std::int64_t n);       // x·Φ(x)
+  void (*gelu_tanh)(float* x, std::int64_t n);  // its tanh form (GPT-2's "gelu_new")
+};
+
+const KernelSet& reference_kernels();
+/// Sets that this CPU can run, slowest (reference) first.
+const std::vector<const KernelSet*>& usable_kernels();
+/// The set in use: the last usable one, unless the environment variable KARAT_ISA or use_kernels
+/// names another. Throws Error on a name that is unknown or that this CPU cannot run.
+const KernelSet& kernels();
+void use_kernels(std::string_view isa);
+
+/// y [tokens, out] = x [tokens, in] Wᵀ, rows of W cut over the threads of core/threads.h.
+void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float* y);
+void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
+            float* y);
+
+}  // namespace karat

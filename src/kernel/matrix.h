@@ -1,0 +1,56 @@
+// A weight matrix as kernels read it: raw pointers into a mapped file and nothing with code in it,
+// so that a unit compiled for one instruction set shares no inline function with the rest.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "karat/packed.h"
+#include "karat/tensor_view.h"
+
+namespace karat {
+
+/// W [out, in]. Pointers may be unaligned; parts that a layout does not have are nullptr.
+struct MatrixView {
+  enum class Store : std::uint8_t { f32, f16, bf16, packed };
+  Store store = Store::f32;
+  std::int64_t out = 0, in = 0;
+  const std::byte* dense = nullptr;  // [out, in]
+
+  // The parts of docs/format.md, for Store::packed.
+  int bits = 0;
+  bool symmetric = false, bilevel = false;
+  std::int64_t group = 0, groups = 0, row_bytes = 0;              // inputs, per row, of codes
+  const std::byte* codes = nullptr;                               // [out, row_bytes]
+  const std::byte *scales = nullptr, *zeros = nullptr;            // F16 [out, groups]
+  const std::byte *scale_codes = nullptr, *zero_codes = nullptr;  // [ceil(out/16), groups, 6]
+  const std::byte *scale_stats = nullptr, *zero_stats = nullptr;  // F16 [ceil(out/16), groups, 2]
+  const std::uint32_t* outlier_offsets = nullptr;                 // [out + 1]
+  const std::byte *outlier_columns = nullptr, *outlier_values = nullptr;  // U16, F16 [n]
+};
+
+/// A MatrixView and what is computed once for it. The mapped bytes must outlive it. Converts to
+/// MatrixView wherever a kernel wants one.
+class Matrix {
+ public:
+  Matrix() = default;
+  /// `view` is F32, F16 or BF16 [out, in]. Throws on another type or rank.
+  explicit Matrix(const TensorView& view);
+  explicit Matrix(const PackedView& view);
+  Matrix(Matrix&&) = default;  // moving a vector leaves its elements where they are
+  Matrix& operator=(Matrix&&) = default;
+
+  const MatrixView& view() const { return view_; }
+  operator const MatrixView&() const { return view_; }
+  std::int64_t out() const { return view_.out; }
+  std::int64_t in() const { return view_.in; }
+  std::int64_t bytes() const { return bytes_; }  // read by one pass over the matrix
+
+ private:
+  MatrixView view_;
+  std::vector<std::uint32_t> outlier_offsets_;
+  std::int64_t bytes_ = 0;
+};
+
+}  // namespace karat

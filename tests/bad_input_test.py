@@ -1,0 +1,210 @@
+"""Bad input gives one clear error, exit code 2, and leaves nothing behind."""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import unittest
+
+from support import (CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of, read_safetensors,
+                     write_safetensors)
+
+
+class BadInput(TestCase):
+    def copy_model(self):
+        """A private copy of the bundled model that a test may damage."""
+        copy = self.folder / "model"
+        shutil.copytree(MODEL, copy)
+        return copy
+
+    def quantize_refused(self, model, says, *arguments, calib=CALIBRATION):
+        self.assert_refused("quantize", model, "--method", "gwq", "--calib", calib, "--out",
+                            self.folder / "out", *arguments, says=says)
+
+    def both_refuse(self, model, says):
+        """The quantizer and the runtime each refuse this model."""
+        self.quantize_refused(model, says)
+        self.assert_refused("run", model, "--prompt", "x", says=says)
+
+    def edit_config(self, model, **changes):
+        config = json.loads((model / "config.json").read_text())
+        config.update(changes)
+        config = {key: value for key, value in config.items() if value != "absent"}
+        (model / "config.json").write_text(json.dumps(config))
+
+    def edit_tensor(self, model, name, change):
+        """Applies change(entry) to one header entry of the weights."""
+        path = model / "model.safetensors"
+        header, _, data = read_safetensors(path)
+        change(header[name])
+        write_safetensors(path, header, data)
+
+    # Weights -------------------------------------------------------------------------------------
+
+    def test_truncated(self):
+        model = self.copy_model()
+        path = model / "model.safetensors"
+        raw = path.read_bytes()
+        for size in (0, 7, 100, len(raw) // 2, len(raw) - 1):
+            path.write_bytes(raw[:size])
+            self.both_refuse(model, "model.safetensors")
+
+    def test_huge_header(self):
+        model = self.copy_model()
+        (model / "model.safetensors").write_bytes(struct.pack("<Q", 1 << 60) + b"{}")
+        self.both_refuse(model, "header")
+
+    def test_overlapping_out_of_range_and_wrong_size(self):
+        name = "model.norm.weight"
+        def shift(entry):
+            entry["data_offsets"] = [o - 2 for o in entry["data_offsets"]]
+        def beyond(entry):
+            entry["data_offsets"] = [o + (1 << 40) for o in entry["data_offsets"]]
+        def longer(entry):
+            entry["shape"] = [entry["shape"][0] + 1]
+        for change in (shift, beyond, longer):
+            model = self.copy_model()
+            self.edit_tensor(model, name, change)
+            self.both_refuse(model, "model.safetensors")
+            shutil.rmtree(model)
+
+    def test_missing_shard(self):
+        model = self.copy_model()
+        header, _, _ = read_safetensors(model / "model.safetensors")
+        (model / "model.safetensors").unlink()
+        shard = "model-00001-of-00001.safetensors"
+        (model / "model.safetensors.index.json").write_text(
+            json.dumps({"metadata": {}, "weight_map": {name: shard for name in header}}))
+        self.both_refuse(model, shard)
+
+    def test_missing_tensor(self):
+        model = self.copy_model()
+        path = model / "model.safetensors"
+        header, _, data = read_safetensors(path)
+        header["renamed"] = header.pop("model.norm.weight")
+        write_safetensors(path, header, data)
+        self.both_refuse(model, "model.norm.weight")
+
+    def test_nan_in_weights_is_named(self):
+        model = self.copy_model()
+        path = model / "model.safetensors"
+        header, _, data = read_safetensors(path)
+        name = "model.layers.1.mlp.up_proj.weight"
+        begin = header[name]["data_offsets"][0]
+        raw = bytearray(data)
+        raw[begin:begin + 2] = b"\xff\x7f"  # a NaN in F16 and in BF16
+        write_safetensors(path, header, bytes(raw))
+        self.quantize_refused(model, name)
+
+    # Config and tokenizer ------------------------------------------------------------------------
+
+    def test_unknown_and_missing_architecture(self):
+        for value, says in (("no-such-model", "no-such-model"), ("absent", "model_type")):
+            model = self.copy_model()
+            self.edit_config(model, model_type=value, architectures="absent")
+            self.both_refuse(model, says)
+            shutil.rmtree(model)
+
+    def test_shape_contradicts_config(self):
+        model = self.copy_model()
+        self.edit_config(model, intermediate_size=641)
+        self.both_refuse(model, "mlp.")
+
+    def test_malformed_and_missing_config(self):
+        model = self.copy_model()
+        (model / "config.json").write_text("{")
+        self.both_refuse(model, "config.json")
+        (model / "config.json").unlink()
+        self.both_refuse(model, "config.json")
+
+    def test_missing_tokenizer(self):
+        model = self.copy_model()
+        (model / "tokenizer.json").unlink()
+        self.both_refuse(model, "tokenizer")
+
+    def test_no_such_folder(self):
+        self.both_refuse(self.folder / "nowhere", "nowhere")
+
+    # Text ----------------------------------------------------------------------------------------
+
+    def test_empty_short_and_missing_text(self):
+        empty, short = self.folder / "empty.txt", self.folder / "short.txt"
+        empty.write_text("")
+        short.write_text("Too short.")
+        for text in (empty, short, self.folder / "absent.txt"):
+            self.quantize_refused(MODEL, text.name, calib=text)
+            self.assert_refused("evaluate", MODEL, "--text", text, says=text.name)
+
+    def test_calibration_missing_where_needed(self):
+        self.assert_refused("quantize", MODEL, "--method", "gwq", "--out", self.folder / "out", says="--calib")
+
+    # Options -------------------------------------------------------------------------------------
+
+    def test_unknown_method_axis_and_values(self):
+        self.assert_refused("quantize", MODEL, "--method", "no-such", "--calib", CALIBRATION, "--out",
+                            self.folder / "out", says="no-such")
+        for flag, value, says in (("--metric", "vibes", "vibes"), ("--selector", "top:2.0", "2"),
+                                  ("--grid", "uniform:bits=5", "5"), ("--grid", "uniform:bit=3", "bit"),
+                                  ("--solver", "oracle", "oracle"), ("--selector", "top:0.01,scope=planet", "planet")):
+            self.quantize_refused(MODEL, says, flag, value)
+        self.assert_refused("evaluate", MODEL, "--text", EVALUATION, "--convention", "mine", says="mine")
+
+    # Output --------------------------------------------------------------------------------------
+
+    def test_existing_output_needs_force(self):
+        out = self.folder / "out"
+        out.mkdir()
+        (out / "precious").write_text("kept")
+        self.quantize_refused(MODEL, "--force")
+        self.assertEqual((out / "precious").read_text(), "kept")
+        self.run_karat("quantize", MODEL, "--method", "rtn", "--out", out, "--force")
+        self.assertFalse((out / "precious").exists())
+
+    def test_unwritable_output(self):
+        self.assert_refused("quantize", MODEL, "--method", "rtn", "--out", "/proc/karat-out", says="/proc/karat-out")
+
+    def test_full_disk(self):
+        """A file-size limit stands in for the full disk where mounting a small one is not allowed."""
+        out = self.folder / "out"
+        command = f'trap "" XFSZ; ulimit -f 64; exec "{KARAT}" quantize "{MODEL}" --method rtn --out "{out}"'
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("model.safetensors", done.stderr)
+        self.assertEqual(files_of(self.folder), {})
+        self.assertEqual(os.listdir(self.folder), [])
+
+    # Karat folders -------------------------------------------------------------------------------
+
+    def test_newer_format_version(self):
+        out = self.quantize("out", "--method", "rtn")
+        config = json.loads((out / "config.json").read_text())
+        config["quantization_config"]["format_version"] += 1
+        (out / "config.json").write_text(json.dumps(config))
+        self.assert_refused("run", out, "--prompt", "x", says="version")
+
+    def test_damaged_packed_tensors(self):
+        out = self.quantize("out", "--method", "gwq")
+        path = out / "model.safetensors"
+        raw = path.read_bytes()
+        header, _, data = read_safetensors(path)
+        name = next(n for n in header if n.endswith(".outlier_columns"))
+        columns = bytearray(data)
+        begin = header[name]["data_offsets"][0]
+        columns[begin:begin + 2] = b"\xff\xff"
+        write_safetensors(path, header, bytes(columns))
+        self.assert_refused("run", out, "--prompt", "x", says=name.rsplit(".", 1)[0])
+        path.write_bytes(raw[:-100])
+        self.assert_refused("run", out, "--prompt", "x", says="model.safetensors")
+
+    def test_quantizing_twice_is_refused(self):
+        out = self.quantize("once", "--method", "rtn")
+        self.assert_refused("quantize", out, "--method", "rtn", "--out", self.folder / "twice", says="once")
+
+    # Running -------------------------------------------------------------------------------------
+
+    def test_prompt_longer_than_the_context(self):
+        self.assert_refused("run", MODEL, "--prompt", "word " * 4000, says="512")
+
+
+if __name__ == "__main__":
+    unittest.main()

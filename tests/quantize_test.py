@@ -1,0 +1,83 @@
+"""The main path on the bundled model: quantize, inspect, evaluate, run."""
+import json
+import signal
+import subprocess
+import time
+import unittest
+
+from support import CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of
+
+
+class Quantize(TestCase):
+    def perplexity(self, model, *arguments):
+        return self.run_json("evaluate", model, "--text", EVALUATION, "--convention", "hf", *arguments)
+
+    def test_gwq_beats_rounding_at_the_same_grid(self):
+        grid = ("--bits", 3, "--group", 64)
+        rtn = self.quantize("rtn", "--method", "rtn", *grid)
+        gwq = self.quantize("gwq", "--method", "gwq", *grid)
+        original = self.perplexity(MODEL)
+        worse = self.perplexity(rtn, "--against", MODEL)
+        better = self.perplexity(gwq, "--against", MODEL)
+        self.assertLess(original["perplexity"], better["perplexity"])
+        self.assertLess(better["perplexity"], worse["perplexity"])
+        self.assertLess(better["kl"]["mean"], worse["kl"]["mean"])
+        self.assertGreater(better["standard_error"], 0)
+
+    def test_same_bytes_whatever_the_threads(self):
+        for method in ("gwq", "gwq-obs"):
+            one = files_of(self.quantize(f"{method}-1", "--method", method, "--threads", 1))
+            two = files_of(self.quantize(f"{method}-2", "--method", method, "--threads", 2))
+            again = files_of(self.quantize(f"{method}-3", "--method", method, "--threads", 2))
+            for files in (one, two, again):
+                files.pop("karat_report.json")  # it holds seconds
+            self.assertEqual(one.keys(), two.keys())
+            for name in one:
+                self.assertEqual(one[name], two[name], f"{method}: {name} depends on the threads")
+                self.assertEqual(two[name], again[name], f"{method}: {name} differs between runs")
+
+    def test_another_seed_chooses_other_text(self):
+        a = self.quantize("a", "--method", "gwq", "--seed", 1)
+        b = self.quantize("b", "--method", "gwq", "--seed", 2)
+        self.assertNotEqual((a / "model.safetensors").read_bytes(), (b / "model.safetensors").read_bytes())
+
+    def test_report_and_config_say_what_was_done(self):
+        out = self.quantize("out", "--method", "gwq", "--bits", 3, "--ratio", 0.01)
+        report = json.loads((out / "karat_report.json").read_text())
+        config = json.loads((out / "config.json").read_text())["quantization_config"]
+        self.assertEqual((config["quant_method"], config["format_version"]), ("karat", 1))
+        self.assertEqual(len(report["calibration"]["sha256"]), 64)
+        self.assertGreater(report["calibration"]["tokens"], 0)
+        self.assertEqual(len(report["tensors"]), 4 * 7)
+        for tensor in report["tensors"]:
+            self.assertAlmostEqual(tensor["kept"], 0.01, delta=1e-4)
+            self.assertGreater(tensor["error"], 0)
+            self.assertIn("gradient", tensor["rule"])
+        portrait = self.run_json("inspect", out)
+        self.assertAlmostEqual(portrait["bits_per_weight"], report["bits_per_weight"], places=6)
+
+    def test_original_and_quantized_run(self):
+        out = self.quantize("out", "--method", "gwq-obs", "--bits", 4)
+        for model in (MODEL, out):
+            text = self.run_karat("run", model, "--prompt", "The captain", "--max-new", 20, "--temperature", 0)
+            self.assertGreater(len(text.split()), 8)
+
+    def test_measure_writes_scores(self):
+        scores = self.folder / "scores.safetensors"
+        summary = self.run_json("measure", MODEL, "--metric", "gradient", "--calib", CALIBRATION, "--out", scores)
+        self.assertTrue(scores.exists())
+        self.assertEqual(len(summary["tensors"]), 28)
+
+    def test_interrupted_work_leaves_nothing(self):
+        out = self.folder / "out"
+        work = subprocess.Popen([KARAT, "quantize", MODEL, "--method", "gwq-obs", "--calib", CALIBRATION, "--samples",
+                                 "32", "--out", out], stderr=subprocess.PIPE, text=True)
+        time.sleep(1.5)
+        work.send_signal(signal.SIGINT)
+        self.assertIn(work.wait(timeout=60), (130, -signal.SIGINT))
+        work.stderr.close()
+        self.assertEqual(files_of(self.folder), {})
+
+
+if __name__ == "__main__":
+    unittest.main()

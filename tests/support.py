@@ -1,0 +1,78 @@
+"""What the end-to-end tests share: the command, the bundled model, and folders that clean up."""
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+KARAT = os.environ.get("KARAT", str(ROOT / "build" / "release" / "karat"))
+MODEL = ROOT / "models" / "karat-tiny"
+CALIBRATION = ROOT / "examples" / "text" / "calibration.txt"
+EVALUATION = ROOT / "examples" / "text" / "evaluation.txt"
+SHARED = ROOT.parent / "shared"
+
+
+def karat(*arguments, timeout=600, **options):
+    """Runs the command to its end; returns the finished process with text output."""
+    return subprocess.run([KARAT, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=timeout, stdin=subprocess.DEVNULL, **options)
+
+
+class TestCase(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="karat-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def run_karat(self, *arguments):
+        """Runs a verb that must succeed; returns its standard output."""
+        done = karat(*arguments)
+        self.assertEqual(done.returncode, 0, f"{arguments}\n{done.stderr}")
+        return done.stdout
+
+    def run_json(self, *arguments):
+        return json.loads(self.run_karat(*arguments, "--json"))
+
+    def assert_refused(self, *arguments, says):
+        """The verb fails with exit code 2 and one clear line, and leaves no file behind."""
+        before = sorted(self.folder.rglob("*"))
+        done = karat(*arguments)
+        self.assertEqual(done.returncode, 2, f"{arguments}\n{done.stdout}\n{done.stderr}")
+        lines = [line for line in done.stderr.splitlines() if line.startswith("karat: ")]
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertRegex(lines[0], r"^karat: .+: got .+, expected .+")
+        self.assertIn(says, lines[0])
+        self.assertEqual(sorted(self.folder.rglob("*")), before, "something was left behind")
+
+    def quantize(self, name, *arguments, model=MODEL, calib=CALIBRATION):
+        """Quantizes the bundled model into self.folder/name and returns the folder."""
+        out = self.folder / name
+        self.run_karat("quantize", model, "--calib", calib, "--out", out, *arguments)
+        return out
+
+
+def read_safetensors(path):
+    """(header dict without metadata, metadata, data bytes) of a safetensors file."""
+    raw = pathlib.Path(path).read_bytes()
+    size = struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8:8 + size])
+    metadata = header.pop("__metadata__", {})
+    return header, metadata, raw[8 + size:]
+
+
+def write_safetensors(path, header, data):
+    """Writes header and data exactly as given, so that a test can lie in either."""
+    text = json.dumps(header).encode()
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def files_of(folder):
+    """{relative name: bytes} of every file below a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(pathlib.Path(folder).rglob("*")) if p.is_file()}
+
+
+if not MODEL.exists():
+    raise unittest.SkipTest("models/karat-tiny is absent")
