@@ -72,8 +72,8 @@ int run_program(const Program& program, int argc, char** argv) try {
   return 0;
 } catch (const Error& error) {
   return describe_failure(error.what());
-} catch (const Interrupted&) {
-  fmt::print(stderr, "karat: interrupted, nothing written\n");
+} catch (const Interrupted& interrupted) {
+  fmt::print(stderr, "karat: interrupted, {}\n", interrupted.left);
   return kInterrupted;
 } catch (const std::bad_alloc&) {
   return describe_failure(

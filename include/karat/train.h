@@ -1,0 +1,74 @@
+// Pretraining a decoder from its config.json and text files: what `karat train` does.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "karat/progress.h"
+#include "karat/tensor_view.h"
+
+namespace karat {
+
+/// AdamW (Loshchilov & Hutter 2019) under linear warm-up and a cosine.
+struct OptimizerOptions {
+  double lr = 1e-3;           // at the end of the warm-up
+  double final_lr = 0.1;      // share of `lr` left at the last step
+  std::int64_t warmup = 100;  // steps
+  double weight_decay = 0.1;  // decoupled; on matrices only
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
+  double clip = 1.0;  // largest global gradient norm; 0: no clipping
+};
+
+struct TrainOptions {
+  std::filesystem::path config;                   // a config.json, or the folder it lies in
+  std::filesystem::path tokenizer;                // folder
+  std::vector<std::filesystem::path> data;        // documents parted by lines `<|endoftext|>`
+  std::vector<std::filesystem::path> validation;  // the same; empty: no validation
+  std::filesystem::path out;                      // Hugging Face folder to write
+  std::filesystem::path work;  // checkpoint and token cache; empty: `out`.work, removed at the end
+  bool replace = false;        // an existing `out`, or an unfinished run in `work`
+  bool resume = false;         // go on from the checkpoint in `work`
+
+  std::int64_t steps = 1000;
+  std::int64_t batch = 8;        // sequences per step
+  std::int64_t micro_batch = 2;  // sequences per graph; decides the bits of the sum, not threads
+  std::int64_t sequence = 0;     // tokens; 0: the model's max_positions
+  OptimizerOptions optimizer;
+  std::uint64_t seed = 1;
+  std::int64_t log_every = 20;             // steps per point of the curve
+  std::int64_t validate_every = 250;       // steps
+  std::int64_t validation_sequences = 64;  // at most
+  std::int64_t checkpoint_every = 250;     // steps; 0: only when interrupted
+  DType dtype = DType::bf16;               // of the saved weights: f32, f16 or bf16
+  bool cuda = false;
+};
+
+/// One point of the training curve. Losses are nats per token.
+struct TrainPoint {
+  std::int64_t step = 0;
+  double loss = 0;  // mean over the steps since the point before
+  std::optional<double> validation;
+  double lr = 0, gradient_norm = 0;  // at this step, before clipping
+  double seconds = 0;                // since the run began, all resumed parts together
+};
+
+struct TrainResult {
+  std::vector<TrainPoint> curve;
+  std::int64_t parameters = 0;
+  std::int64_t tokens = 0;  // trained on, repeats counted
+  double seconds = 0, cpu_seconds = 0;
+};
+
+/// Trains and writes `out`. The weights depend on the options and the data alone: not on the number
+/// of threads, nor on whether the run was interrupted and resumed. When `listener` asks to stop, a
+/// checkpoint is written and Interrupted thrown. Throws Error on bad input, on a loss that is not
+/// finite (naming the step), and when `resume` meets other settings, config or data.
+TrainResult train(const TrainOptions& options, const ProgressFn& listener = {});
+
+/// Learning rate of step 0 … steps−1.
+double learning_rate(const OptimizerOptions& options, std::int64_t step, std::int64_t steps);
+
+}  // namespace karat

@@ -1,0 +1,110 @@
+// karat train: pretrain a small model from a config.json and text
+#include "karat/train.h"
+
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/common.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+constexpr const char* kHelp =
+    R"(Pretrain a model of any known family from its config.json and write a Hugging Face folder.
+
+  karat train config.json --tokenizer FOLDER --data books.txt --out my-model \
+      --validation held-out.txt --steps 3000 --batch 8 --lr 3e-3
+
+Text files hold documents parted by lines `<|endoftext|>`. They are tokenized once; the tokens and a
+checkpoint lie in OUT.work until the run is complete. Ctrl-C writes a checkpoint and stops; the same
+command with --resume goes on, to the same weights bit for bit. --steps may be raised on resuming.
+AdamW, linear warm-up then a cosine, clipped gradients, float32 arithmetic.)";
+
+struct TrainArguments {
+  TrainOptions options;
+  std::string device = "cpu", dtype = "bf16";
+  bool json = false;
+};
+
+void declare_files(CLI::App& app, TrainArguments& a) {
+  TrainOptions& o = a.options;
+  app.add_option("config", o.config, "config.json, or a folder that holds one")->required();
+  app.add_option("--data", o.data, "Text files to train on")->required();
+  app.add_option("--tokenizer", o.tokenizer, "Folder of the tokenizer")->required();
+  app.add_option("--out", o.out, "Folder to write")->required();
+  app.add_option("--validation", o.validation, "Text files that are only measured");
+  app.add_option("--work", o.work, "Folder for checkpoint and tokens; kept (default: OUT.work)");
+  app.add_flag("--force", o.replace, "Replace an existing OUT or unfinished run");
+  app.add_flag("--resume", o.resume, "Go on from the checkpoint");
+  app.add_option("--dtype", a.dtype, "Type of the saved weights")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->capture_default_str();
+  app.add_option("--device", a.device, "Where to compute")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_flag("--json", a.json, "Print the result as JSON on stdout");
+}
+
+void declare_schedule(CLI::App& app, TrainOptions& o) {
+  const auto option = [&](const std::string& name, auto& value, const std::string& help) {
+    app.add_option(name, value, help)->capture_default_str();
+  };
+  option("--steps", o.steps, "Optimizer steps");
+  option("--batch", o.batch, "Sequences per step");
+  option("--micro-batch", o.micro_batch, "Sequences computed together by one thread");
+  option("--sequence", o.sequence, "Tokens per sequence; 0: the model's maximum");
+  option("--lr", o.optimizer.lr, "Peak learning rate");
+  option("--final-lr", o.optimizer.final_lr, "Share of --lr left at the end");
+  option("--warmup", o.optimizer.warmup, "Steps of linear warm-up");
+  option("--weight-decay", o.optimizer.weight_decay, "Decoupled, on matrices");
+  option("--beta1", o.optimizer.beta1, "Decay of the first moment");
+  option("--beta2", o.optimizer.beta2, "Decay of the second moment");
+  option("--clip", o.optimizer.clip, "Largest global gradient norm; 0: none");
+  option("--seed", o.seed, "Of the initial weights and the order of the data");
+  option("--log-every", o.log_every, "Steps per point of the curve");
+  option("--validate-every", o.validate_every, "Steps between validations");
+  option("--validation-sequences", o.validation_sequences, "Sequences validated, at most");
+  option("--checkpoint-every", o.checkpoint_every, "Steps between checkpoints; 0: on Ctrl-C only");
+}
+
+void print_result(const TrainOptions& options, const TrainResult& result, bool as_json) {
+  const TrainPoint& last = result.curve.back();
+  if (as_json) {
+    nlohmann::json object = {{"out", options.out.string()},       {"parameters", result.parameters},
+                             {"tokens", result.tokens},           {"seconds", result.seconds},
+                             {"cpu_seconds", result.cpu_seconds}, {"loss", last.loss}};
+    if (last.validation) object["validation_loss"] = *last.validation;
+    fmt::print("{}\n", object.dump(2));
+    return;
+  }
+  fmt::print("{}: {} parameters, {} tokens in {:.0f} s, loss {:.4f}", options.out.string(),
+             result.parameters, result.tokens, result.seconds, last.loss);
+  if (last.validation) fmt::print(", validation {:.4f}", *last.validation);
+  fmt::print("\n");
+}
+
+}  // namespace
+
+Action train_verb(CLI::App& app) {
+  app.description(kHelp);
+  auto arguments = std::make_shared<TrainArguments>();
+  declare_files(app, *arguments);
+  declare_schedule(app, arguments->options);
+  return [arguments] {
+    TrainOptions& options = arguments->options;
+    options.cuda = arguments->device == "cuda";
+    options.dtype = arguments->dtype == "f32"   ? DType::f32
+                    : arguments->dtype == "f16" ? DType::f16
+                                                : DType::bf16;
+    const TrainResult result = train(options, terminal_progress());
+    print_result(options, result, arguments->json);
+  };
+}
+
+}  // namespace karat

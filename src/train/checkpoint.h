@@ -1,0 +1,36 @@
+// What a training run needs to go on as if it had never stopped, in one safetensors file: weights,
+// both moments, and a JSON text in its metadata. One file, so one rename makes it appear whole.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "karat/graph.h"
+#include "karat/train.h"
+#include "train/adamw.h"
+
+namespace karat {
+
+struct Checkpoint {
+  nlohmann::json identity;  // everything the weights depend on but the number of steps
+  std::int64_t step = 0;    // steps done; also the cursor of the data (see WindowOrder)
+  TrainResult result;       // so far
+  double loss_sum = 0;      // of the steps since the last point of the curve
+  std::int64_t loss_count = 0;
+};
+
+/// Writes under a temporary name, flushes, renames.
+void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint,
+                     const Weights& weights, const AdamW& optimizer);
+
+/// Fills `weights` and `optimizer` in place. Throws Error when the file is malformed or its
+/// identity differs from `identity`, naming the first difference.
+Checkpoint load_checkpoint(const std::filesystem::path& file, const nlohmann::json& identity,
+                           Weights& weights, AdamW& optimizer);
+
+nlohmann::json to_json(const std::vector<TrainPoint>& curve);
+
+/// Views of the bytes of `weights` (on the CPU, contiguous), each named `prefix` + name.
+std::vector<TensorView> views_of(const std::string& prefix, const Weights& weights);
+
+}  // namespace karat

@@ -1,0 +1,62 @@
+#include "train/export.h"
+
+#include <set>
+
+#include "core/file.h"
+#include "karat/error.h"
+#include "karat/tokenizer.h"
+
+namespace karat {
+namespace fs = std::filesystem;
+namespace {
+
+torch::Dtype torch_type(DType dtype) {
+  if (dtype == DType::f32) return torch::kFloat32;
+  return dtype == DType::f16 ? torch::kFloat16 : torch::kBFloat16;
+}
+
+std::string torch_name(DType dtype) {
+  if (dtype == DType::f32) return "float32";
+  return dtype == DType::f16 ? "float16" : "bfloat16";
+}
+
+Weights stored(const Architecture& arch, const Weights& weights, DType dtype) {
+  std::set<std::string> transposed;
+  for (const Block& block : arch.blocks)
+    for (const Linear* linear : block.linears())
+      if (linear->transposed) transposed.insert(linear->name + ".weight");
+  Weights result;
+  for (const auto& [name, tensor] : weights) {
+    torch::Tensor value = tensor.detach().to(torch::kCPU);
+    if (transposed.contains(name)) value = value.t();
+    result[name] = value.to(torch_type(dtype)).contiguous();
+    if (!torch::isfinite(result[name]).all().item<bool>())
+      fail("save " + name, "a value beyond " + torch_name(dtype), "finite weights",
+           "save as bf16 or f32");
+  }
+  return result;
+}
+
+}  // namespace
+
+void export_model(const fs::path& folder, const Architecture& arch, const Weights& weights,
+                  const nlohmann::json& config, const fs::path& tokenizer, DType dtype,
+                  const nlohmann::json& log) {
+  nlohmann::json written = config;
+  // The key's name changed with transformers 4.56; each reads the other's.
+  written[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(dtype);
+  write_file(folder / "config.json", written.dump(2) + "\n");
+  const Weights tensors = stored(arch, weights, dtype);
+  std::vector<TensorView> views;
+  for (const auto& [name, tensor] : tensors)
+    views.push_back({.name = name,
+                     .dtype = dtype,
+                     .shape = tensor.sizes().vec(),
+                     .data = static_cast<const std::byte*>(tensor.data_ptr())});
+  write_safetensors(folder / "model.safetensors", views, {{"format", "pt"}});
+  for (const fs::path& file : Tokenizer::files(tokenizer))
+    fs::copy_file(file, folder / file.filename());
+  write_file(folder / "training_log.json", log.dump(1) + "\n");
+}
+
+}  // namespace karat

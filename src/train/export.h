@@ -1,0 +1,18 @@
+// A trained model as the folder that Hugging Face, and every verb of Karat, reads.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "karat/graph.h"
+#include "karat/train.h"
+
+namespace karat {
+
+/// Writes config.json, model.safetensors, the tokenizer's files and training_log.json into
+/// `folder`. `weights` are float32 with linear layers as [out, in]; Conv1D layers are turned back.
+void export_model(const std::filesystem::path& folder, const Architecture& arch,
+                  const Weights& weights, const nlohmann::json& config,
+                  const std::filesystem::path& tokenizer, DType dtype, const nlohmann::json& log);
+
+}  // namespace karat

@@ -1,0 +1,107 @@
+#include "train/gradient.h"
+
+#include <algorithm>
+
+#include "core/threads.h"
+#include "model/threads.h"
+
+namespace karat {
+namespace {
+
+/// One graph: mean loss of ids and its gradients, both times `share`.
+LossAndGradients part(const Architecture& arch, const Weights& leaves, const torch::Tensor& ids,
+                      double share) {
+  const torch::AutoGradMode grad(true);
+  const torch::Tensor loss = batch_loss(arch, leaves, ids) * share;
+  std::vector<torch::Tensor> inputs;
+  for (const auto& [name, leaf] : leaves) inputs.push_back(leaf);
+  const auto gradients = torch::autograd::grad({loss}, inputs);
+  LossAndGradients result{loss.item<double>(), {}};
+  std::size_t i = 0;
+  for (const auto& [name, leaf] : leaves) result.gradients[name] = gradients[i++];
+  return result;
+}
+
+void add(LossAndGradients& sum, LossAndGradients&& part) {
+  sum.loss += part.loss;
+  if (sum.gradients.empty()) {
+    sum.gradients = std::move(part.gradients);
+    return;
+  }
+  const torch::NoGradGuard no_grad;
+  for (auto& [name, gradient] : sum.gradients) gradient.add_(part.gradients.at(name));
+}
+
+/// Calls body(index, first sequence, sequences) for every part, `side_by_side` of them at a time,
+/// and then(index) in order once each such round is done.
+template <typename Body, typename Then>
+void for_each_part(std::int64_t batch, std::int64_t micro_batch, std::int64_t side_by_side,
+                   const Body& body, const Then& then) {
+  const std::int64_t count = (batch + micro_batch - 1) / micro_batch;
+  for (std::int64_t round = 0; round < count; round += side_by_side) {
+    const std::int64_t in_round = std::min(side_by_side, count - round);
+    parallel_for(in_round, 1, [&](auto begin, auto end) {
+      for (auto i = begin; i < end; ++i) {
+        const std::int64_t first = (round + i) * micro_batch;
+        body(i, first, std::min(micro_batch, batch - first));
+      }
+    });
+    for (std::int64_t i = 0; i < in_round; ++i) then(i);
+  }
+}
+
+std::int64_t side_by_side(const Weights& weights) {
+  return weights.begin()->second.is_cuda() ? 1 : thread_count();
+}
+
+}  // namespace
+
+torch::Tensor batch_loss(const Architecture& arch, const Weights& weights,
+                         const torch::Tensor& ids) {
+  torch::Tensor x = embed(arch, weights, ids);
+  for (std::size_t i = 0; i < arch.blocks.size(); ++i) x = block_forward(arch, i, weights, x);
+  return next_token_loss(arch, weights, x, ids);
+}
+
+LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& leaves,
+                                    const torch::Tensor& ids, std::int64_t micro_batch) {
+  LossAndGradients sum;
+  const std::int64_t lanes = side_by_side(leaves);
+  std::vector<LossAndGradients> parts(static_cast<std::size_t>(lanes));
+  for_each_part(
+      ids.size(0), micro_batch, lanes,
+      [&](std::int64_t i, std::int64_t first, std::int64_t count) {
+        const double share = static_cast<double>(count) / static_cast<double>(ids.size(0));
+        parts[static_cast<std::size_t>(i)] = part(arch, leaves, ids.narrow(0, first, count), share);
+      },
+      [&](std::int64_t i) { add(sum, std::move(parts[static_cast<std::size_t>(i)])); });
+  return sum;
+}
+
+double mean_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
+                 std::int64_t micro_batch) {
+  double sum = 0;
+  const std::int64_t lanes = side_by_side(weights);
+  std::vector<double> parts(static_cast<std::size_t>(lanes));
+  for_each_part(
+      ids.size(0), micro_batch, lanes,
+      [&](std::int64_t i, std::int64_t first, std::int64_t count) {
+        const torch::NoGradGuard no_grad;
+        parts[static_cast<std::size_t>(i)] =
+            static_cast<double>(count) *
+            batch_loss(arch, weights, ids.narrow(0, first, count)).item<double>();
+      },
+      [&](std::int64_t i) { sum += parts[static_cast<std::size_t>(i)]; });
+  return sum / static_cast<double>(ids.size(0));
+}
+
+SingleThreadedTorch::SingleThreadedTorch() : threads_(thread_count()) {
+  set_torch_threads(1);
+  set_thread_count(threads_);
+}
+
+SingleThreadedTorch::~SingleThreadedTorch() {
+  set_torch_threads(threads_);
+}
+
+}  // namespace karat
