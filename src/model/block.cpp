@@ -1,0 +1,72 @@
+// One decoder block, read from its description.
+#include "karat/error.h"
+#include "karat/graph.h"
+#include "model/ops.h"
+
+namespace karat {
+namespace {
+
+/// [q | k | v] of x [tokens, hidden], each [batch, time, its heads, head_dim].
+struct Heads {
+  torch::Tensor q, k, v;
+};
+
+Heads project_heads(const Architecture& arch, const Block& block, const Weights& weights,
+                    const torch::Tensor& x, std::int64_t batch, const LinearObserver& observe) {
+  std::vector<torch::Tensor> parts;
+  for (const Linear& linear : block.qkv) {
+    if (observe) observe(linear, x);
+    parts.push_back(project(linear, weights, x));
+  }
+  const auto kv = arch.kv_heads * arch.head_dim;
+  if (parts.size() == 1) parts = parts[0].split_with_sizes({arch.heads * arch.head_dim, kv, kv}, 1);
+  const auto heads = [&](const torch::Tensor& part) {
+    return part.unflatten(1, {part.size(1) / arch.head_dim, arch.head_dim})
+        .unflatten(0, {batch, part.size(0) / batch});
+  };
+  return {heads(parts.at(0)), heads(parts.at(1)), heads(parts.at(2))};
+}
+
+torch::Tensor attention(const Architecture& arch, const Block& block, const Weights& weights,
+                        const torch::Tensor& x, const LinearObserver& observe) {
+  const auto normed = normalize(block.attention_norm, weights, x).flatten(0, 1);
+  auto heads = project_heads(arch, block, weights, normed, x.size(0), observe);
+  if (block.q_norm) heads.q = normalize(*block.q_norm, weights, heads.q);
+  if (block.k_norm) heads.k = normalize(*block.k_norm, weights, heads.k);
+  if (!arch.rope.frequencies.empty()) {
+    const auto angles = rotation(arch.rope, x.size(1), x.options());
+    heads.q = rotate(heads.q, angles);
+    heads.k = rotate(heads.k, angles);
+  }
+  const auto mixed = causal_attention(heads.q.transpose(1, 2), heads.k.transpose(1, 2),
+                                      heads.v.transpose(1, 2), block.window)
+                         .transpose(1, 2)
+                         .reshape({-1, arch.heads * arch.head_dim});
+  if (observe) observe(block.o, mixed);
+  return project(block.o, weights, mixed).view(x.sizes());
+}
+
+torch::Tensor feed_forward(const Architecture& arch, const Block& block, const Weights& weights,
+                           const torch::Tensor& x, const LinearObserver& observe) {
+  const auto normed = normalize(block.mlp_norm, weights, x).flatten(0, 1);
+  std::vector<torch::Tensor> parts;
+  for (const Linear& linear : block.up) {
+    if (observe) observe(linear, normed);
+    parts.push_back(project(linear, weights, normed));
+  }
+  const auto inner = parts.size() == 2 ? activate_gated(arch.activation, parts[0], parts[1])
+                                       : activate(arch.activation, parts.at(0));
+  if (observe) observe(block.down, inner);
+  return project(block.down, weights, inner).view(x.sizes());
+}
+
+}  // namespace
+
+torch::Tensor block_forward(const Architecture& arch, std::size_t index, const Weights& weights,
+                            const torch::Tensor& x, const LinearObserver& observe) {
+  const Block& block = arch.blocks.at(index);
+  const auto middle = x + attention(arch, block, weights, x, observe);
+  return middle + feed_forward(arch, block, weights, middle, observe);
+}
+
+}  // namespace karat

@@ -1,0 +1,93 @@
+// What lies before the first block and after the last: embedding, head and loss. The loss works in
+// chunks of tokens with its gradient in closed form, softmax − one-hot, so logits are never whole.
+#include <algorithm>
+
+#include "karat/error.h"
+#include "karat/graph.h"
+#include "model/ops.h"
+
+namespace karat {
+namespace {
+
+constexpr std::int64_t kChunkElements = 8 << 20;  // logits that exist at a time
+
+std::int64_t chunk_rows(std::int64_t vocab) {
+  return std::clamp<std::int64_t>(kChunkElements / vocab, 16, 2048);
+}
+
+const torch::Tensor& end(const Weights& ends, const std::string& name) {
+  const auto found = ends.find(name);
+  if (found == ends.end()) fail("model graph", "no tensor " + name, "the weights of load_ends");
+  return found->second;
+}
+
+/// Mean cross-entropy of the rows of x [tokens, hidden] against targets [tokens]. The gradients are
+/// made with the loss, while a chunk's logits exist, and only scaled in the backward.
+struct HeadLoss : torch::autograd::Function<HeadLoss> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* ctx, torch::Tensor x,
+                               torch::Tensor head, torch::Tensor targets, bool with_gradient) {
+    const bool for_x = with_gradient && x.requires_grad();
+    const bool for_head = with_gradient && head.requires_grad();
+    auto grad_x = for_x ? torch::empty_like(x) : torch::Tensor();
+    auto grad_head = for_head ? torch::zeros_like(head) : torch::Tensor();
+    auto total = torch::zeros({}, x.options().dtype(torch::kFloat64));
+    const auto rows = chunk_rows(head.size(0));
+    for (std::int64_t begin = 0; begin < x.size(0); begin += rows) {
+      const auto count = std::min(rows, x.size(0) - begin);
+      const auto inputs = x.narrow(0, begin, count);
+      const auto wanted = targets.narrow(0, begin, count).unsqueeze(1);
+      auto logarithm = torch::log_softmax(torch::mm(inputs, head.t()), 1);
+      total -= logarithm.gather(1, wanted).sum(torch::kFloat64);
+      if (!for_x && !for_head) continue;
+      const auto grad =
+          logarithm.exp_().scatter_add_(1, wanted, torch::full({count, 1}, -1, x.options()));
+      if (for_x) {
+        auto part = grad_x.narrow(0, begin, count);
+        torch::mm_out(part, grad, head);
+      }
+      if (for_head) grad_head.addmm_(grad.t(), inputs);
+    }
+    const auto tokens = static_cast<double>(x.size(0));
+    if (for_x) ctx->saved_data["x"] = grad_x.div_(tokens);
+    if (for_head) ctx->saved_data["head"] = grad_head.div_(tokens);
+    return total.div_(tokens).to(x.scalar_type());
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
+    const auto scaled = [&](const char* name) {
+      const auto found = ctx->saved_data.find(name);
+      return found == ctx->saved_data.end() ? torch::Tensor() : found->second.toTensor() * grads[0];
+    };
+    return {scaled("x"), scaled("head"), torch::Tensor(), torch::Tensor()};
+  }
+};
+
+}  // namespace
+
+torch::Tensor embed(const Architecture& arch, const Weights& ends, const torch::Tensor& ids) {
+  auto x = torch::embedding(end(ends, arch.embedding), ids);
+  if (arch.positions.empty()) return x;
+  const auto& positions = end(ends, arch.positions);
+  if (ids.size(1) > positions.size(0))
+    fail("model graph", std::to_string(ids.size(1)) + " tokens",
+         "at most " + std::to_string(positions.size(0)) + " positions");
+  return x + positions.narrow(0, 0, ids.size(1));
+}
+
+torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch::Tensor& x) {
+  return torch::matmul(normalize(arch.final_norm, ends, x), end(ends, arch.head).t());
+}
+
+torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
+                              const torch::Tensor& ids) {
+  const auto time = ids.size(1);
+  if (time < 2)
+    fail("next-token loss", std::to_string(time) + " tokens in a sequence", "at least 2");
+  const auto normed = normalize(arch.final_norm, ends, x.narrow(1, 0, time - 1).flatten(0, 1));
+  return HeadLoss::apply(normed, end(ends, arch.head),
+                         ids.narrow(1, 1, time - 1).flatten().to(torch::kInt64),
+                         torch::GradMode::is_enabled());
+}
+
+}  // namespace karat

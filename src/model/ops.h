@@ -1,0 +1,29 @@
+// The small operations of a decoder block, each with a backward that keeps only what it must.
+#pragma once
+
+#include "karat/architecture.h"
+#include "karat/graph.h"
+
+namespace karat {
+
+/// Norm over the last dimension with `norm`'s weights from `weights`, computed in float32 or wider.
+torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::Tensor& x);
+
+/// x [tokens, in] -> [tokens, out].
+torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x);
+
+/// cos and sin of positions 0 … time − 1: two tensors [time, 1, head_dim/2].
+struct Rotation {
+  torch::Tensor cosine, sine;
+};
+Rotation rotation(const Rope& rope, std::int64_t time, const torch::TensorOptions& options);
+/// Rotates x [batch, time, heads, head_dim], rotate-half layout (Su et al. 2021).
+torch::Tensor rotate(const torch::Tensor& x, const Rotation& angles);
+
+/// act(x).
+torch::Tensor activate(Activation activation, const torch::Tensor& x);
+/// act(gate) · up, keeping gate and up alone for the backward.
+torch::Tensor activate_gated(Activation activation, const torch::Tensor& gate,
+                             const torch::Tensor& up);
+
+}  // namespace karat

@@ -1,0 +1,105 @@
+// Weights from a mapped checkpoint: up-cast one block at a time, checked for NaN and Inf as they
+// come.
+#include "karat/error.h"
+#include "karat/graph.h"
+
+namespace karat {
+namespace {
+
+torch::Dtype torch_dtype(const TensorView& view) {
+  switch (view.dtype) {
+    case DType::f64:
+      return torch::kFloat64;
+    case DType::f32:
+      return torch::kFloat32;
+    case DType::f16:
+      return torch::kFloat16;
+    case DType::bf16:
+      return torch::kBFloat16;
+    case DType::i64:
+      return torch::kInt64;
+    case DType::i32:
+      return torch::kInt32;
+    case DType::i16:
+      return torch::kInt16;
+    case DType::i8:
+      return torch::kInt8;
+    case DType::u8:
+      return torch::kUInt8;
+    case DType::boolean:
+      return torch::kBool;
+    default:
+      fail("map tensor " + view.name, std::string(name_of(view.dtype)), "a LibTorch type");
+  }
+}
+
+/// The sum of finite values is finite unless it overflows, so one cheap pass settles most tensors.
+void check_finite(const std::string& name, const torch::Tensor& tensor) {
+  if (std::isfinite(tensor.sum().item<double>())) return;
+  const auto bad = tensor.numel() - torch::isfinite(tensor).sum().item<std::int64_t>();
+  if (bad > 0)
+    fail("load " + name, std::to_string(bad) + " values that are NaN or infinite", "finite weights",
+         "the checkpoint is damaged");
+}
+
+class Loader {
+ public:
+  Loader(const Safetensors& file, torch::Device device, torch::Dtype dtype)
+      : file_(file), device_(device), dtype_(dtype) {}
+
+  void add(const std::string& name, bool transposed = false) {
+    auto mapped = map_tensor(file_.get(name));
+    if (transposed) mapped = mapped.t();
+    auto tensor = torch::empty(mapped.sizes(), torch::dtype(dtype_));
+    tensor.copy_(mapped);
+    check_finite(name, tensor);
+    weights_[name] = tensor.to(device_);
+  }
+  void add(const Norm& norm) {
+    add(norm.name + ".weight");
+    if (norm.kind == Norm::Kind::layer) add(norm.name + ".bias");
+  }
+  void add(const Linear& linear) {
+    add(linear.name + ".weight", linear.transposed);
+    if (linear.bias) add(linear.name + ".bias");
+  }
+  Weights take() { return std::move(weights_); }
+
+ private:
+  const Safetensors& file_;
+  torch::Device device_;
+  torch::Dtype dtype_;
+  Weights weights_;
+};
+
+}  // namespace
+
+torch::Tensor map_tensor(const TensorView& view) {
+  // LibTorch has no tensor of constant data; nobody writes to this one.
+  auto* data = const_cast<std::byte*>(view.data);
+  return torch::from_blob(data, view.shape, torch::dtype(torch_dtype(view)));
+}
+
+Weights load_block(const Architecture& arch, const Safetensors& file, std::size_t index,
+                   torch::Device device, torch::Dtype dtype) {
+  const Block& block = arch.blocks.at(index);
+  Loader loader(file, device, dtype);
+  loader.add(block.attention_norm);
+  loader.add(block.mlp_norm);
+  if (block.q_norm) loader.add(*block.q_norm);
+  if (block.k_norm) loader.add(*block.k_norm);
+  for (const Linear* linear : block.linears()) loader.add(*linear);
+  return loader.take();
+}
+
+Weights load_ends(const Architecture& arch, const Safetensors& file, torch::Device device,
+                  torch::Dtype dtype) {
+  Loader loader(file, device, dtype);
+  loader.add(arch.embedding);
+  if (!arch.positions.empty()) loader.add(arch.positions);
+  loader.add(arch.final_norm);
+  if (!arch.tied()) loader.add(arch.head);
+  return loader.take();
+}
+
+}  // namespace karat
