@@ -1,0 +1,100 @@
+// Calibration: text becomes token sequences, and a sweep over the blocks turns them into statistics
+// of every linear layer. The sweep serves a union of needs and never learns which method asked.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "karat/architecture.h"
+#include "karat/graph.h"
+#include "karat/progress.h"
+#include "karat/safetensors.h"
+#include "karat/tokenizer.h"
+#include "karat/torch.h"
+
+namespace karat {
+
+struct CalibrationOptions {
+  std::int64_t samples = 1;    // sequences
+  std::int64_t length = 2048;  // tokens of each, BOS included
+  std::uint64_t seed = 0;
+  std::string key = "text";  // the field of a .jsonl line that holds its text
+};
+
+/// Token sequences and where they came from, as reports record it.
+struct CalibrationSet {
+  torch::Tensor ids;  // [samples, length] int64
+  std::string file;   // its name, without folders
+  std::string sha256;
+  std::int64_t text_tokens = 0;  // that the sequences were cut from
+  CalibrationOptions options;
+};
+
+/// Sequences of a .txt file, or of a .jsonl file's documents joined by blank lines. The text is cut
+/// into windows of `length` tokens that do not overlap (one less when the tokenizer puts a BOS in
+/// front, which each sequence then starts with); the seed draws `samples` of them. Of a text beyond
+/// 16 MiB (or 16 bytes a wanted token, if more) only one stretch of that size is read, from a place
+/// the seed chooses. Throws Error on a missing, malformed, empty or too short text.
+CalibrationSet read_calibration(const std::filesystem::path& file, const Tokenizer& tokenizer,
+                                const CalibrationOptions& options);
+
+/// Which statistics somebody asks for.
+struct Needs {
+  bool gradient = false;
+  bool fisher = false;
+  bool hessian = false;
+  bool input_abs = false;
+
+  bool backward() const { return gradient || fisher; }
+  bool any() const { return backward() || hessian || input_abs; }
+  Needs operator|(const Needs& other) const {
+    return {gradient || other.gradient, fisher || other.fisher, hessian || other.hessian,
+            input_abs || other.input_abs};
+  }
+  bool operator==(const Needs&) const = default;
+};
+
+/// What a sweep gathers for one linear layer, F32 on the sweep's device; undefined unless needed.
+/// L is the mean next-token cross-entropy of one sequence, X [tokens, in] the layer's inputs in
+/// all.
+struct LinearStats {
+  torch::Tensor gradient;   // [out, in]  mean over sequences of ∂L/∂W
+  torch::Tensor fisher;     // [out, in]  mean over sequences of (∂L/∂W)²
+  torch::Tensor hessian;    // [in, in]   2 XᵀX / tokens; shared by layers with the same input
+  torch::Tensor input_abs;  // [in]       mean |X|; shared likewise
+};
+
+/// One block as the sweep comes by.
+struct BlockVisit {
+  std::size_t index;
+  Weights& weights;                          // F32; may be changed (see SweepOptions::propagate)
+  std::map<std::string, LinearStats> stats;  // by Linear::name
+};
+using BlockVisitor = std::function<void(BlockVisit& visit)>;
+
+struct SweepOptions {
+  Needs needs;
+  torch::Device device = torch::kCPU;
+  /// Later blocks see what the visited one computes with the weights the visitor left (GPTQ's
+  /// order). Only without gradients; costs one more forward pass.
+  bool propagate = false;
+  ProgressFn progress;
+};
+
+struct SweepResult {
+  double loss = 0;  // mean over sequences of L, when gradients were needed
+  double seconds = 0;
+};
+
+/// Visits every block once. With gradients: forward keeping each block's input alone, then from the
+/// last block to the first: recompute, differentiate, visit, drop. Without: first to last. Without
+/// any need the set may be empty and blocks are only loaded and visited, first to last.
+/// Throws Error on NaN or Inf in weights or loss (naming tensor or block), ids beyond the
+/// vocabulary, sequences beyond max_positions, and before taking memory that is not there.
+SweepResult sweep(const Architecture& arch, const Safetensors& weights, const CalibrationSet& set,
+                  const SweepOptions& options, const BlockVisitor& visitor);
+
+}  // namespace karat
