@@ -1,0 +1,107 @@
+#include "karat/safetensors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/file.h"
+#include "karat/error.h"
+#include "load/json.h"
+#include "load/safetensors_header.h"
+
+namespace karat {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t kMaxIndexBytes = 64u << 20;  // the largest public models have some 10 MB
+
+/// Tensor name -> shard, from the text of a model.safetensors.index.json.
+std::map<std::string, std::string> read_index(const fs::path& path) {
+  const nlohmann::json index = parse_json(read_text(path, kMaxIndexBytes), path.string());
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object() ||
+      index["weight_map"].empty())
+    fail("read " + path.string(), "no weight_map", "an object of tensor name to file name");
+  std::map<std::string, std::string> shards;
+  for (const auto& [tensor, file] : index["weight_map"].items()) {
+    const std::string name = file.is_string() ? file.get<std::string>() : "";
+    // A shard lies beside its index; a path could name any file of the machine.
+    if (name.empty() || name == "." || name == ".." ||
+        name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos)
+      fail(fmt::format("read {}, tensor {}", path.string(), excerpt(tensor)),
+           "the file " + excerpt(file.dump(-1, ' ', true)), "a plain file name");
+    shards.emplace(tensor, name);
+  }
+  return shards;
+}
+
+bool by_name(const TensorView& a, const TensorView& b) {
+  return a.name < b.name;
+}
+
+}  // namespace
+
+void Safetensors::add_file(const fs::path& file) {
+  auto mapped = MappedFile::open(file);
+  SafetensorsContent content = parse_safetensors(mapped->bytes(), file.string());
+  std::sort(content.tensors.begin(), content.tensors.end(), by_name);
+  const auto old = static_cast<std::ptrdiff_t>(tensors_.size());
+  std::move(content.tensors.begin(), content.tensors.end(), std::back_inserter(tensors_));
+  std::inplace_merge(tensors_.begin(), tensors_.begin() + old, tensors_.end(), by_name);
+  metadata_.merge(content.metadata);  // the first shard's value stays
+  file_bytes_ += mapped->bytes().size();
+  files_.push_back(std::move(mapped));
+  const auto twin =
+      std::adjacent_find(tensors_.begin(), tensors_.end(),
+                         [](const auto& a, const auto& b) { return a.name == b.name; });
+  if (twin != tensors_.end())
+    fail("read " + file.string(), "the tensor " + excerpt(twin->name) + " twice", "once");
+}
+
+Safetensors Safetensors::open(const fs::path& file) {
+  Safetensors result;
+  result.add_file(file);
+  return result;
+}
+
+Safetensors Safetensors::open_folder(const fs::path& folder) {
+  std::error_code ignored;
+  if (fs::exists(folder / "model.safetensors", ignored)) return open(folder / "model.safetensors");
+  const fs::path index = folder / "model.safetensors.index.json";
+  if (!fs::exists(index, ignored))
+    fail("open " + folder.string(), "neither model.safetensors nor model.safetensors.index.json",
+         "a folder as Hugging Face writes it",
+         "a checkpoint of .bin files has to be converted to safetensors first");
+
+  const auto shard_of = read_index(index);
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : shard_of) shards.insert(shard);
+  Safetensors result;
+  for (const auto& shard : shards) {
+    if (!fs::exists(folder / shard, ignored))
+      fail("open " + folder.string(), "no shard " + excerpt(shard),
+           "every file that model.safetensors.index.json names", "download the missing file");
+    result.add_file(folder / shard);
+  }
+  for (const auto& [tensor, shard] : shard_of)
+    if (result.find(tensor) == nullptr)
+      fail("open " + (folder / shard).string(), "no tensor " + excerpt(tensor),
+           "the one that model.safetensors.index.json names");
+  return result;
+}
+
+const TensorView* Safetensors::find(std::string_view name) const {
+  const auto at = std::lower_bound(
+      tensors_.begin(), tensors_.end(), name,
+      [](const TensorView& view, std::string_view key) { return view.name < key; });
+  return at != tensors_.end() && at->name == name ? &*at : nullptr;
+}
+
+const TensorView& Safetensors::get(std::string_view name) const {
+  const TensorView* view = find(name);
+  if (view == nullptr)
+    fail("find tensor " + excerpt(name), "nothing of that name", "a tensor of the checkpoint");
+  return *view;
+}
+
+}  // namespace karat

@@ -1,0 +1,58 @@
+// What the tests of this layer share: folders that vanish, hand-made files, the text of an error.
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include "karat/error.h"
+
+namespace karat::testing {
+
+/// A new empty folder, removed at the end of the test.
+class TempFolder {
+ public:
+  TempFolder() {
+    static int count = 0;
+    path_ = std::filesystem::temp_directory_path() /
+            ("karat-load-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
+    std::filesystem::create_directories(path_);
+  }
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+  void write(std::string_view name, std::string_view text) const {
+    std::ofstream(path_ / name, std::ios::binary) << text;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// A safetensors file: the length of `header`, `header`, then `data`.
+inline std::string framed(std::string_view header, std::string_view data) {
+  std::string bytes;
+  for (int i = 0; i < 8; ++i) bytes += static_cast<char>(header.size() >> (8 * i) & 0xff);
+  return bytes.append(header).append(data);
+}
+
+/// The text of the Error that `action` throws; "no error" when it does not.
+template <class Action>
+std::string error_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace karat::testing
