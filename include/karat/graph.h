@@ -26,6 +26,9 @@ Weights load_block(const Architecture& arch, const Safetensors& file, std::size_
                    torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32);
 Weights load_ends(const Architecture& arch, const Safetensors& file,
                   torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32);
+/// Final norm and head alone: what next_token_loss() and logits() read.
+Weights load_head(const Architecture& arch, const Safetensors& file,
+                  torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32);
 
 /// ids [batch, time] -> activations [batch, time, hidden] entering block 0.
 torch::Tensor embed(const Architecture& arch, const Weights& ends, const torch::Tensor& ids);

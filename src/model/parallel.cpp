@@ -38,7 +38,8 @@ void parallel_indices(std::int64_t count, torch::Device device,
     torch::NoGradGuard no_grad;
     for (std::int64_t i = begin; i < end; ++i) body(i);
   };
-  if (!device.is_cpu() || at::in_parallel_region()) return range(0, count);
+  if (!device.is_cpu() || at::get_num_threads() == 1 || at::in_parallel_region())
+    return range(0, count);
   SerialBlas serial;
   at::parallel_for(0, count, 1, range);
 }

@@ -102,4 +102,12 @@ Weights load_ends(const Architecture& arch, const Safetensors& file, torch::Devi
   return loader.take();
 }
 
+Weights load_head(const Architecture& arch, const Safetensors& file, torch::Device device,
+                  torch::Dtype dtype) {
+  Loader loader(file, device, dtype);
+  loader.add(arch.final_norm);
+  loader.add(arch.head);
+  return loader.take();
+}
+
 }  // namespace karat

@@ -1,0 +1,44 @@
+#include "calibrate/input_stats.h"
+
+namespace karat {
+
+LinearObserver InputStats::observer() {
+  if (!needs_.hessian && !needs_.input_abs) return {};
+  last_input_ = {};
+  return [this](const Linear& layer, const torch::Tensor& input) { observe(layer, input); };
+}
+
+void InputStats::observe(const Linear& layer, const torch::Tensor& input) {
+  const bool shared = input.is_same(last_input_);
+  if (!shared) last_leader_ = layer.name;
+  last_input_ = input;
+  leader_[layer.name] = last_leader_;
+  if (shared) return;
+  const torch::NoGradGuard no_grad;
+  const auto x = input.detach().to(torch::kFloat32);
+  Sum& sum = sums_[layer.name];
+  sum.tokens += x.size(0);
+  if (needs_.hessian) {
+    if (!sum.hessian.defined()) sum.hessian = torch::zeros({x.size(1), x.size(1)}, x.options());
+    sum.hessian.addmm_(x.t(), x);
+  }
+  if (needs_.input_abs) {
+    const auto part = x.abs().sum(0, false, torch::kFloat64);
+    sum.input_abs = sum.input_abs.defined() ? sum.input_abs.add_(part) : part;
+  }
+}
+
+void InputStats::finish(std::map<std::string, LinearStats>& stats) const {
+  std::map<std::string, LinearStats> means;
+  for (const auto& [name, sum] : sums_) {
+    const auto tokens = static_cast<double>(sum.tokens);
+    if (needs_.hessian) means[name].hessian = sum.hessian * (2 / tokens);
+    if (needs_.input_abs) means[name].input_abs = (sum.input_abs / tokens).to(torch::kFloat32);
+  }
+  for (const auto& [layer, leader] : leader_) {
+    stats[layer].hessian = means[leader].hessian;
+    stats[layer].input_abs = means[leader].input_abs;
+  }
+}
+
+}  // namespace karat

@@ -1,0 +1,247 @@
+// The block-wise sweep (DESIGN.md §4): a model's gradients with the memory of one block.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "calibrate/input_stats.h"
+#include "calibrate/memory.h"
+#include "karat/calibrate.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+using Activations = std::vector<torch::Tensor>;  // [1, time, hidden] of every sequence
+
+void check_set(const Architecture& arch, const CalibrationSet& set, const SweepOptions& options) {
+  const auto reject = [](const std::string& got, const std::string& expected,
+                         const std::string& hint = {}) {
+    fail("calibration", got, expected, hint);
+  };
+  if (!set.ids.defined() || set.ids.dim() != 2 || set.ids.numel() == 0)
+    reject("no sequences", "ids [samples, length]", "give a calibration text");
+  if (options.needs.backward() && options.propagate)
+    reject("gradients with propagate", "one of the two");
+  const auto time = set.ids.size(1);
+  if (options.needs.backward() && time < 2)
+    reject("sequences of 1 token", "at least 2", "the loss needs a next token");
+  if (arch.max_positions > 0 && time > arch.max_positions)
+    reject(fmt::format("sequences of {} tokens", time),
+           fmt::format("at most {} positions", arch.max_positions), "ask for a smaller length");
+  const auto low = set.ids.min().item<std::int64_t>(), high = set.ids.max().item<std::int64_t>();
+  if (low < 0 || high >= arch.vocab)
+    reject(fmt::format("token id {}", low < 0 ? low : high),
+           fmt::format("ids below the vocabulary of {}", arch.vocab),
+           "the tokenizer belongs to another model");
+}
+
+class Sweep {
+ public:
+  Sweep(const Architecture& arch, const Safetensors& file, const CalibrationSet& set,
+        const SweepOptions& options, const BlockVisitor& visitor)
+      : arch_(arch), file_(file), ids_(set.ids), options_(options), visitor_(visitor) {}
+
+  void load_and_visit() {
+    Progress progress("blocks", blocks(), options_.progress);
+    for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
+      Weights weights = load(block);
+      visit(block, weights, {});
+      progress.step();
+    }
+  }
+
+  void forward_only() {
+    reserve(2);
+    Progress progress("statistics", blocks(), options_.progress);
+    Activations x = embedded();
+    for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
+      Weights weights = load(block);
+      InputStats inputs(options_.needs);
+      Activations y(x.size());
+      for (std::size_t s = 0; s < x.size(); ++s) {
+        y[s] = run(block, weights, x[s], inputs.observer());
+        if (!options_.propagate) x[s] = torch::Tensor();
+      }
+      std::map<std::string, LinearStats> stats;
+      inputs.finish(stats);
+      visit(block, weights, std::move(stats));
+      if (options_.propagate)
+        for (std::size_t s = 0; s < x.size(); ++s) y[s] = run(block, weights, x[s], {});
+      x = std::move(y);
+      progress.step();
+    }
+  }
+
+  /// Returns the mean loss.
+  double with_gradients() {
+    reserve(blocks() + 1);
+    Progress progress("gradient", 4 * blocks(),
+                      options_.progress);  // a backward costs three forwards
+    std::vector<Activations> inputs{embedded()};
+    for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
+      const Weights weights = load(block);
+      Activations y;
+      for (const auto& x : inputs.back()) y.push_back(run(block, weights, x, {}));
+      inputs.push_back(std::move(y));
+      progress.step();
+    }
+    const double loss = loss_gradients(inputs.back());  // now ∂L/∂(output of the last block)
+    Activations gradients = std::move(inputs.back());
+    for (std::size_t block = arch_.blocks.size(); block-- > 0;) {
+      inputs.pop_back();
+      backward(block, inputs.back(), gradients);
+      progress.step(3, fmt::format("loss {:.4f}", loss));
+    }
+    return loss;
+  }
+
+ private:
+  std::int64_t blocks() const { return static_cast<std::int64_t>(arch_.blocks.size()); }
+  std::int64_t sequences() const { return ids_.size(0); }
+  Weights load(std::size_t block) const { return load_block(arch_, file_, block, options_.device); }
+
+  void reserve(std::int64_t layers) const {
+    check_memory("calibration activations",
+                 static_cast<double>(layers) * static_cast<double>(ids_.numel()) *
+                     static_cast<double>(arch_.hidden) * sizeof(float),
+                 "ask for fewer or shorter sequences");
+  }
+
+  void visit(std::size_t block, Weights& weights, std::map<std::string, LinearStats> stats) const {
+    BlockVisit visit{block, weights, std::move(stats)};
+    visitor_(visit);
+  }
+
+  /// Only the rows of the mapped embedding that the ids name are up-cast.
+  Activations embedded() const {
+    Weights ends{{arch_.embedding, map_tensor(file_.get(arch_.embedding))}};
+    if (!arch_.positions.empty())
+      ends[arch_.positions] = map_tensor(file_.get(arch_.positions)).to(torch::kFloat32);
+    Activations x;
+    for (std::int64_t s = 0; s < sequences(); ++s)
+      x.push_back(
+          finite(embed(arch_, ends, ids_.narrow(0, s, 1)).to(torch::kFloat32), arch_.embedding));
+    return x;
+  }
+
+  static torch::Tensor finite(torch::Tensor x, const std::string& where) {
+    if (!torch::isfinite(x.sum()).item<bool>() && !torch::isfinite(x).all().item<bool>())
+      fail("calibration", "NaN or infinite activations after " + where, "finite numbers",
+           "the weights there are damaged or overflow");
+    return x;
+  }
+
+  /// One block on one sequence; activations wait in the CPU's memory.
+  torch::Tensor run(std::size_t block, const Weights& weights, const torch::Tensor& x,
+                    const LinearObserver& observe) const {
+    return finite(block_forward(arch_, block, weights, x.to(options_.device), observe),
+                  fmt::format("block {}", block))
+        .to(torch::kCPU);
+  }
+
+  /// Replaces the outputs of the last block by the gradients of their sequence's loss.
+  double loss_gradients(Activations& outputs) const {
+    const torch::AutoGradMode grad(true);
+    const Weights head = load_head(arch_, file_, options_.device);
+    double sum = 0;
+    for (std::int64_t s = 0; s < sequences(); ++s) {
+      auto& output = outputs[static_cast<std::size_t>(s)];
+      const auto x = output.to(options_.device).detach().requires_grad_();
+      const auto loss = next_token_loss(arch_, head, x, ids_.narrow(0, s, 1).to(options_.device));
+      const double value = loss.item<double>();
+      if (!std::isfinite(value))
+        fail("calibration", "a loss that is not finite", "finite logits",
+             "look at " + arch_.final_norm.name + " and " + arch_.head);
+      sum += value;
+      output = torch::autograd::grad({loss}, {x})[0].to(torch::kCPU);
+    }
+    return sum / static_cast<double>(sequences());
+  }
+
+  /// Visits `block`; consumes its inputs and replaces the gradients of its outputs by theirs.
+  void backward(std::size_t block, Activations& inputs, Activations& gradients) {
+    Weights weights = load(block);
+    const auto linears = arch_.blocks[block].linears();
+    std::vector<torch::Tensor> leaves;
+    for (const Linear* linear : linears)
+      leaves.push_back(weights.at(linear->name + ".weight").requires_grad_());
+    InputStats observed(options_.needs);
+    std::map<std::string, LinearStats> stats;
+    for (std::size_t s = 0; s < inputs.size(); ++s) {
+      auto parts = differentiate(block, weights, leaves, std::exchange(inputs[s], {}), gradients[s],
+                                 observed.observer());
+      for (std::size_t i = 0; i < linears.size(); ++i)
+        accumulate(stats[linears[i]->name], std::move(parts[i]));
+    }
+    for (auto& leaf : leaves) leaf.requires_grad_(false);
+    leaves.clear();
+    for (auto& [name, of_layer] : stats) finish(of_layer);
+    observed.finish(stats);
+    visit(block, weights, std::move(stats));
+  }
+
+  /// Gradients of the leaves for one sequence; `gradient` goes from the block's output to its
+  /// input.
+  std::vector<torch::Tensor> differentiate(std::size_t block, const Weights& weights,
+                                           const std::vector<torch::Tensor>& leaves,
+                                           torch::Tensor input, torch::Tensor& gradient,
+                                           const LinearObserver& observe) const {
+    const torch::AutoGradMode grad(true);
+    auto sources = leaves;
+    const auto x = input.to(options_.device).detach();
+    if (block > 0) sources.push_back(x.requires_grad_());
+    const auto y = block_forward(arch_, block, weights, x, observe);
+    auto parts = torch::autograd::grad({y}, sources, {gradient.to(options_.device)});
+    if (block > 0) {
+      gradient = parts.back().to(torch::kCPU);
+      parts.pop_back();
+    }
+    return parts;
+  }
+
+  void accumulate(LinearStats& stats, torch::Tensor part) const {
+    if (options_.needs.fisher) {
+      if (stats.fisher.defined())
+        stats.fisher.addcmul_(part, part);
+      else
+        stats.fisher = part.square();
+    }
+    if (!options_.needs.gradient) return;
+    stats.gradient = stats.gradient.defined() ? stats.gradient.add_(part) : std::move(part);
+  }
+
+  void finish(LinearStats& stats) const {
+    const auto count = static_cast<double>(sequences());
+    if (stats.gradient.defined() && sequences() > 1) stats.gradient.div_(count);
+    if (stats.fisher.defined() && sequences() > 1) stats.fisher.div_(count);
+  }
+
+  const Architecture& arch_;
+  const Safetensors& file_;
+  torch::Tensor ids_;
+  const SweepOptions& options_;
+  const BlockVisitor& visitor_;
+};
+
+}  // namespace
+
+SweepResult sweep(const Architecture& arch, const Safetensors& weights, const CalibrationSet& set,
+                  const SweepOptions& options, const BlockVisitor& visitor) {
+  const auto start = std::chrono::steady_clock::now();
+  const torch::NoGradGuard no_grad;
+  SweepResult result;
+  Sweep sweep(arch, weights, set, options, visitor);
+  const bool forward = options.needs.any() || options.propagate;
+  if (forward) check_set(arch, set, options);
+  if (options.needs.backward())
+    result.loss = sweep.with_gradients();
+  else if (forward)
+    sweep.forward_only();
+  else
+    sweep.load_and_visit();
+  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start;
+  result.seconds = since.count();
+  return result;
+}
+
+}  // namespace karat

@@ -1,0 +1,108 @@
+// Calibration text: read, cut into windows, drawn by a seed.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/rng.h"
+#include "karat/calibrate.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+constexpr std::size_t kStretchBytes = 16u << 20;
+constexpr std::size_t kBytesPerToken = 16;  // no tokenizer's average on ordinary text is higher
+
+/// The documents of a .jsonl file joined by blank lines.
+std::string jsonl_text(std::string_view lines, const std::string& file, const std::string& key) {
+  std::string text;
+  for (std::size_t number = 1; !lines.empty(); ++number) {
+    const auto end = lines.find('\n');
+    const auto line = lines.substr(0, end);
+    lines.remove_prefix(end == lines.npos ? lines.size() : end + 1);
+    if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto where = fmt::format("calibration text {} line {}", file, number);
+    if (!object.is_object()) fail(where, "no JSON object", "one object a line");
+    const auto field = object.find(key);
+    if (field == object.end() || !field->is_string())
+      fail(where, "no string \"" + key + "\"", "a document's text there", "name another key");
+    if (!text.empty()) text += "\n\n";
+    text += field->get_ref<const std::string&>();
+  }
+  return text;
+}
+
+/// All of `text`, or a stretch of `limit` bytes that begins and ends with a line where it can.
+std::string_view stretch_of(std::string_view text, std::size_t limit, Rng& rng) {
+  if (text.size() <= limit) return text;
+  auto begin = static_cast<std::size_t>(rng.below(text.size() - limit + 1));
+  auto stretch = text.substr(begin, limit);
+  const auto first = begin == 0 ? stretch.npos : stretch.find('\n');
+  const auto last = stretch.rfind('\n');
+  if (first != stretch.npos && first + 1 < last) return stretch.substr(first + 1, last - first);
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };
+  while (!stretch.empty() && continues(stretch.front())) stretch.remove_prefix(1);
+  return stretch;
+}
+
+/// The first `count` of 0 … total − 1 in a seeded order (Fisher and Yates).
+std::vector<std::int64_t> draw(std::int64_t count, std::int64_t total, Rng& rng) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(total));
+  std::iota(order.begin(), order.end(), 0);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto other =
+        i + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(total - i)));
+    std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(other)]);
+  }
+  order.resize(static_cast<std::size_t>(count));
+  return order;
+}
+
+torch::Tensor windows(const std::vector<TokenId>& tokens, std::optional<TokenId> bos,
+                      const CalibrationOptions& options, Rng& rng) {
+  const auto text_length = options.length - (bos ? 1 : 0);
+  const auto total = static_cast<std::int64_t>(tokens.size()) / text_length;
+  if (total < options.samples)
+    fail("calibration text", fmt::format("{} tokens", tokens.size()),
+         fmt::format("at least {} for {} sequences of {}", options.samples * text_length,
+                     options.samples, options.length),
+         "give a longer text, or ask for fewer or shorter sequences");
+  auto ids = torch::empty({options.samples, options.length}, torch::kInt64);
+  auto* out = ids.data_ptr<std::int64_t>();
+  for (const auto window : draw(options.samples, total, rng)) {
+    if (bos) *out++ = *bos;
+    out = std::copy_n(tokens.begin() + window * text_length, text_length, out);
+  }
+  return ids;
+}
+
+}  // namespace
+
+CalibrationSet read_calibration(const std::filesystem::path& file, const Tokenizer& tokenizer,
+                                const CalibrationOptions& options) {
+  if (options.samples < 1 || options.samples > 1 << 20)
+    fail("calibration samples", std::to_string(options.samples), "1 to 1048576");
+  if (options.length < 2 || options.length > 1 << 20)
+    fail("calibration length", std::to_string(options.length), "2 to 1048576 tokens");
+  const auto mapped = MappedFile::open(file);
+  const auto name = file.filename().string();
+  const bool lines = file.extension() == ".jsonl";
+  const std::string joined = lines ? jsonl_text(mapped->text(), name, options.key) : std::string();
+  const std::string_view text = lines ? std::string_view(joined) : mapped->text();
+  if (text.find_first_not_of(" \t\r\n") == text.npos)
+    fail("calibration text " + name, "an empty text", "text to tokenize");
+  Rng rng(options.seed);
+  const auto wanted = static_cast<std::size_t>(options.samples * options.length) * kBytesPerToken;
+  const auto tokens =
+      tokenizer.encode(stretch_of(text, std::max(kStretchBytes, wanted), rng), false);
+  CalibrationSet set{windows(tokens, tokenizer.bos(), options, rng), name, sha256(mapped->bytes()),
+                     static_cast<std::int64_t>(tokens.size()), options};
+  return set;
+}
+
+}  // namespace karat
