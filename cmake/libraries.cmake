@@ -3,10 +3,11 @@
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
 karat_layer(core LINKS OpenSSL::Crypto)
-karat_layer(load KNOWS core LINKS PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE)
+karat_layer(load KNOWS core LINKS PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE PkgConfig::UTF8PROC)
 karat_layer(format KNOWS core)
 karat_layer(kernel KNOWS core format)
 karat_layer(run KNOWS load format kernel core)
@@ -46,7 +47,7 @@ endfunction()
 karat_bundle(karat_run ${run_layers})
 target_link_libraries(karat_run PUBLIC Threads::Threads
   PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto
-          PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE)
+          PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE PkgConfig::UTF8PROC)
 if(KARAT_TORCH)
   karat_bundle(karat ${torch_layers})
   target_link_libraries(karat PUBLIC karat_run $<BUILD_INTERFACE:karat_torch>

@@ -20,10 +20,10 @@ class Tokenizer {
   /// (sentencepiece). Throws Error when neither is there or one is malformed.
   static Tokenizer open(const std::filesystem::path& folder);
 
-  /// Token ids of UTF-8 `text`. With `special`, adds BOS (or what the post-processor says) in
-  /// front. Added tokens inside the text ("<|endoftext|>") become their ids.
+  /// Token ids of UTF-8 `text`; malformed bytes count as U+FFFD. With `special`, adds BOS (or what
+  /// the post-processor says). Added tokens inside the text ("<|endoftext|>") become their ids.
   std::vector<TokenId> encode(std::string_view text, bool special = true) const;
-  /// UTF-8 text. Special tokens are skipped unless asked for.
+  /// UTF-8 text. Special tokens are skipped unless asked for; ids that are no token, always.
   std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
 
   std::optional<TokenId> bos() const;  // what encode() puts in front; nothing: it adds no BOS
@@ -43,12 +43,14 @@ class Tokenizer {
 class TokenStream {
  public:
   explicit TokenStream(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
-  std::string push(TokenId id);  // the text that became certain
+  std::string push(TokenId id);  // the text that became certain; special tokens give none
+  std::string finish();          // what was held back: the text of an unfinished character
 
  private:
   const Tokenizer& tokenizer_;
-  std::vector<TokenId> ids_;
-  std::string printed_;
+  std::vector<TokenId> ids_;  // of the last piece of text and everything since
+  std::size_t context_ = 0;   // how many of them are printed
+  std::string printed_;       // their text
 };
 
 }  // namespace karat

@@ -1,0 +1,140 @@
+// tokenizer.json as a whole: added tokens out of the raw text, normalize, the other added tokens
+// out of the normalized text, split into words, merge, frame with BOS.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "core/file.h"
+#include "karat/error.h"
+#include "load/tokenizer_impl.h"
+#include "load/tokenizer_json.h"
+
+namespace karat {
+namespace {
+
+constexpr std::size_t kFileLimit = 256 << 20;  // bytes; the largest in use have 35 MB
+
+std::vector<AddedToken> only_normalized(std::vector<AddedToken> tokens, bool normalized) {
+  std::erase_if(tokens, [&](const AddedToken& token) { return token.normalized != normalized; });
+  return tokens;
+}
+
+AddedTokenMatcher matcher(std::vector<AddedToken> tokens, const Normalize& normalize) {
+  // Special tokens come first among equal patterns.
+  std::stable_partition(tokens.begin(), tokens.end(), [](const auto& t) { return t.special; });
+  std::vector<std::string> patterns;
+  for (const AddedToken& token : tokens)
+    patterns.push_back(normalize ? normalize(token.content) : token.content);
+  return {std::move(tokens), patterns};
+}
+
+struct HuggingFace final : Tokenizer::Impl {
+  explicit HuggingFace(const JsonNode& root)
+      : added(read_added_tokens(root)),
+        normalize(read_normalizer(root.find("normalizer"))),
+        pre_tokenize(read_pre_tokenizer(root.find("pre_tokenizer"))),
+        decoder(read_decoder(root.find("decoder"))),
+        frame(read_post_processor(root.find("post_processor"))),
+        bpe(read_bpe(root.at("model"))),
+        raw_tokens(matcher(only_normalized(added, false), nullptr)),
+        normalized_tokens(matcher(only_normalized(added, true), normalize)) {
+    root.only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
+               "post_processor", "decoder", "model"});
+    for (const AddedToken& token : added) enter(token, root);
+    for (const auto* side : {&frame.before, &frame.after})
+      for (const TokenId id : *side)
+        if (!token_of(id))
+          root.at("post_processor").reject(fmt::format("id {}", id), "the id of a token");
+  }
+
+  // An added token may repeat one of the model, but not contradict it.
+  void enter(const AddedToken& token, const JsonNode& root) {
+    const std::string* same_id = bpe.vocabulary().token(token.id);
+    const auto same_text = bpe.vocabulary().find(token.content);
+    if ((same_id && *same_id != token.content) || (same_text && *same_text != token.id))
+      root.at("added_tokens")
+          .reject(fmt::format("id {} for “{}”", token.id, token.content),
+                  same_id ? fmt::format("“{}” as in the model", *same_id)
+                          : fmt::format("id {} as in the model", *same_text));
+    added_vocabulary.add(token.content, token.id);
+    if (token.special) special_ids.insert(token.id);
+  }
+
+  const std::string* token_of(TokenId id) const {
+    const std::string* token = added_vocabulary.token(id);
+    return token ? token : bpe.vocabulary().token(id);
+  }
+
+  std::vector<TokenId> encode(std::string_view text, bool special) const override {
+    std::vector<TokenId> ids;
+    if (special) ids = frame.before;
+    WordCache words(bpe);
+    raw_tokens.split(text, [&](std::string_view part, const AddedToken* token) {
+      if (token) return ids.push_back(token->id);
+      encode_raw(part, part.data() == text.data(), words, ids);
+    });
+    if (special) ids.insert(ids.end(), frame.after.begin(), frame.after.end());
+    return ids;
+  }
+
+  void encode_raw(std::string_view raw, bool at_start, WordCache& words,
+                  std::vector<TokenId>& ids) const {
+    const std::string text = normalize(std::string(raw));
+    const Emit word = [&](Piece piece) { words.encode(piece.text, ids); };
+    normalized_tokens.split(text, [&](std::string_view part, const AddedToken* token) {
+      if (token) return ids.push_back(token->id);
+      pre_tokenize({part, at_start && part.data() == text.data()}, word);
+    });
+  }
+
+  std::string decode(std::span<const TokenId> ids, bool skip_special) const override {
+    std::vector<std::string> tokens;
+    for (const TokenId id : ids) {
+      const std::string* token = token_of(id);
+      if (token && !(skip_special && special_ids.contains(id))) tokens.push_back(*token);
+    }
+    decoder(tokens);
+    std::string text;
+    for (const std::string& token : tokens) text += token;
+    return text;
+  }
+
+  std::optional<TokenId> bos() const override {
+    return frame.before.empty() ? std::nullopt : std::optional(frame.before.front());
+  }
+  std::optional<TokenId> find(std::string_view token) const override {
+    const auto id = added_vocabulary.find(token);
+    return id ? id : bpe.vocabulary().find(token);
+  }
+  std::int64_t vocab_size() const override {
+    return std::max(added_vocabulary.size(), bpe.vocabulary().size());
+  }
+
+  std::vector<AddedToken> added;
+  Normalize normalize;
+  PreTokenize pre_tokenize;
+  Decode decoder;
+  Frame frame;
+  Bpe bpe;
+  Vocabulary added_vocabulary;  // apart from the model's: its words never become added tokens
+  AddedTokenMatcher raw_tokens, normalized_tokens;
+  std::unordered_set<TokenId> special_ids;
+};
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::open_json(
+    const std::filesystem::path& file) {
+  const std::string text = read_text(file, kFileLimit);
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    fail("read " + file.string(), error.what(), "JSON");
+  }
+  return std::make_shared<HuggingFace>(JsonNode(json, file.string(), ""));
+}
+
+}  // namespace karat

@@ -1,0 +1,149 @@
+// tokenizer.model through the sentencepiece library (Kudo, Richardson 2018), with what Hugging Face
+// adds to it: special tokens inside the text, BOS by tokenizer_config.json, and its decoder.
+#include <fmt/format.h>
+#include <sentencepiece_processor.h>
+
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "core/file.h"
+#include "karat/error.h"
+#include "load/tokenizer_impl.h"
+#include "load/tokenizer_json.h"
+
+namespace karat {
+namespace {
+
+constexpr std::size_t kFileLimit = 256 << 20;  // bytes
+using sentencepiece::SentencePieceProcessor;
+
+/// The members of tokenizer_config.json that change ids. Defaults are those of LlamaTokenizer.
+struct Config {
+  bool add_bos = true, add_eos = false;
+  bool space_after_special =
+      true;  // "legacy": a text after a special token starts with a space too
+  std::vector<AddedToken> added;
+};
+
+Config read_config(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return {};
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(read_text(file, kFileLimit));
+  } catch (const nlohmann::json::exception& error) {
+    fail("read " + file.string(), error.what(), "JSON");
+  }
+  const JsonNode root(json, file.string(), "");
+  Config config{.add_bos = root.flag("add_bos_token", true),
+                .add_eos = root.flag("add_eos_token", false),
+                .space_after_special = root.flag("legacy", true),
+                .added = {}};
+  if (const auto tokens = root.find("added_tokens_decoder"))
+    config.added = read_added_tokens_by_id(*tokens);
+  return config;
+}
+
+std::unique_ptr<SentencePieceProcessor> load(const std::string& bytes, const std::string& file) {
+  auto processor = std::make_unique<SentencePieceProcessor>();
+  const auto status = processor->LoadFromSerializedProto(bytes);
+  if (!status.ok()) fail("read " + file, status.ToString(), "a sentencepiece model");
+  return processor;
+}
+
+struct SentencePiece final : Tokenizer::Impl {
+  SentencePiece(const std::string& bytes, const std::string& file, Config c)
+      : config(std::move(c)), first(load(bytes, file)) {
+    // Fields of a protobuf message may be given again: normalizer_spec.add_dummy_prefix = false.
+    if (!config.space_after_special) later = load(bytes + "\x1a\x02\x18" + '\0', file);
+    enter_special_pieces();
+    std::vector<std::string> patterns;
+    for (const AddedToken& token : config.added) patterns.push_back(token.content);
+    matcher = std::make_unique<AddedTokenMatcher>(config.added, patterns);
+    std::vector<std::string> pieces;
+    check(first->Encode("a", &pieces));
+    decoder = sentencepiece_decoder(!pieces.empty() && pieces[0].starts_with("▁"));
+  }
+
+  void enter_special_pieces() {
+    for (const AddedToken& token : config.added) enter(token);
+    for (int id = 0; id < first->GetPieceSize(); ++id) {
+      if (!first->IsControl(id) && !first->IsUnknown(id)) continue;
+      if (added_vocabulary.token(id)) continue;
+      config.added.push_back({.id = id, .content = first->IdToPiece(id), .special = true});
+      enter(config.added.back());
+    }
+  }
+
+  void enter(const AddedToken& token) {
+    if (token.id < first->GetPieceSize() && first->IdToPiece(token.id) != token.content)
+      fail("read tokenizer_config.json", fmt::format("id {} for “{}”", token.id, token.content),
+           fmt::format("“{}” as in tokenizer.model", first->IdToPiece(token.id)));
+    added_vocabulary.add(token.content, token.id);
+    if (token.special) special_ids.insert(token.id);
+  }
+
+  static void check(const sentencepiece::util::Status& status) {
+    if (!status.ok()) fail("encode text", status.ToString(), "text that sentencepiece accepts");
+  }
+
+  std::vector<TokenId> encode(std::string_view text, bool special) const override {
+    std::vector<TokenId> ids;
+    if (special && bos()) ids.push_back(*bos());
+    matcher->split(text, [&](std::string_view part, const AddedToken* token) {
+      if (token) return ids.push_back(token->id);
+      std::vector<int> part_ids;
+      const bool at_start = part.data() == text.data();
+      check((at_start || !later ? first : later)->Encode({part.data(), part.size()}, &part_ids));
+      ids.insert(ids.end(), part_ids.begin(), part_ids.end());
+    });
+    if (special && config.add_eos && first->eos_id() >= 0) ids.push_back(first->eos_id());
+    return ids;
+  }
+
+  std::string decode(std::span<const TokenId> ids, bool skip_special) const override {
+    std::vector<std::string> tokens;
+    for (const TokenId id : ids) {
+      if (skip_special && special_ids.contains(id)) continue;
+      if (const std::string* token = added_vocabulary.token(id))
+        tokens.push_back(*token);
+      else if (id >= 0 && id < first->GetPieceSize())
+        tokens.push_back(first->IdToPiece(id));
+    }
+    decoder(tokens);
+    std::string text;
+    for (const std::string& token : tokens) text += token;
+    return text;
+  }
+
+  std::optional<TokenId> bos() const override {
+    return config.add_bos && first->bos_id() >= 0 ? std::optional(first->bos_id()) : std::nullopt;
+  }
+
+  std::optional<TokenId> find(std::string_view token) const override {
+    if (const auto id = added_vocabulary.find(token)) return id;
+    const int id = first->PieceToId({token.data(), token.size()});  // the unknown piece if absent
+    if (id < 0 || id >= first->GetPieceSize() || first->IdToPiece(id) != token) return std::nullopt;
+    return id;
+  }
+
+  std::int64_t vocab_size() const override {
+    return std::max<std::int64_t>(added_vocabulary.size(), first->GetPieceSize());
+  }
+
+  Config config;
+  std::unique_ptr<SentencePieceProcessor> first, later;  // with and without a space in front
+  Vocabulary added_vocabulary;
+  std::unique_ptr<AddedTokenMatcher> matcher;
+  std::unordered_set<TokenId> special_ids;
+  Decode decoder;
+};
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::open_sentencepiece(
+    const std::filesystem::path& file) {
+  return std::make_shared<SentencePiece>(read_text(file, kFileLimit), file.string(),
+                                         read_config(file.parent_path() / "tokenizer_config.json"));
+}
+
+}  // namespace karat
