@@ -1,0 +1,142 @@
+// The quantization_config of a Karat folder, as docs/format.md specifies it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "format/parts.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+using Json = nlohmann::json;
+using Ordered = nlohmann::ordered_json;
+
+constexpr std::string_view kFormat = "karat-packed", kGrid = "uniform";
+constexpr std::string_view kUpgrade = "this folder was written by a newer karat; upgrade karat";
+const std::string kWhere = "read quantization_config";
+
+const Json& field(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end()) fail(kWhere, fmt::format("no \"{}\"", key), "one");
+  return *found;
+}
+
+/// A short word for a value; containers are not dumped, for dumping recurses as deep as they nest.
+std::string brief(const Json& value) {
+  if (value.is_structured()) return fmt::format("an {}", value.type_name());
+  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
+}
+
+std::int64_t integer(const Json& object, const char* key) {
+  const Json& value = field(object, key);
+  if (!value.is_number_integer() ||
+      (value.is_number_unsigned() && value.get<std::uint64_t>() >> 31))
+    fail(fmt::format("{}, \"{}\"", kWhere, key), brief(value), "an integer below 2^31");
+  return value.get<std::int64_t>();
+}
+
+bool boolean(const Json& object, const char* key) {
+  const Json& value = field(object, key);
+  if (!value.is_boolean())
+    fail(fmt::format("{}, \"{}\"", kWhere, key), brief(value), "true or false");
+  return value.get<bool>();
+}
+
+std::string text(const Json& object, const char* key) {
+  const Json& value = field(object, key);
+  if (!value.is_string()) fail(fmt::format("{}, \"{}\"", kWhere, key), brief(value), "a string");
+  return value.get<std::string>();
+}
+
+void expect_text(const Json& object, const char* key, std::string_view wanted,
+                 std::string_view hint) {
+  if (const std::string got = text(object, key); got != wanted)
+    fail(fmt::format("{}, \"{}\"", kWhere, key), brief(got), fmt::format("\"{}\"", wanted), hint);
+}
+
+UniformLayout read_layout(const Json& object) {
+  if (!object.is_object()) fail(kWhere, brief(object), "an object in \"layouts\"");
+  expect_text(object, "grid", kGrid, kUpgrade);
+  for (const auto& [key, value] : object.items())
+    if (key != "grid" && key != "bits" && key != "group" && key != "symmetric" &&
+        key != "bilevel" && key != "layers")
+      fail(kWhere, fmt::format("\"{}\" in a uniform layout", key),
+           "grid, bits, group, symmetric, bilevel and layers", kUpgrade);
+  UniformLayout layout;
+  layout.bits = static_cast<int>(std::clamp<std::int64_t>(integer(object, "bits"), -1, 255));
+  layout.group = integer(object, "group");
+  layout.symmetric = boolean(object, "symmetric");
+  layout.bilevel = boolean(object, "bilevel");
+  check_layout(kWhere, layout);
+  return layout;
+}
+
+void read_layers(const Json& object, QuantizationConfig& config) {
+  const UniformLayout layout = read_layout(object);
+  const Json& layers = field(object, "layers");
+  if (!layers.is_array()) fail(kWhere, brief(layers), "an array of layer names");
+  for (const Json& layer : layers) {
+    if (!layer.is_string() || layer.get_ref<const std::string&>().empty())
+      fail(kWhere, brief(layer), "a layer name");
+    if (!config.layers.emplace(layer.get<std::string>(), layout).second)
+      fail(kWhere, fmt::format("layer {} twice", brief(layer)), "each layer once");
+  }
+}
+
+void check_header(const Json& config) {
+  if (!config.is_object()) fail(kWhere, brief(config), "an object");
+  expect_text(config, "quant_method", "karat",
+              "karat reads its own folders and unquantized checkpoints");
+  const std::int64_t version = integer(config, "format_version");
+  if (version > kFormatVersion)
+    fail(kWhere, fmt::format("format version {}", version),
+         fmt::format("at most {}", kFormatVersion), kUpgrade);
+  if (version < 1) fail(kWhere, fmt::format("format version {}", version), "1 or more");
+  expect_text(config, "format", kFormat, kUpgrade);
+}
+
+}  // namespace
+
+std::string quantization_json(const QuantizationConfig& config) {
+  Ordered groups = Ordered::array();
+  std::vector<UniformLayout> seen;  // in order of the first layer that has it
+  for (const auto& [name, layout] : config.layers) {
+    check_layout("write quantization_config, layer " + name, layout);
+    const auto at = static_cast<std::size_t>(std::ranges::find(seen, layout) - seen.begin());
+    if (at == seen.size()) {
+      seen.push_back(layout);
+      groups.push_back({{"grid", kGrid},
+                        {"bits", layout.bits},
+                        {"group", layout.group},
+                        {"symmetric", layout.symmetric},
+                        {"bilevel", layout.bilevel},
+                        {"layers", Ordered::array()}});
+    }
+    groups[at]["layers"].push_back(name);
+  }
+  return Ordered{{"quant_method", "karat"},
+                 {"format", kFormat},
+                 {"format_version", kFormatVersion},
+                 {"method", config.method},
+                 {"layouts", std::move(groups)}}
+      .dump();
+}
+
+std::optional<QuantizationConfig> parse_quantization(std::string_view config_json) {
+  const Json root = Json::parse(config_json, nullptr, false);
+  if (!root.is_object()) fail("read config.json", "text that is not a JSON object", "one");
+  const auto found = root.find("quantization_config");
+  if (found == root.end() || found->is_null()) return std::nullopt;
+  check_header(*found);
+  QuantizationConfig config;
+  config.method = text(*found, "method");
+  const Json& layouts = field(*found, "layouts");
+  if (!layouts.is_array()) fail(kWhere, brief(layouts), "an array \"layouts\"");
+  for (const Json& layout : layouts) read_layers(layout, config);
+  return config;
+}
+
+}  // namespace karat

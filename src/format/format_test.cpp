@@ -1,0 +1,201 @@
+// The packed format: golden bytes of docs/format.md, exact round trips, counted bits, refused
+// input.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "core/file.h"
+#include "format/random_matrix.h"
+#include "format/rows.h"
+#include "karat/error.h"
+
+using namespace karat;
+
+namespace {
+
+constexpr std::uint16_t kHalf = 0x3800, kQuarter = 0x3400, kOne = 0x3c00, kTwo = 0x4000;
+
+/// The two matrices that docs/format.md shows.
+UniformMatrix plain_example() {
+  UniformMatrix m = empty_matrix({.bits = 3, .group = 8}, 2, 9);
+  m.codes = {0, 1, 2, 3, 4, 5, 6, 7, 1, 7, 6, 5, 4, 3, 2, 1, 0, 6};
+  m.scales = {kHalf, kQuarter, kOne, kTwo};
+  m.zeros = {kTwo, kOne, 0x4300, 0xbc00};  // 2, 1, 3.5, −1
+  m.overlay = {{0, 1, 3}, {8, 0, 7}, {kOne, 0xb800, kQuarter}};
+  return m;
+}
+UniformMatrix bilevel_example() {
+  UniformMatrix m = empty_matrix({.bits = 2, .group = 4, .bilevel = true}, 3, 4);
+  m.codes = {0, 1, 2, 3, 3, 2, 1, 0, 1, 1, 2, 2};
+  m.scale_codes = {5, 6, 7};
+  m.zero_codes = {1, 0, 4};
+  m.scale_stats = {kQuarter, kOne};
+  m.zero_stats = {kHalf, 0xbc00};
+  return m;
+}
+
+std::string golden_line(const OwnedTensor& tensor) {
+  std::string line =
+      fmt::format("{} {} {}:", tensor.name, name_of(tensor.dtype), shape_text(tensor.shape));
+  for (const std::byte byte : tensor.data)
+    line += fmt::format(" {:02x}", std::to_integer<int>(byte));
+  return line + "\n";
+}
+
+void check_equal(const std::vector<float>& got, const std::vector<float>& expected) {
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK_MESSAGE(got[i] == expected[i], "element ", i);
+}
+
+/// ŵ of one element by the definition, from the plain arrays.
+float definition(const UniformMatrix& m, std::int64_t o, std::int64_t i) {
+  const std::int64_t groups = m.layout.groups(m.in), g = i / m.layout.group_size(m.in);
+  float scale, zero = static_cast<float>(1 << (m.layout.bits - 1));
+  if (m.layout.bilevel) {
+    const auto value = [&](const auto& codes, const auto& stats) {
+      const std::size_t cell = static_cast<std::size_t>(2 * (o / 16 * groups + g));
+      return f16_to_float(stats[cell]) * (codes[o * groups + g] - f16_to_float(stats[cell + 1]));
+    };
+    scale = value(m.scale_codes, m.scale_stats);
+    if (!m.layout.symmetric) zero = value(m.zero_codes, m.zero_stats);
+  } else {
+    scale = f16_to_float(m.scales[o * groups + g]);
+    if (!m.layout.symmetric) zero = f16_to_float(m.zeros[o * groups + g]);
+  }
+  float w = scale * (m.codes[o * m.in + i] - zero);
+  if (!m.overlay.offsets.empty())
+    for (auto k = m.overlay.offsets[o]; k < m.overlay.offsets[o + 1]; ++k)
+      if (m.overlay.columns[k] == i) w += f16_to_float(m.overlay.values[k]);
+  return w;
+}
+
+}  // namespace
+
+TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
+  const std::string document = read_text(std::string(KARAT_SOURCE_DIR) + "/docs/format.md");
+  std::size_t lines = 0;
+  for (const auto& tensors : {pack("plain", plain_example()), pack("two", bilevel_example())})
+    for (const OwnedTensor& tensor : tensors) {
+      const std::string line = golden_line(tensor);
+      CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
+      ++lines;
+    }
+  CHECK(lines == 11);
+}
+
+TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md") {
+  check_equal(unpack(pack_and_view(plain_example()).view),
+              {-1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 1,  //
+               3, 2.5, 1.5, 0.5, -0.5, -1.5, -2.5, -3.25, 14});
+  check_equal(unpack(pack_and_view(bilevel_example()).view),
+              {-1, 0, 1, 2, 3.125, 1.875, 0.625, -0.625, -2.25, -2.25, -0.75, -0.75});
+}
+
+TEST_CASE("unpack after pack is exact, over bits, groups, levels and odd sizes") {
+  Rng rng(1);
+  for (const int bits : {2, 3, 4, 8})
+    for (const std::int64_t group : {0, 5, 16, 128})
+      for (const int kind : {0, 1, 2, 3})
+        for (const auto& [out, in] : {std::pair{1, 1}, {3, 17}, {16, 16}, {35, 131}}) {
+          const UniformLayout layout{bits, group, (kind & 1) != 0, (kind & 2) != 0};
+          const UniformMatrix m = random_matrix(rng, layout, out, in, in > 1 ? 0.05 : 0);
+          std::vector<float> expected;
+          for (std::int64_t o = 0; o < out; ++o)
+            for (std::int64_t i = 0; i < in; ++i) expected.push_back(definition(m, o, i));
+          CHECK(unpack(pack_and_view(m).view) == expected);
+        }
+}
+
+TEST_CASE("dense slot plus overlay gives the weight within FP16 rounding of the residual") {
+  Rng rng(2);
+  const std::int64_t out = 32, in = 96;
+  UniformMatrix m = random_matrix(rng, {.bits = 3, .group = 32}, out, in, 0);
+  std::vector<float> weights;
+  m.overlay.offsets.push_back(0);
+  for (std::int64_t o = 0; o < out; ++o) {
+    for (std::int64_t i = 0; i < in; ++i) {
+      weights.push_back(static_cast<float>(rng.uniform() * 4 - 2));
+      if (rng.below(20) != 0) continue;
+      m.overlay.columns.push_back(static_cast<std::uint16_t>(i));
+      UniformMatrix bare = m;
+      bare.overlay = {};
+      m.overlay.values.push_back(float_to_f16(weights.back() - definition(bare, o, i)));
+    }
+    m.overlay.offsets.push_back(static_cast<std::uint32_t>(m.overlay.columns.size()));
+  }
+  const std::vector<float> got = unpack(pack_and_view(m).view);
+  for (std::int64_t o = 0; o < out; ++o)
+    for (auto k = m.overlay.offsets[o]; k < m.overlay.offsets[o + 1]; ++k) {
+      const std::int64_t at = o * in + m.overlay.columns[k];
+      const float residual = std::fabs(f16_to_float(m.overlay.values[k]));
+      const float half_step = std::max(residual * 0x1p-11f, 0x1p-25f);
+      const float sums = 0x1p-23f * (std::fabs(weights[at]) + residual);  // two float additions
+      CHECK(std::fabs(got[at] - weights[at]) <= half_step + sums);
+    }
+}
+
+TEST_CASE("bits per weight: 3-bit bilevel g16 with 1 % outliers is 3.945 within 0.005") {
+  Rng rng(3);
+  const UniformLayout layout{.bits = 3, .group = 16, .bilevel = true};
+  for (const auto& [out, in] : {std::pair{2048, 2048}, {4096, 4096}, {8192, 2048}, {2048, 8192}}) {
+    const PackedMatrix packed = pack_and_view(random_matrix(rng, layout, out, in, 0.01));
+    const double weights = static_cast<double>(out) * in;
+    CHECK(packed.view.outliers() == static_cast<std::int64_t>(std::floor(0.01 * weights)));
+    const double bits = static_cast<double>(packed.view.stored_bits()) / weights;
+    MESSAGE(out, " x ", in, ": ", bits, " bits per weight");
+    CHECK(std::fabs(bits - 3.945) < 0.005);
+    std::size_t bytes = 0;  // counted again, from what would be written
+    for (const OwnedTensor& tensor : packed.tensors) bytes += tensor.data.size();
+    CHECK(static_cast<std::size_t>(packed.view.stored_bits()) == 8 * bytes);
+  }
+}
+
+TEST_CASE("outlier counts take two bytes only where a row has more than 255") {
+  for (const int in : {255, 256}) {
+    UniformMatrix m = empty_matrix({.bits = 2, .group = 0, .symmetric = true}, 1, in);
+    m.codes.assign(in, 1);
+    m.scales = {kOne};
+    m.overlay.offsets = {0, static_cast<std::uint32_t>(in)};
+    for (int i = 0; i < in; ++i) m.overlay.columns.push_back(static_cast<std::uint16_t>(i));
+    m.overlay.values.assign(in, kHalf);
+    const PackedMatrix packed = pack_and_view(m);
+    CHECK(packed.view.outlier_counts.dtype == (in == 256 ? DType::u16 : DType::u8));
+    CHECK(unpack(packed.view) == std::vector<float>(in, -0.5f));
+  }
+}
+
+TEST_CASE("pack refuses values that do not fit, naming the tensor") {
+  const auto refused = [](UniformMatrix m, auto change, const char* tensor) {
+    REQUIRE(pack("m", m).size() > 4);
+    change(m);
+    CHECK_THROWS_WITH_AS(pack("m", m), doctest::Contains(tensor), Error);
+  };
+  const UniformMatrix plain = plain_example(), two = bilevel_example();
+  refused(
+      plain, [](UniformMatrix& m) { m.codes[3] = 8; }, "m.codes");
+  refused(
+      plain, [](UniformMatrix& m) { m.codes.pop_back(); }, "m.codes");
+  refused(
+      plain, [](UniformMatrix& m) { m.scales[0] = 0x7c00; }, "m.scales");
+  refused(
+      plain, [](UniformMatrix& m) { m.zeros.clear(); }, "m.zeros");
+  refused(
+      two, [](UniformMatrix& m) { m.scale_codes[2] = 8; }, "m.scale_codes");
+  refused(
+      two, [](UniformMatrix& m) { m.zero_stats[1] = 0x7e01; }, "m.zero_stats");
+  refused(
+      plain, [](UniformMatrix& m) { m.overlay.values[0] = 0x7e00; }, "outlier");
+  refused(
+      plain, [](UniformMatrix& m) { m.overlay.columns[0] = 9; }, "outliers of m");
+  refused(
+      plain, [](UniformMatrix& m) { m.overlay.columns[2] = 0; }, "outliers of m");
+  refused(
+      plain, [](UniformMatrix& m) { m.overlay.offsets[1] = 9; }, "outliers of m");
+  refused(
+      plain, [](UniformMatrix& m) { m.layout.bits = 5; }, "packed layer m");
+  refused(
+      plain, [](UniformMatrix& m) { m.layout.group = -1; }, "packed layer m");
+  refused(
+      plain, [](UniformMatrix& m) { m.in = 1ll << 40; }, "packed layer m");
+}

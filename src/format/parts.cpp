@@ -1,0 +1,75 @@
+#include "format/parts.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "karat/error.h"
+
+namespace karat {
+
+std::int64_t UniformLayout::group_size(std::int64_t in) const {
+  return group == 0 || group > in ? in : group;
+}
+std::int64_t UniformLayout::groups(std::int64_t in) const {
+  const std::int64_t size = group_size(in);
+  return size == 0 ? 0 : (in - 1) / size + 1;
+}
+
+std::vector<Part> layout_parts(const UniformLayout& layout, std::int64_t out, std::int64_t in) {
+  const std::int64_t groups = layout.groups(in), blocks = row_blocks(out);
+  std::vector<Part> parts = {
+      {"codes", DType::u8, {out, row_bytes(in, layout.bits)}, &PackedView::codes}};
+  if (!layout.bilevel) {
+    parts.push_back({"scales", DType::f16, {out, groups}, &PackedView::scales});
+    if (!layout.symmetric)
+      parts.push_back({"zeros", DType::f16, {out, groups}, &PackedView::zeros});
+    return parts;
+  }
+  const std::vector<std::int64_t> codes = {blocks, groups, kBilevelBytes},
+                                  stats = {blocks, groups, 2};
+  parts.push_back({"scale_codes", DType::u8, codes, &PackedView::scale_codes});
+  parts.push_back({"scale_stats", DType::f16, stats, &PackedView::scale_stats});
+  if (layout.symmetric) return parts;
+  parts.push_back({"zero_codes", DType::u8, codes, &PackedView::zero_codes});
+  parts.push_back({"zero_stats", DType::f16, stats, &PackedView::zero_stats});
+  return parts;
+}
+
+void check_layout(const std::string& where, const UniformLayout& layout) {
+  if (layout.bits != 2 && layout.bits != 3 && layout.bits != 4 && layout.bits != 8)
+    fail(where, fmt::format("{} bits", layout.bits), "2, 3, 4 or 8");
+  if (layout.group < 0 || layout.group > std::numeric_limits<std::int32_t>::max())
+    fail(where, fmt::format("group {}", layout.group), "0 (the whole row) or a positive size");
+}
+
+void check_layout(const std::string& name, const UniformLayout& layout, std::int64_t out,
+                  std::int64_t in) {
+  const std::string where = "packed layer " + name;
+  check_layout(where, layout);
+  constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max();  // out · in < 2^62
+  if (out < 1 || in < 1 || out > limit || in > limit)
+    fail(where, fmt::format("a matrix of [{}, {}]", out, in), "extents from 1 to 2^31 - 1");
+}
+
+namespace {
+void for_each_part(const PackedView& view, const auto& body) {
+  for (const TensorView* part : {&view.codes, &view.scales, &view.zeros, &view.scale_codes,
+                                 &view.zero_codes, &view.scale_stats, &view.zero_stats,
+                                 &view.outlier_counts, &view.outlier_columns, &view.outlier_values})
+    if (part->data != nullptr) body(*part);
+}
+}  // namespace
+
+std::int64_t PackedView::stored_bits() const {
+  std::int64_t bits = 0;
+  for_each_part(
+      *this, [&](const TensorView& part) { bits += static_cast<std::int64_t>(part.bytes()) * 8; });
+  return bits;
+}
+
+std::int64_t PackedView::outliers() const {
+  return outlier_columns.data == nullptr ? 0 : outlier_columns.numel();
+}
+
+}  // namespace karat

@@ -1,0 +1,169 @@
+// Packed parts and quantization_config as a hostile or newer file may present them.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "format/random_matrix.h"
+#include "karat/error.h"
+
+using namespace karat;
+
+namespace {
+
+/// A good layer to spoil: 20 × 40, groups of 16, with an overlay.
+struct Layer {
+  UniformLayout layout;
+  PackedMatrix packed;
+
+  explicit Layer(bool bilevel) : layout{.bits = 3, .group = 16, .bilevel = bilevel} {
+    Rng rng(4);
+    packed = pack_and_view(random_matrix(rng, layout, 20, 40, 0.05));
+  }
+  TensorView& view(const std::string& part) {
+    for (TensorView& view : packed.views)
+      if (view.name == "m." + part) return view;
+    throw std::logic_error(part);
+  }
+  std::byte* bytes(const std::string& part) { return const_cast<std::byte*>(view(part).data); }
+  void set_u16(const std::string& part, std::int64_t i, std::uint16_t value) {
+    std::memcpy(bytes(part) + 2 * i, &value, 2);
+  }
+  PackedView read() const {
+    return packed_view("m", layout, 20, 40,
+                       [&](std::string_view name) { return find_view(packed.views, name); });
+  }
+};
+
+void refused(bool bilevel, const char* message, void (*spoil)(Layer&)) {
+  Layer layer(bilevel);
+  REQUIRE(unpack(layer.read()).size() == 800);
+  spoil(layer);
+  CHECK_THROWS_WITH_AS(layer.read(), doctest::Contains(message), Error);
+}
+
+std::string config(const std::string& fields, const std::string& layout_fields = "",
+                   const std::string& layers = "[\"a\"]") {
+  const std::string layout = layout_fields.empty() ? "\"grid\":\"uniform\",\"bits\":3,\"group\":16,"
+                                                     "\"symmetric\":false,\"bilevel\":true"
+                                                   : layout_fields;
+  return "{\"model_type\":\"llama\",\"quantization_config\":{" +
+         (fields.empty() ? "\"quant_method\":\"karat\",\"format\":\"karat-packed\","
+                           "\"format_version\":1"
+                         : fields) +
+         ",\"method\":\"gwq\",\"layouts\":[{" + layout + ",\"layers\":" + layers + "}]}}";
+}
+
+void config_refused(const std::string& text, const char* message) {
+  CHECK_THROWS_WITH_AS(parse_quantization(text), doctest::Contains(message), Error);
+}
+
+}  // namespace
+
+TEST_CASE("packed_view refuses parts that are missing, misshapen or of another type") {
+  refused(false, "m.codes: got nothing", [](Layer& l) { l.view("codes").name.clear(); });
+  refused(false, "m.zeros: got nothing", [](Layer& l) { l.view("zeros").name.clear(); });
+  refused(true, "m.scale_stats: got nothing", [](Layer& l) { l.view("scale_stats").name.clear(); });
+  refused(false, "m.codes: got U8 [20, 14]", [](Layer& l) { l.view("codes").shape = {20, 14}; });
+  refused(false, "m.codes: got I8", [](Layer& l) { l.view("codes").dtype = DType::i8; });
+  refused(false, "m.scales: got BF16", [](Layer& l) { l.view("scales").dtype = DType::bf16; });
+  refused(true, "m.zero_codes: got U8 [1, 3, 6]", [](Layer& l) {
+    l.view("zero_codes").shape = {1, 3, 6};
+  });
+  refused(false, "m.zeros: got a part", [](Layer& l) { l.layout.symmetric = true; });
+}
+
+TEST_CASE("packed_view refuses statistics and outliers that are not numbers") {
+  refused(false, "m.scales: got NaN", [](Layer& l) { l.set_u16("scales", 59, 0x7c00); });
+  refused(false, "m.zeros: got NaN", [](Layer& l) { l.set_u16("zeros", 0, 0xfe01); });
+  refused(true, "m.zero_stats: got NaN", [](Layer& l) { l.set_u16("zero_stats", 11, 0xfc00); });
+  refused(false, "m.outlier_values: got NaN",
+          [](Layer& l) { l.set_u16("outlier_values", 39, 0x7c00); });
+}
+
+TEST_CASE("packed_view refuses an overlay that contradicts itself") {
+  refused(false, "m.outlier_counts: got nothing",
+          [](Layer& l) { l.view("outlier_counts").name.clear(); });
+  refused(false, "m.outlier_values: got nothing",
+          [](Layer& l) { l.view("outlier_values").name.clear(); });
+  refused(false, "m.outlier_columns: got nothing",
+          [](Layer& l) { l.view("outlier_columns").name.clear(); });
+  refused(false, "m.outlier_values: got F16 [39]",
+          [](Layer& l) { l.view("outlier_values").shape = {39}; });
+  refused(false, "m.outlier_counts: got counts that sum to",
+          [](Layer& l) { l.bytes("outlier_counts")[19] ^= std::byte{128}; });
+  refused(false, "m.outlier_columns: got column 40",
+          [](Layer& l) { l.set_u16("outlier_columns", 39, 40); });
+  refused(false, "m.outlier_columns: got column 0", [](Layer& l) {
+    const std::string counts = "outlier_counts";  // row 0 gets all 40; then two equal columns
+    std::memset(l.bytes(counts), 0, 20);
+    l.bytes(counts)[0] = std::byte{40};
+    l.set_u16("outlier_columns", 0, 0);
+    l.set_u16("outlier_columns", 1, 0);
+  });
+}
+
+TEST_CASE("the layout itself is checked before any size is computed from it") {
+  Layer layer(false);
+  const auto find = [&](std::string_view name) { return find_view(layer.packed.views, name); };
+  const std::int64_t huge = std::int64_t{1} << 62;
+  for (const auto& [out, in] : {std::pair{huge, huge}, {std::int64_t{-1}, huge}, {huge, huge / 2}})
+    CHECK_THROWS_AS(packed_view("m", layer.layout, out, in, find), Error);
+  CHECK_THROWS_AS(packed_view("m", {.bits = 0}, 20, 40, find), Error);
+  CHECK_THROWS_AS(packed_view("m", {.bits = 3, .group = -16}, 20, 40, find), Error);
+  CHECK_THROWS_AS(packed_view("m", {.bits = 3, .group = huge}, 20, 40, find), Error);
+}
+
+TEST_CASE("quantization_config survives the round trip, layers grouped by layout") {
+  const UniformLayout bilevel{.bits = 3, .group = 16, .bilevel = true};
+  const UniformLayout rows{.bits = 8, .group = 0, .symmetric = true};
+  const QuantizationConfig written{"gwq", {{"a", bilevel}, {"b \"x\"", rows}, {"c", bilevel}}};
+  const std::string json = quantization_json(written);
+  CHECK(json ==
+        R"({"quant_method":"karat","format":"karat-packed","format_version":1,"method":"gwq",)"
+        R"("layouts":[{"grid":"uniform","bits":3,"group":16,"symmetric":false,"bilevel":true,)"
+        R"("layers":["a","c"]},{"grid":"uniform","bits":8,"group":0,"symmetric":true,)"
+        R"("bilevel":false,"layers":["b \"x\""]}]})");
+  const auto read = parse_quantization("{\"quantization_config\":" + json + "}");
+  REQUIRE(read.has_value());
+  CHECK(read->method == "gwq");
+  CHECK(read->layers == written.layers);
+}
+
+TEST_CASE("an unquantized config.json has no quantization_config") {
+  CHECK_FALSE(parse_quantization("{\"model_type\":\"llama\"}").has_value());
+  CHECK_FALSE(parse_quantization("{\"quantization_config\":null}").has_value());
+  CHECK(parse_quantization(config(""))->layers.size() == 1);
+}
+
+TEST_CASE("quantization_config of another tool, of the future, or wrong") {
+  const std::string karat = "\"quant_method\":\"karat\",\"format\":\"karat-packed\"";
+  config_refused(config("\"quant_method\":\"gptq\""), "expected \"karat\"");
+  config_refused(config(karat + ",\"format_version\":2"), "upgrade karat");
+  config_refused(config(karat + ",\"format_version\":0"), "format version 0");
+  config_refused(config(karat + ",\"format_version\":1.5"), "got 1.5");
+  config_refused(config(karat), "no \"format_version\"");
+  config_refused(config("\"quant_method\":\"karat\",\"format\":\"karat-trellis\","
+                        "\"format_version\":1"),
+                 "upgrade karat");
+  const std::string flags = ",\"symmetric\":false,\"bilevel\":false";
+  config_refused(config("", "\"grid\":\"nf4\""), "upgrade karat");
+  config_refused(config("", "\"grid\":\"uniform\",\"bits\":5,\"group\":16" + flags), "got 5 bits");
+  config_refused(config("", "\"grid\":\"uniform\",\"bits\":3,\"group\":-1" + flags), "group -1");
+  config_refused(config("", "\"grid\":\"uniform\",\"bits\":4294967299,\"group\":1" + flags),
+                 "got 4294967299");
+  config_refused(config("", "\"grid\":\"uniform\",\"bits\":3,\"group\":16,\"bilevel\":1"),
+                 "symmetric");
+  config_refused(config("", "\"grid\":\"uniform\",\"bits\":3,\"group\":16,\"turned\":1" + flags),
+                 "\"turned\"");
+  config_refused(config("", "", "[\"a\",\"a\"]"), "twice");
+  config_refused(config("", "", "[7]"), "got 7");
+  config_refused(config("", "", "\"a\""), "an array of layer names");
+  for (const char* text : {"", "[]", "{", "{\"quantization_config\":[]}", "\xff\xfe"})
+    CHECK_THROWS_AS(parse_quantization(text), Error);
+}
+
+TEST_CASE("nesting deeper than any stack is refused or read, never a crash") {
+  const std::string deep = std::string(1000000, '[') + std::string(1000000, ']');
+  config_refused("{\"quantization_config\":" + deep + "}", "quantization_config");
+  config_refused("{\"quantization_config\":{\"quant_method\":" + deep + "}}", "a string");
+}

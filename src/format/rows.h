@@ -1,0 +1,24 @@
+// One row of a packed matrix, read the plain way: what unpack and the reference kernels stand on.
+#pragma once
+
+#include <vector>
+
+#include "karat/packed.h"
+
+namespace karat {
+
+/// Prefix sums of the outlier counts [out + 1]; empty without an overlay. Throws when they do not
+/// end at the number of columns.
+std::vector<std::uint32_t> outlier_offsets(const PackedView& view);
+
+/// Scale and zero of a row's group, second level undone.
+struct GroupStats {
+  float scale, zero;
+};
+GroupStats group_stats(const PackedView& view, std::int64_t row, std::int64_t group);
+
+/// Writes row `row` without its outliers to `w` [in]; then adds the outliers `begin` to `end`.
+void dense_row(const PackedView& view, std::int64_t row, float* w);
+void add_outliers(const PackedView& view, std::uint32_t begin, std::uint32_t end, float* w);
+
+}  // namespace karat
