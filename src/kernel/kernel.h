@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +24,8 @@ struct KernelSet {
   /// y[t·out + o] = Σ_i x[t, i]·W[o, i] for o in [row_begin, row_end); row_begin % 16 == 0.
   void (*matmul)(const MatrixView& matrix, const KernelInput& input, float* y,
                  std::int64_t row_begin, std::int64_t row_end);
+  /// sums[g] = Σ x over inputs g·group … (g + 1)·group − 1, cut at `in`.
+  void (*group_sums)(const float* x, std::int64_t in, std::int64_t group, float* sums);
   float (*dot)(const float* a, const float* b, std::int64_t n);
   /// y += alpha · x
   void (*axpy)(float alpha, const float* x, float* y, std::int64_t n);
@@ -41,6 +42,7 @@ struct KernelSet {
 };
 
 const KernelSet& reference_kernels();
+const KernelSet* avx2_kernels();  // nullptr where the build or the CPU lacks AVX2, FMA or F16C
 /// Sets that this CPU can run, slowest (reference) first.
 const std::vector<const KernelSet*>& usable_kernels();
 /// The set in use: the last usable one, unless the environment variable KARAT_ISA or use_kernels

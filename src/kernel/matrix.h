@@ -1,9 +1,10 @@
-// A weight matrix as kernels read it: raw pointers into a mapped file and nothing with code in it,
+// A weight matrix as kernels read it: MatrixView is raw pointers into a mapped file and no code,
 // so that a unit compiled for one instruction set shares no inline function with the rest.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "karat/packed.h"
@@ -18,7 +19,7 @@ struct MatrixView {
   std::int64_t out = 0, in = 0;
   const std::byte* dense = nullptr;  // [out, in]
 
-  // The parts of docs/format.md, for Store::packed.
+  const PackedView* packed = nullptr;  // for Store::packed, what follows is taken from it
   int bits = 0;
   bool symmetric = false, bilevel = false;
   std::int64_t group = 0, groups = 0, row_bytes = 0;              // inputs, per row, of codes
@@ -49,6 +50,7 @@ class Matrix {
 
  private:
   MatrixView view_;
+  std::unique_ptr<const PackedView> packed_;
   std::vector<std::uint32_t> outlier_offsets_;
   std::int64_t bytes_ = 0;
 };

@@ -1,0 +1,169 @@
+// What the AVX2 units share. Included only by files compiled with -mavx2 -mfma -mf16c; everything
+// here has internal linkage and uses no inline function of the standard library, or the linker
+// could hand code compiled for AVX2 to callers on CPUs that lack it.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernel/kernel.h"
+
+namespace karat::avx2 {
+
+void matmul(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+            std::int64_t row_end);
+void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+                  std::int64_t row_end);  // one token
+void multiply_many(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+                   std::int64_t row_end);
+
+namespace {
+
+constexpr std::int64_t kLanes = 8;  // floats in a register
+constexpr std::int64_t kRows = 16;  // rows read together: one block of bilevel statistics
+
+[[maybe_unused]] inline std::int64_t least(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
+
+[[maybe_unused]] inline float sum_lanes(__m256 v) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+/// The lane sums of four registers.
+[[maybe_unused]] inline __m128 sum_lanes(__m256 a, __m256 b, __m256 c, __m256 d) {
+  const __m256 abcd = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+  return _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1));
+}
+
+/// All ones in the first n of 8 lanes, 0 <= n <= 8.
+[[maybe_unused]] inline __m256i first_lanes(std::int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+/// 8 halves at an address of any alignment.
+[[maybe_unused]] inline __m256 load_halves(const std::byte* data) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data)));
+}
+[[maybe_unused]] inline float load_half(const std::byte* data, std::int64_t i) {
+  std::uint16_t bits;
+  std::memcpy(&bits, data + 2 * i, 2);
+  return _cvtsh_ss(bits);
+}
+
+[[maybe_unused]] inline __m256 load_dense(MatrixView::Store store, const std::byte* data,
+                                          std::int64_t i) {
+  if (store == MatrixView::Store::f32)
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(data + 4 * i));
+  if (store == MatrixView::Store::f16) return load_halves(data + 2 * i);
+  const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + 2 * i));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+
+/// The first n < 8 weights of that address, then zeros, without reading past them.
+[[maybe_unused]] inline __m256 load_dense_tail(MatrixView::Store store, const std::byte* data,
+                                               std::int64_t i, std::int64_t n) {
+  alignas(32) std::byte buffer[32] = {};
+  const std::int64_t size = store == MatrixView::Store::f32 ? 4 : 2;
+  std::memcpy(buffer, data + size * i, static_cast<std::size_t>(size * n));
+  return load_dense(store, buffer, 0);
+}
+
+/// Eight codes as floats, lane k multiplied by 1/lane_scale<bits>()[k]. At 2 and 3 bits a mask per
+/// lane is enough: code k stays where it lies, 2^(k·bits) too large, which is exact in a float and
+/// costs one multiplication per row to undo instead of one shift per eight codes.
+template <int bits>
+constexpr std::int64_t kLoadBytes = bits == 8 ? 8 : 4;  // what load_codes reads
+
+template <int bits>
+inline __m256 load_codes(const std::byte* p) {
+  if constexpr (bits == 8) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+  } else {
+    int word;
+    std::memcpy(&word, p, 4);
+    __m256i words = _mm256_set1_epi32(word), mask;
+    if constexpr (bits == 4) {
+      words = _mm256_srlv_epi32(words, _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+      mask = _mm256_set1_epi32(15);
+    } else {
+      constexpr int b = bits, m = (1 << b) - 1;
+      mask = _mm256_setr_epi32(m, m << b, m << 2 * b, m << 3 * b, m << 4 * b, m << 5 * b,
+                               m << 6 * b, m << 7 * b);
+    }
+    return _mm256_cvtepi32_ps(_mm256_and_si256(words, mask));
+  }
+}
+
+template <int bits>
+inline __m256 lane_scale() {
+  if constexpr (bits >= 4) return _mm256_set1_ps(1);
+  constexpr float r = 1.0f / (1 << bits), r2 = r * r, r4 = r2 * r2;
+  return _mm256_setr_ps(1, r, r2, r2 * r, r4, r4 * r, r4 * r2, r4 * r2 * r);
+}
+
+/// The same where only `available` bytes may be read; codes past them read 0.
+template <int bits>
+inline __m256 load_codes_near_end(const std::byte* p, std::int64_t available) {
+  std::byte buffer[8] = {};
+  std::memcpy(buffer, p, static_cast<std::size_t>(least(available, 8)));
+  return load_codes<bits>(buffer);
+}
+
+/// Scales and zeros of up to kGroups groups for the kRows rows from `row`: [group][row], second
+/// level undone. Rows past the last have finite values that nobody uses.
+struct Stats {
+  static constexpr std::int64_t kGroups = 256;
+  alignas(32) float scale[kGroups * kRows];
+  alignas(32) float zero[kGroups * kRows];
+};
+
+/// s2 · (code − z2) of 16 rows from 6 bytes of codes and two halves.
+[[maybe_unused]] inline void second_level(const std::byte* codes, const std::byte* stats,
+                                          float* to) {
+  std::uint64_t packed = 0;
+  std::memcpy(&packed, codes, 6);
+  const __m256 s2 = _mm256_set1_ps(load_half(stats, 0)), z2 = _mm256_set1_ps(load_half(stats, 1));
+  for (int half = 0; half < 2; ++half) {
+    const __m256i words = _mm256_set1_epi32(static_cast<int>(packed >> 24 * half & 0xffffffu));
+    const __m256i shifts = _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21);
+    const __m256i code = _mm256_and_si256(_mm256_srlv_epi32(words, shifts), _mm256_set1_epi32(7));
+    _mm256_store_ps(to + 8 * half, _mm256_mul_ps(s2, _mm256_sub_ps(_mm256_cvtepi32_ps(code), z2)));
+  }
+}
+
+/// F16 [rows, groups] of the file to [group][row].
+[[maybe_unused]] inline void transpose_halves(const std::byte* data, std::int64_t stride,
+                                              std::int64_t rows, std::int64_t groups, float* to) {
+  for (std::int64_t r = 0; r < kRows; ++r)
+    for (std::int64_t g = 0; g < groups; ++g)
+      to[g * kRows + r] = r < rows ? load_half(data, r * stride + g) : 0;
+}
+
+[[maybe_unused]] inline void load_stats(const MatrixView& m, std::int64_t row, std::int64_t begin,
+                                        std::int64_t end, Stats& stats) {
+  const std::int64_t rows = least(kRows, m.out - row), groups = end - begin;
+  if (m.bilevel) {
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const std::int64_t cell = row / kRows * m.groups + begin + g;
+      second_level(m.scale_codes + 6 * cell, m.scale_stats + 4 * cell, stats.scale + g * kRows);
+      if (!m.symmetric)
+        second_level(m.zero_codes + 6 * cell, m.zero_stats + 4 * cell, stats.zero + g * kRows);
+    }
+  } else {
+    const std::int64_t first = row * m.groups + begin;
+    transpose_halves(m.scales + 2 * first, m.groups, rows, groups, stats.scale);
+    if (!m.symmetric) transpose_halves(m.zeros + 2 * first, m.groups, rows, groups, stats.zero);
+  }
+  if (m.symmetric)
+    for (std::int64_t i = 0; i < groups * kRows; ++i)
+      stats.zero[i] = static_cast<float>(1 << (m.bits - 1));
+}
+
+}  // namespace
+}  // namespace karat::avx2

@@ -1,0 +1,175 @@
+// Several tokens (prefill, evaluation): 16 rows × 256 inputs of W become floats in the L1 cache,
+// then 4 rows × 3 tokens at a time are multiplied in registers (12 sums, 7 loads per 12
+// multiplications). Blocking after Goto and van de Geijn, Anatomy of High-Performance Matrix
+// Multiplication (2008).
+#if defined(__AVX2__)
+#include "kernel/cpu/avx2.h"
+
+namespace karat::avx2 {
+namespace {
+
+constexpr std::int64_t kInputs = 256;  // 16 rows of them are 16 KiB, half an L1 cache
+static_assert(kInputs <= Stats::kGroups, "groups of one input need as many statistics");
+
+struct Tile {
+  alignas(32) float w[kRows][kInputs];
+  Stats stats;
+  std::int64_t outlier[kRows];  // the next outlier of each row
+};
+
+template <int bits>
+inline float read_code(const std::byte* row, std::int64_t i) {
+  const std::int64_t bit = i * bits;
+  unsigned word = static_cast<unsigned>(row[bit / 8]);
+  if (bit % 8 + bits > 8) word |= static_cast<unsigned>(row[bit / 8 + 1]) << 8;
+  return static_cast<float>(word >> bit % 8 & ((1u << bits) - 1));
+}
+
+/// s·(q − z) for inputs [begin, end) of one group, w[0] being input `begin`.
+template <int bits>
+inline void unpack_group(const std::byte* row, std::int64_t row_bytes, std::int64_t begin,
+                         std::int64_t end, float scale, float zero, float* w) {
+  const __m256 s = _mm256_set1_ps(scale), z = _mm256_set1_ps(zero), undo = lane_scale<bits>();
+  std::int64_t i = begin;
+  const auto one = [&] {
+    w[i - begin] = scale * (read_code<bits>(row, i) - zero);
+    ++i;
+  };
+  while (i < end && i % kLanes != 0) one();
+  for (; i + kLanes <= end; i += kLanes) {
+    const std::int64_t at = i / kLanes * bits, available = row_bytes - at;
+    const __m256 codes = available >= kLoadBytes<bits>
+                             ? load_codes<bits>(row + at)
+                             : load_codes_near_end<bits>(row + at, available);
+    _mm256_storeu_ps(w + (i - begin), _mm256_mul_ps(s, _mm256_fmsub_ps(codes, undo, z)));
+  }
+  while (i < end) one();
+}
+
+template <int bits>
+void unpack_tile(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+                 std::int64_t end, Tile& tile) {
+  const std::int64_t first = begin / m.group, last = (end - 1) / m.group + 1;
+  load_stats(m, row, first, last, tile.stats);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::byte* codes = m.codes + (row + r) * m.row_bytes;
+    for (std::int64_t g = first, i = begin; g < last; ++g) {
+      const std::int64_t stop = least((g + 1) * m.group, end), at = (g - first) * kRows + r;
+      unpack_group<bits>(codes, m.row_bytes, i, stop, tile.stats.scale[at], tile.stats.zero[at],
+                         tile.w[r] + (i - begin));
+      i = stop;
+    }
+  }
+}
+
+/// Adds the outliers of columns [begin, end); those before were added by earlier tiles.
+void add_outliers(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+                  std::int64_t end, Tile& tile) {
+  if (m.outlier_offsets == nullptr) return;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    if (begin == 0) tile.outlier[r] = m.outlier_offsets[row + r];
+    for (std::int64_t& k = tile.outlier[r]; k < m.outlier_offsets[row + r + 1]; ++k) {
+      std::uint16_t column;
+      std::memcpy(&column, m.outlier_columns + 2 * k, 2);
+      if (column >= end) break;
+      tile.w[r][column - begin] += load_half(m.outlier_values, k);
+    }
+  }
+}
+
+void fill_dense(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+                std::int64_t end, Tile& tile) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t at = (row + r) * m.in;
+    std::int64_t i = begin;
+    for (; i + kLanes <= end; i += kLanes)
+      _mm256_store_ps(tile.w[r] + (i - begin), load_dense(m.store, m.dense, at + i));
+    if (i < end)
+      _mm256_store_ps(tile.w[r] + (i - begin), load_dense_tail(m.store, m.dense, at + i, end - i));
+  }
+}
+
+/// Rows from `row` (`rows` of them) and inputs [begin, end) of W to tile.w; what pads them to whole
+/// registers and to 4 rows is finite and is multiplied by nothing that counts.
+void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+          std::int64_t end, Tile& tile) {
+  if (m.store != MatrixView::Store::packed) return fill_dense(m, row, rows, begin, end, tile);
+  if (m.bits == 2) unpack_tile<2>(m, row, rows, begin, end, tile);
+  if (m.bits == 3) unpack_tile<3>(m, row, rows, begin, end, tile);
+  if (m.bits == 4) unpack_tile<4>(m, row, rows, begin, end, tile);
+  if (m.bits == 8) unpack_tile<8>(m, row, rows, begin, end, tile);
+  add_outliers(m, row, rows, begin, end, tile);
+}
+
+/// sums[t] = the products of 4 rows of the tile with n inputs of `tokens` tokens.
+template <int tokens>
+inline void multiply_4(const float (*w)[kInputs], const float* x, std::int64_t stride,
+                       std::int64_t n, __m128* sums) {
+  __m256 acc[tokens][4];
+  for (int t = 0; t < tokens; ++t)
+    for (int r = 0; r < 4; ++r) acc[t][r] = _mm256_setzero_ps();
+  const auto step = [&](std::int64_t i, const auto& load) {
+    __m256 xs[tokens];
+    for (int t = 0; t < tokens; ++t) xs[t] = load(x + t * stride + i);
+    for (int r = 0; r < 4; ++r) {
+      const __m256 ws = _mm256_load_ps(w[r] + i);
+      for (int t = 0; t < tokens; ++t) acc[t][r] = _mm256_fmadd_ps(ws, xs[t], acc[t][r]);
+    }
+  };
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) step(i, [](const float* p) { return _mm256_loadu_ps(p); });
+  if (i < n) {
+    const __m256i mask = first_lanes(n - i);
+    step(i, [mask](const float* p) { return _mm256_maskload_ps(p, mask); });
+  }
+  for (int t = 0; t < tokens; ++t) sums[t] = sum_lanes(acc[t][0], acc[t][1], acc[t][2], acc[t][3]);
+}
+
+/// y[t] (+)= sums[t] for `rows` <= 4 rows; the first tile of inputs stores, the others add.
+inline void add_sums(const __m128* sums, std::int64_t tokens, std::int64_t rows, bool add, float* y,
+                     std::int64_t stride) {
+  for (std::int64_t t = 0; t < tokens; ++t, y += stride) {
+    if (rows == 4) {
+      _mm_storeu_ps(y, add ? _mm_add_ps(_mm_loadu_ps(y), sums[t]) : sums[t]);
+      continue;
+    }
+    alignas(16) float four[4];
+    _mm_store_ps(four, sums[t]);
+    for (std::int64_t r = 0; r < rows; ++r) y[r] = add ? y[r] + four[r] : four[r];
+  }
+}
+
+/// The tile's rows × inputs with all tokens.
+void multiply_tile(const Tile& tile, const float* x, std::int64_t in, std::int64_t n,
+                   std::int64_t tokens, std::int64_t rows, bool add, float* y, std::int64_t out) {
+  for (std::int64_t t = 0; t < tokens; t += 3) {
+    const std::int64_t count = least(3, tokens - t);
+    for (std::int64_t r = 0; r < rows; r += 4) {
+      __m128 sums[3];
+      if (count == 3) multiply_4<3>(tile.w + r, x + t * in, in, n, sums);
+      if (count == 2) multiply_4<2>(tile.w + r, x + t * in, in, n, sums);
+      if (count == 1) multiply_4<1>(tile.w + r, x + t * in, in, n, sums);
+      add_sums(sums, count, least(4, rows - r), add, y + t * out + r, out);
+    }
+  }
+}
+
+}  // namespace
+
+void multiply_many(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+                   std::int64_t row_end) {
+  Tile tile;
+  std::memset(tile.w, 0, sizeof tile.w);
+  for (std::int64_t row = row_begin; row < row_end; row += kRows) {
+    const std::int64_t rows = least(kRows, row_end - row);
+    for (std::int64_t begin = 0; begin < m.in; begin += kInputs) {
+      const std::int64_t end = least(begin + kInputs, m.in);
+      fill(m, row, rows, begin, end, tile);
+      multiply_tile(tile, input.x + begin, m.in, end - begin, input.tokens, rows, begin != 0,
+                    y + row, m.out);
+    }
+  }
+}
+
+}  // namespace karat::avx2
+#endif

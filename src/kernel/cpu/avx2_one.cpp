@@ -1,0 +1,167 @@
+// One token (decode): codes are multiplied as they are unpacked, and a row's outliers are added in
+// the same pass. Σ s(q − z)x = Σ_g s·(Σ qx) − Σ_g s·z·(Σ x): Σ x per group comes with the input.
+#if defined(__AVX2__)
+#include "kernel/cpu/avx2.h"
+
+namespace karat::avx2 {
+namespace {
+
+/// Groups whose statistics are unpacked at a time: 8 KiB of them, which stay in the L1 cache.
+constexpr std::int64_t kChunk = 64;
+
+/// Σ code·x over n inputs of one group, lanes apart. `fast` of its vectors may be loaded whole;
+/// `available` bytes from p belong to the row.
+template <int bits>
+inline __m256 group_dot(const std::byte* p, std::int64_t available, std::int64_t fast,
+                        const float* x, std::int64_t n) {
+  __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
+  const std::int64_t whole = least(n / kLanes, fast);
+  std::int64_t v = 0;
+  for (; v + 4 <= whole; v += 4) {
+    const std::byte* q = p + v * bits;
+    const float* xv = x + v * kLanes;
+    a = _mm256_fmadd_ps(load_codes<bits>(q), _mm256_loadu_ps(xv), a);
+    b = _mm256_fmadd_ps(load_codes<bits>(q + bits), _mm256_loadu_ps(xv + 8), b);
+    c = _mm256_fmadd_ps(load_codes<bits>(q + 2 * bits), _mm256_loadu_ps(xv + 16), c);
+    d = _mm256_fmadd_ps(load_codes<bits>(q + 3 * bits), _mm256_loadu_ps(xv + 24), d);
+  }
+  for (; v < whole; ++v)
+    a = _mm256_fmadd_ps(load_codes<bits>(p + v * bits), _mm256_loadu_ps(x + v * kLanes), a);
+  for (; v * kLanes < n; ++v) {
+    const __m256 codes = load_codes_near_end<bits>(p + v * bits, available - v * bits);
+    const __m256 xv = _mm256_maskload_ps(x + v * kLanes, first_lanes(n - v * kLanes));
+    b = _mm256_fmadd_ps(codes, xv, b);
+  }
+  return _mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d));
+}
+
+/// Σ_g scale·Σ code·x of one row over groups [begin, end), added to acc, lanes apart.
+template <int bits>
+inline __m256 row_dot(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
+                      const float* scale, const float* x, __m256 acc) {
+  const std::byte* codes = m.codes + row * m.row_bytes;
+  const std::int64_t room = m.row_bytes - kLoadBytes<bits>;
+  const std::int64_t fast = room < 0 ? 0 : room / bits + 1;  // vectors of the row loadable whole
+  const std::int64_t vectors = m.group / kLanes;
+  __m256 other = _mm256_setzero_ps();
+  std::int64_t g = begin;
+  if (vectors == 2)  // groups of 16: two chains of additions, so that neither waits for the other
+    for (; g + 2 <= end && (g + 2) * 2 <= fast; g += 2) {
+      const std::byte* q = codes + g * 2 * bits;
+      const float *xg = x + g * 16, *s = scale + (g - begin) * kRows;
+      const __m256 a =
+          _mm256_fmadd_ps(load_codes<bits>(q), _mm256_loadu_ps(xg),
+                          _mm256_mul_ps(load_codes<bits>(q + bits), _mm256_loadu_ps(xg + 8)));
+      const __m256 b =
+          _mm256_fmadd_ps(load_codes<bits>(q + 2 * bits), _mm256_loadu_ps(xg + 16),
+                          _mm256_mul_ps(load_codes<bits>(q + 3 * bits), _mm256_loadu_ps(xg + 24)));
+      acc = _mm256_fmadd_ps(_mm256_broadcast_ss(s), a, acc);
+      other = _mm256_fmadd_ps(_mm256_broadcast_ss(s + kRows), b, other);
+    }
+  for (; g < end; ++g) {
+    const std::int64_t first = g * vectors;  // group % 8 == 0, or the only group, so exact
+    const __m256 sum =
+        group_dot<bits>(codes + first * bits, m.row_bytes - first * bits, fast - first,
+                        x + g * m.group, least(m.group, m.in - g * m.group));
+    acc = _mm256_fmadd_ps(_mm256_broadcast_ss(scale + (g - begin) * kRows), sum, acc);
+  }
+  return _mm256_add_ps(acc, other);
+}
+
+/// Σ_g scale·zero·(Σ x) of 16 rows, added to to[2].
+inline void zero_sums(const Stats& stats, const float* sums, std::int64_t groups, __m256* to) {
+  __m256 a = to[0], b = to[1];
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const __m256 sum = _mm256_broadcast_ss(sums + g);
+    const float *s = stats.scale + g * kRows, *z = stats.zero + g * kRows;
+    a = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_load_ps(s), _mm256_load_ps(z)), sum, a);
+    b = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_load_ps(s + 8), _mm256_load_ps(z + 8)), sum, b);
+  }
+  to[0] = a;
+  to[1] = b;
+}
+
+/// Σ value·x[column] over a row's outliers.
+inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
+  if (m.outlier_offsets == nullptr) return 0;
+  const std::int64_t end = m.outlier_offsets[row + 1];
+  std::int64_t k = m.outlier_offsets[row];
+  __m256 acc = _mm256_setzero_ps();
+  for (; k + kLanes <= end; k += kLanes) {
+    const __m128i columns =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(m.outlier_columns + 2 * k));
+    const __m256 xs = _mm256_i32gather_ps(x, _mm256_cvtepu16_epi32(columns), 4);
+    acc = _mm256_fmadd_ps(load_halves(m.outlier_values + 2 * k), xs, acc);
+  }
+  float sum = sum_lanes(acc);
+  for (; k < end; ++k) {
+    std::uint16_t column;
+    std::memcpy(&column, m.outlier_columns + 2 * k, 2);
+    sum += load_half(m.outlier_values, k) * x[column];
+  }
+  return sum;
+}
+
+template <int bits>
+void packed_rows(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+                 std::int64_t row_end) {
+  Stats stats;
+  for (std::int64_t row = row_begin; row < row_end; row += kRows) {
+    const std::int64_t rows = least(kRows, row_end - row);
+    __m256 acc[kRows], zeros[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (std::int64_t r = 0; r < kRows; ++r) acc[r] = _mm256_setzero_ps();
+    for (std::int64_t g = 0; g < m.groups; g += kChunk) {
+      const std::int64_t end = least(g + kChunk, m.groups);
+      load_stats(m, row, g, end, stats);
+      zero_sums(stats, input.group_sums + g, end - g, zeros);
+      for (std::int64_t r = 0; r < rows; ++r)
+        acc[r] = row_dot<bits>(m, row + r, g, end, stats.scale + r, input.x, acc[r]);
+    }
+    alignas(32) float zero[kRows];
+    _mm256_store_ps(zero, zeros[0]);
+    _mm256_store_ps(zero + 8, zeros[1]);
+    for (std::int64_t r = 0; r < rows; ++r)
+      y[row + r] = sum_lanes(_mm256_mul_ps(acc[r], lane_scale<bits>())) - zero[r] +
+                   outlier_dot(m, row + r, input.x);
+  }
+}
+
+template <MatrixView::Store store>
+void dense_rows(const MatrixView& m, const float* x, float* y, std::int64_t row_begin,
+                std::int64_t row_end) {
+  const std::int64_t whole = m.in / kLanes * kLanes;
+  for (std::int64_t row = row_begin; row < row_end; ++row) {
+    const std::int64_t at = row * m.in;
+    __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
+    std::int64_t i = 0;
+    for (; i + 32 <= whole; i += 32) {
+      a = _mm256_fmadd_ps(load_dense(store, m.dense, at + i), _mm256_loadu_ps(x + i), a);
+      b = _mm256_fmadd_ps(load_dense(store, m.dense, at + i + 8), _mm256_loadu_ps(x + i + 8), b);
+      c = _mm256_fmadd_ps(load_dense(store, m.dense, at + i + 16), _mm256_loadu_ps(x + i + 16), c);
+      d = _mm256_fmadd_ps(load_dense(store, m.dense, at + i + 24), _mm256_loadu_ps(x + i + 24), d);
+    }
+    for (; i < whole; i += kLanes)
+      a = _mm256_fmadd_ps(load_dense(store, m.dense, at + i), _mm256_loadu_ps(x + i), a);
+    if (const std::int64_t n = m.in - i; n > 0)
+      b = _mm256_fmadd_ps(load_dense_tail(store, m.dense, at + i, n),
+                          _mm256_maskload_ps(x + i, first_lanes(n)), b);
+    y[row] = sum_lanes(_mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d)));
+  }
+}
+
+}  // namespace
+
+void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+                  std::int64_t row_end) {
+  using Store = MatrixView::Store;
+  if (m.store == Store::f32) return dense_rows<Store::f32>(m, input.x, y, row_begin, row_end);
+  if (m.store == Store::f16) return dense_rows<Store::f16>(m, input.x, y, row_begin, row_end);
+  if (m.store == Store::bf16) return dense_rows<Store::bf16>(m, input.x, y, row_begin, row_end);
+  if (m.bits == 2) return packed_rows<2>(m, input, y, row_begin, row_end);
+  if (m.bits == 3) return packed_rows<3>(m, input, y, row_begin, row_end);
+  if (m.bits == 4) return packed_rows<4>(m, input, y, row_begin, row_end);
+  packed_rows<8>(m, input, y, row_begin, row_end);
+}
+
+}  // namespace karat::avx2
+#endif

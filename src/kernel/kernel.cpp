@@ -1,0 +1,83 @@
+// Which kernels run here, and the cut of a product over threads.
+#include "kernel/kernel.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <string>
+
+#include "core/threads.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+const KernelSet& named_kernels(std::string_view isa) {
+  std::vector<std::string_view> names;
+  for (const KernelSet* set : usable_kernels()) {
+    if (set->isa == isa) return *set;
+    names.push_back(set->isa);
+  }
+  fail("choose kernels", fmt::format("\"{}\"", isa),
+       fmt::format("one of {}", fmt::join(names, ", ")),
+       "this is what KARAT_ISA may name on this CPU");
+}
+
+const KernelSet& default_kernels() {
+  const char* wanted = std::getenv("KARAT_ISA");
+  return wanted == nullptr || *wanted == 0 ? *usable_kernels().back() : named_kernels(wanted);
+}
+
+std::atomic<const KernelSet*> chosen = nullptr;
+
+/// Rows per piece of work: about 2^17 multiplications, some 10 µs, so that cutting costs little and
+/// the last piece is short. A multiple of the 16 rows that kernels read together.
+std::int64_t row_grain(const MatrixView& matrix, std::int64_t tokens) {
+  const std::int64_t row = std::max<std::int64_t>(matrix.in * tokens, 1);
+  return std::max<std::int64_t>((std::int64_t{1} << 17) / row / 16, 1) * 16;
+}
+
+}  // namespace
+
+const std::vector<const KernelSet*>& usable_kernels() {
+  static const std::vector<const KernelSet*> sets = [] {
+    std::vector<const KernelSet*> found = {&reference_kernels()};
+    if (const KernelSet* avx2 = avx2_kernels()) found.push_back(avx2);
+    return found;
+  }();
+  return sets;
+}
+
+const KernelSet& kernels() {
+  const KernelSet* set = chosen.load();
+  if (set == nullptr) chosen = set = &default_kernels();
+  return *set;
+}
+
+void use_kernels(std::string_view isa) {
+  chosen = &named_kernels(isa);
+}
+
+void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float* y) {
+  matmul(kernels(), matrix, x, tokens, y);
+}
+
+void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
+            float* y) {
+  if (tokens <= 0) return;
+  KernelInput input{x, tokens, nullptr};
+  thread_local std::vector<float> sums;
+  if (matrix.store == MatrixView::Store::packed && tokens == 1) {
+    sums.resize(static_cast<std::size_t>(matrix.groups));
+    set.group_sums(x, matrix.in, matrix.group, sums.data());
+    input.group_sums = sums.data();
+  }
+  parallel_for(matrix.out, row_grain(matrix, tokens), [&](std::int64_t begin, std::int64_t end) {
+    set.matmul(matrix, input, y, begin, end);
+  });
+}
+
+}  // namespace karat

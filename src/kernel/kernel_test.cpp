@@ -1,0 +1,178 @@
+// Products of every instruction set against the reference, which itself is held to unpack. All
+// operands end at an unreadable page.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/threads.h"
+#include "format/random_matrix.h"
+#include "karat/error.h"
+#include "kernel/guarded.h"
+#include "kernel/kernel.h"
+
+using namespace karat;
+
+namespace {
+
+/// A matrix whose every part lies against its own guard page.
+struct GuardedMatrix {
+  std::vector<Guarded> parts;
+  Matrix matrix;
+  std::vector<float> weights;  // [out, in], by the format's own reader
+};
+
+GuardedMatrix guarded_packed(const UniformMatrix& m) {
+  GuardedMatrix guarded;
+  PackedMatrix packed = pack_and_view(m);
+  for (TensorView& view : packed.views) {
+    guarded.parts.emplace_back(view.span());
+    view.data = guarded.parts.back().data();
+  }
+  const PackedView view = packed_view("m", m.layout, m.out, m.in, [&](std::string_view name) {
+    return find_view(packed.views, name);
+  });
+  guarded.weights = unpack(view);
+  guarded.matrix = Matrix(view);
+  return guarded;
+}
+
+GuardedMatrix guarded_dense(Rng& rng, DType dtype, std::int64_t out, std::int64_t in) {
+  GuardedMatrix guarded;
+  std::vector<float> floats;
+  std::vector<std::uint16_t> halves;
+  for (std::int64_t i = 0; i < out * in; ++i) {
+    floats.push_back(static_cast<float>(rng.uniform() * 2 - 1));
+    halves.push_back(dtype == DType::f16 ? float_to_f16(floats.back())
+                                         : float_to_bf16(floats.back()));
+  }
+  guarded.parts.emplace_back(dtype == DType::f32 ? std::as_bytes(std::span(floats))
+                                                 : std::as_bytes(std::span(halves)));
+  const TensorView view{"w", dtype, {out, in}, guarded.parts.back().data()};
+  guarded.weights = to_floats(view);
+  guarded.matrix = Matrix(view);
+  return guarded;
+}
+
+Guarded random_input(Rng& rng, std::int64_t count) {
+  Guarded x(static_cast<std::size_t>(count) * 4);
+  for (std::int64_t i = 0; i < count; ++i)
+    x.floats()[i] = static_cast<float>(rng.uniform() * 2 - 1);
+  return x;
+}
+
+/// Compares one set's product with sums in double over the unpacked weights. The bound is 16 units
+/// of float rounding of Σ |x|·(|w| + 0.4): a packed row is Σ s·q·x − Σ s·z·x, each part at most
+/// 0.2·|x|.
+void check_product(const KernelSet& set, const GuardedMatrix& m, std::int64_t tokens, Rng& rng) {
+  const std::int64_t out = m.matrix.out(), in = m.matrix.in();
+  const Guarded x = random_input(rng, tokens * in), y(static_cast<std::size_t>(tokens * out) * 4);
+  std::memset(y.data(), 0xff, y.size());  // NaN: a row left out is seen
+  matmul(set, m.matrix, x.floats(), tokens, y.floats());
+  std::int64_t wrong = 0;
+  for (std::int64_t t = 0; t < tokens; ++t)
+    for (std::int64_t o = 0; o < out; ++o) {
+      double sum = 0, size = 0;
+      for (std::int64_t i = 0; i < in; ++i) {
+        const double xi = x.floats()[t * in + i], w = m.weights[o * in + i];
+        sum += xi * w;
+        size += std::fabs(xi) * (std::fabs(w) + 0.4);
+      }
+      wrong += !(std::fabs(y.floats()[t * out + o] - sum) <= 16 * 0x1p-24 * size);
+    }
+  CHECK_MESSAGE(wrong == 0, set.isa, ": ", wrong, " of ", tokens * out, " outputs, ", out, " x ",
+                in, ", ", tokens, " tokens, ", m.matrix.view().bits, " bits, group ",
+                m.matrix.view().group);
+}
+
+constexpr std::int64_t kTokens[] = {1, 2, 3, 5, 33};
+
+}  // namespace
+
+TEST_CASE("instruction sets under test") {
+  for (const KernelSet* set : usable_kernels()) MESSAGE("kernels under test: ", set->isa);
+  MESSAGE("kernels in use: ", kernels().isa);
+  CHECK(usable_kernels().front()->isa == "reference");
+}
+
+TEST_CASE("dense products of every set, F32, F16 and BF16, odd sizes") {
+  Rng rng(11);
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+    for (const auto& [out, in] : {std::pair{1, 1}, {5, 7}, {16, 64}, {37, 131}, {18, 530}}) {
+      const GuardedMatrix m = guarded_dense(rng, dtype, out, in);
+      for (const KernelSet* set : usable_kernels())
+        for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
+    }
+}
+
+TEST_CASE("packed products of every set: bits, groups, levels, overlay, odd sizes") {
+  Rng rng(12);
+  for (const int bits : {2, 3, 4, 8})
+    for (const std::int64_t group : {0, 5, 16, 24, 128})
+      for (const int kind : {0, 1, 2, 3})
+        for (const auto& [out, in] : {std::pair{1, 1}, {3, 9}, {16, 64}, {35, 131}, {17, 1100}}) {
+          const UniformLayout layout{bits, group, (kind & 1) != 0, (kind & 2) != 0};
+          const double share = rng.below(2) == 0 ? 0.0 : 0.03;
+          const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, out, in, share));
+          for (const KernelSet* set : usable_kernels())
+            for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
+        }
+}
+
+TEST_CASE("an overlay of every size adds what unpack adds") {
+  Rng rng(13);
+  for (const double share : {0.0, 0.001, 0.01, 0.3, 1.0}) {
+    const UniformLayout layout{.bits = 3, .group = 16, .bilevel = true};
+    const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 50, 333, share));
+    for (const KernelSet* set : usable_kernels())
+      for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
+  }
+}
+
+TEST_CASE("the number of threads changes no bit") {
+  Rng rng(14);
+  const UniformLayout layout{.bits = 3, .group = 16, .bilevel = true};
+  const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 1000, 520, 0.01));
+  const int before = thread_count();
+  for (const KernelSet* set : usable_kernels())
+    for (const std::int64_t tokens : {1, 7}) {
+      const Guarded x = random_input(rng, tokens * 520);
+      std::vector<float> first(1000 * tokens), y(first.size());
+      set_thread_count(1);
+      matmul(*set, m.matrix, x.floats(), tokens, first.data());
+      for (const int threads : {2, 3, 8}) {
+        set_thread_count(threads);
+        matmul(*set, m.matrix, x.floats(), tokens, y.data());
+        CHECK(std::memcmp(first.data(), y.data(), first.size() * 4) == 0);
+      }
+    }
+  set_thread_count(before);
+}
+
+TEST_CASE("kernels are chosen by name, and by KARAT_ISA at start") {
+  const std::string_view before = kernels().isa;
+  use_kernels("reference");
+  CHECK(kernels().isa == "reference");
+  CHECK_THROWS_WITH_AS(use_kernels("avx9"), doctest::Contains("one of reference"), Error);
+  use_kernels(before);
+
+  const auto self = std::filesystem::read_symlink("/proc/self/exe");
+  for (const KernelSet* set : usable_kernels()) {
+    const std::string command = "KARAT_ISA=" + std::string(set->isa) + " '" + self.string() +
+                                "' -s -tc='instruction sets under test'";
+    std::FILE* pipe = popen(command.c_str(), "r");
+    REQUIRE(pipe != nullptr);
+    std::string text;
+    char buffer[4096];
+    while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
+    CHECK(pclose(pipe) == 0);
+    CHECK(text.find("kernels in use: " + std::string(set->isa)) != std::string::npos);
+  }
+}
+
+TEST_CASE("a matrix is two-dimensional and of a float type") {
+  const std::byte bytes[16] = {};
+  CHECK_THROWS_AS(Matrix(TensorView{"w", DType::i8, {2, 2}, bytes}), Error);
+  CHECK_THROWS_AS(Matrix(TensorView{"w", DType::f16, {4}, bytes}), Error);
+}

@@ -1,0 +1,56 @@
+#include "kernel/matrix.h"
+
+#include <fmt/format.h>
+
+#include "format/rows.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+MatrixView::Store store_of(const TensorView& view) {
+  if (view.dtype == DType::f32) return MatrixView::Store::f32;
+  if (view.dtype == DType::f16) return MatrixView::Store::f16;
+  if (view.dtype == DType::bf16) return MatrixView::Store::bf16;
+  fail("use tensor " + view.name + " as a matrix", std::string(name_of(view.dtype)),
+       "F32, F16 or BF16");
+}
+
+}  // namespace
+
+Matrix::Matrix(const TensorView& view) {
+  if (view.shape.size() != 2)
+    fail("use tensor " + view.name + " as a matrix", shape_text(view.shape), "two dimensions");
+  view_.store = store_of(view);
+  view_.out = view.shape[0];
+  view_.in = view.shape[1];
+  view_.dense = view.data;
+  bytes_ = static_cast<std::int64_t>(view.bytes());
+}
+
+Matrix::Matrix(const PackedView& view)
+    : packed_(std::make_unique<const PackedView>(view)), outlier_offsets_(outlier_offsets(view)) {
+  view_.store = MatrixView::Store::packed;
+  view_.packed = packed_.get();
+  view_.out = view.out;
+  view_.in = view.in;
+  view_.bits = view.layout.bits;
+  view_.symmetric = view.layout.symmetric;
+  view_.bilevel = view.layout.bilevel;
+  view_.group = view.layout.group_size(view.in);
+  view_.groups = view.layout.groups(view.in);
+  view_.row_bytes = view.codes.shape.at(1);
+  view_.codes = view.codes.data;
+  view_.scales = view.scales.data;
+  view_.zeros = view.zeros.data;
+  view_.scale_codes = view.scale_codes.data;
+  view_.zero_codes = view.zero_codes.data;
+  view_.scale_stats = view.scale_stats.data;
+  view_.zero_stats = view.zero_stats.data;
+  view_.outlier_offsets = outlier_offsets_.empty() ? nullptr : outlier_offsets_.data();
+  view_.outlier_columns = view.outlier_columns.data;
+  view_.outlier_values = view.outlier_values.data;
+  bytes_ = view.stored_bits() / 8;
+}
+
+}  // namespace karat
