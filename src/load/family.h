@@ -5,28 +5,53 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "karat/architecture.h"
 
 namespace karat {
 
-/// Checked access to config.json: every value is typed, bounded, and named when it is wrong.
+/// Checked access to config.json: every value is typed, bounded, and named when it is wrong. Null
+/// counts as absent.
 class ConfigReader {
  public:
   ConfigReader(nlohmann::json config, std::string path);
 
   std::int64_t count(const std::string& key) const;  // required, 1 … 2^31
   std::int64_t count_or(const std::string& key, std::int64_t fallback) const;  // absent or null
-  double number_or(const std::string& key, double fallback) const;
+  std::int64_t layers(const std::string& key) const;  // required, 1 … 4096
+  std::int64_t integer_or(const std::string& key, std::int64_t fallback, std::int64_t least,
+                          std::int64_t most) const;
+  double number_or(const std::string& key, double fallback) const;  // finite
+  double positive_or(const std::string& key, double fallback) const;
   bool flag_or(const std::string& key, bool fallback) const;
   std::string text_or(const std::string& key, const std::string& fallback) const;
+  /// The ids under `key`, an integer or a list, that are in a vocabulary of `vocab`; configs left
+  /// at their class's default name ids the model does not have, and those can never occur.
+  std::vector<std::int32_t> token_ids(const std::string& key, std::int32_t fallback,
+                                      std::int64_t vocab) const;
+  Activation activation_or(const std::string& key, const std::string& fallback) const;
+  /// Throws when `key` is there and not `value`: a variant that Karat does not compute.
+  void only(const std::string& key, bool value) const;
+
+  bool has(const std::string& key) const { return config_.contains(key); }   // even null
+  bool holds(const std::string& key) const { return find(key) != nullptr; }  // not null
   const nlohmann::json& json() const { return config_; }
+  const std::string& path() const { return path_; }
   [[noreturn]] void reject(const std::string& key, const std::string& expected) const;
 
  private:
+  const nlohmann::json* find(const std::string& key) const;  // nullptr: absent or null
   nlohmann::json config_;
   std::string path_;
 };
+
+/// Final inverse frequencies [head_dim/2] from either generation of config.json: rope_parameters,
+/// or rope_theta with rope_scaling. Throws on a rope type other than default, linear and llama3.
+Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t max_positions);
+
+/// read_architecture on the text of a config.json.
+Architecture parse_architecture(std::string_view text, const std::string& path);
 
 using FamilyFn = Architecture (*)(const ConfigReader&);
 const std::map<std::string, FamilyFn>& family_table();  // written by cmake/registry.cmake

@@ -1,0 +1,80 @@
+#include "karat/architecture.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/file.h"
+#include "karat/error.h"
+#include "load/family.h"
+#include "load/json.h"
+
+namespace karat {
+namespace {
+
+constexpr std::size_t kMaxConfigBytes = 16u << 20;
+
+void add_norm(std::vector<NamedShape>& list, const Norm& norm, std::int64_t size) {
+  list.push_back({norm.name + ".weight", {size}});
+  if (norm.kind == Norm::Kind::layer) list.push_back({norm.name + ".bias", {size}});
+}
+
+void add_linear(std::vector<NamedShape>& list, const Linear& linear) {
+  list.push_back({linear.name + ".weight", linear.transposed ? std::vector{linear.in, linear.out}
+                                                             : std::vector{linear.out, linear.in}});
+  if (linear.bias) list.push_back({linear.name + ".bias", {linear.out}});
+}
+
+void add_block(std::vector<NamedShape>& list, const Architecture& arch, const Block& block) {
+  add_norm(list, block.attention_norm, arch.hidden);
+  for (const Linear& linear : block.qkv) add_linear(list, linear);
+  if (block.q_norm) add_norm(list, *block.q_norm, arch.head_dim);
+  if (block.k_norm) add_norm(list, *block.k_norm, arch.head_dim);
+  add_linear(list, block.o);
+  add_norm(list, block.mlp_norm, arch.hidden);
+  for (const Linear& linear : block.up) add_linear(list, linear);
+  add_linear(list, block.down);
+}
+
+}  // namespace
+
+std::vector<const Linear*> Block::linears() const {
+  std::vector<const Linear*> list;
+  for (const Linear& linear : qkv) list.push_back(&linear);
+  list.push_back(&o);
+  for (const Linear& linear : up) list.push_back(&linear);
+  list.push_back(&down);
+  return list;
+}
+
+std::vector<std::string> known_families() {
+  std::vector<std::string> names;
+  for (const auto& [name, family] : family_table()) names.push_back(name);
+  return names;
+}
+
+Architecture parse_architecture(std::string_view text, const std::string& path) {
+  const ConfigReader config(parse_json(text, path), path);
+  const std::string type = config.text_or("model_type", "");
+  const auto family = family_table().find(type);
+  if (family == family_table().end())
+    config.reject("model_type", "one of " + fmt::format("{}", fmt::join(known_families(), ", ")));
+  Architecture arch = family->second(config);
+  arch.family = type;
+  return arch;
+}
+
+Architecture read_architecture(const std::filesystem::path& folder) {
+  const auto path = folder / "config.json";
+  return parse_architecture(read_text(path, kMaxConfigBytes), path.string());
+}
+
+std::vector<NamedShape> tensor_shapes(const Architecture& arch) {
+  std::vector<NamedShape> list = {{arch.embedding, {arch.vocab, arch.hidden}}};
+  if (!arch.positions.empty()) list.push_back({arch.positions, {arch.max_positions, arch.hidden}});
+  for (const Block& block : arch.blocks) add_block(list, arch, block);
+  add_norm(list, arch.final_norm, arch.hidden);
+  if (!arch.tied()) list.push_back({arch.head, {arch.vocab, arch.hidden}});
+  return list;
+}
+
+}  // namespace karat

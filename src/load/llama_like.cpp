@@ -1,0 +1,90 @@
+#include "load/llama_like.h"
+
+#include <fmt/format.h>
+
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+void read_sizes(const ConfigReader& config, const LlamaDefaults& defaults, Architecture& arch) {
+  arch.vocab = config.count("vocab_size");
+  arch.hidden = config.count("hidden_size");
+  arch.ffn = config.count("intermediate_size");
+  arch.heads = config.count("num_attention_heads");
+  arch.max_positions = config.count_or("max_position_embeddings", defaults.max_positions);
+
+  const bool silent = !config.has("num_key_value_heads") && defaults.kv_heads > 0;
+  arch.kv_heads = config.count_or("num_key_value_heads", silent ? defaults.kv_heads : arch.heads);
+  if (arch.heads % arch.kv_heads != 0)
+    config.reject("num_key_value_heads",
+                  fmt::format("a divisor of the {} attention heads", arch.heads));
+
+  const std::int64_t quotient = arch.hidden / arch.heads;
+  arch.head_dim = config.count_or("head_dim", defaults.head_dim > 0 ? defaults.head_dim : quotient);
+  const bool derived = defaults.head_dim == 0 && !config.holds("head_dim");
+  if (derived && quotient * arch.heads != arch.hidden)
+    config.reject("num_attention_heads", fmt::format("a divisor of hidden_size {}", arch.hidden));
+}
+
+Block make_block(const Architecture& arch, const std::string& name, float eps,
+                 const LlamaBiases& biases) {
+  const std::int64_t q = arch.heads * arch.head_dim, kv = arch.kv_heads * arch.head_dim;
+  Block block;
+  block.attention_norm = {name + ".input_layernorm", Norm::Kind::rms, eps};
+  block.qkv = {{name + ".self_attn.q_proj", q, arch.hidden, biases.qkv},
+               {name + ".self_attn.k_proj", kv, arch.hidden, biases.qkv},
+               {name + ".self_attn.v_proj", kv, arch.hidden, biases.qkv}};
+  block.o = {name + ".self_attn.o_proj", arch.hidden, q, biases.o};
+  block.mlp_norm = {name + ".post_attention_layernorm", Norm::Kind::rms, eps};
+  block.up = {{name + ".mlp.gate_proj", arch.ffn, arch.hidden, biases.mlp},
+              {name + ".mlp.up_proj", arch.ffn, arch.hidden, biases.mlp}};
+  block.down = {name + ".mlp.down_proj", arch.hidden, arch.ffn, biases.mlp};
+  return block;
+}
+
+}  // namespace
+
+Architecture llama_like(const ConfigReader& config, const LlamaDefaults& defaults,
+                        const LlamaBiases& biases) {
+  Architecture arch;
+  read_sizes(config, defaults, arch);
+  arch.activation = config.activation_or("hidden_act", "silu");
+  arch.rope = read_rope(config, arch.head_dim, arch.max_positions);
+  arch.embedding = "model.embed_tokens.weight";
+  arch.head = config.flag_or("tie_word_embeddings", false) ? arch.embedding : "lm_head.weight";
+
+  const auto eps = static_cast<float>(config.positive_or("rms_norm_eps", 1e-6));
+  const std::int64_t layers = config.layers("num_hidden_layers");
+  for (std::int64_t i = 0; i < layers; ++i)
+    arch.blocks.push_back(make_block(arch, fmt::format("model.layers.{}", i), eps, biases));
+  arch.final_norm = {"model.norm", Norm::Kind::rms, eps};
+
+  const auto bos = config.token_ids("bos_token_id", defaults.bos, arch.vocab);
+  if (!bos.empty()) arch.bos = bos.front();
+  arch.eos = config.token_ids("eos_token_id", defaults.eos, arch.vocab);
+  return arch;
+}
+
+void set_qwen_windows(const ConfigReader& config, Architecture& arch) {
+  const bool null_window =
+      config.has("sliding_window") && config.json()["sliding_window"].is_null();
+  const std::int64_t window = config.flag_or("use_sliding_window", false) && !null_window
+                                  ? config.count_or("sliding_window", 4096)
+                                  : 0;
+  const auto first = static_cast<std::size_t>(
+      config.integer_or("max_window_layers", 28, 0, std::int64_t{1} << 31));
+  const bool listed = config.holds("layer_types");
+  const nlohmann::json types = listed ? config.json()["layer_types"] : nlohmann::json();
+  if (listed && (!types.is_array() || types.size() != arch.blocks.size()))
+    config.reject("layer_types", fmt::format("a list of {} types", arch.blocks.size()));
+  for (std::size_t i = 0; i < arch.blocks.size(); ++i) {
+    if (listed && types[i] != "sliding_attention" && types[i] != "full_attention")
+      config.reject("layer_types", "sliding_attention or full_attention for every layer");
+    const bool slides = listed ? types[i] == "sliding_attention" : i >= first && window > 0;
+    if (slides && window == 0) config.reject("layer_types", "full_attention without a window");
+    arch.blocks[i].window = slides ? window : 0;
+  }
+}
+
+}  // namespace karat

@@ -1,0 +1,27 @@
+// The decoder that Llama, Mistral and Qwen share: RMSNorm, rotary attention with grouped keys, and
+// a gated MLP, under Llama's tensor names. A family file says where it differs.
+#pragma once
+
+#include "load/family.h"
+
+namespace karat {
+
+/// What a family's transformers class takes for granted when config.json is silent.
+struct LlamaDefaults {
+  std::int64_t max_positions = 2048;
+  std::int64_t kv_heads = 0;  // 0: as many as heads
+  std::int64_t head_dim = 0;  // 0: hidden / heads
+  std::int32_t bos = -1, eos = -1;
+};
+struct LlamaBiases {
+  bool qkv = false, o = false, mlp = false;
+};
+
+Architecture llama_like(const ConfigReader& config, const LlamaDefaults& defaults,
+                        const LlamaBiases& biases);
+
+/// Windows as Qwen2 and Qwen3 spell them: use_sliding_window with sliding_window, and layer_types
+/// or max_window_layers for which blocks have one.
+void set_qwen_windows(const ConfigReader& config, Architecture& arch);
+
+}  // namespace karat

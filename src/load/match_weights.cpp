@@ -1,0 +1,79 @@
+// Does a checkpoint hold what its config.json promises?
+#include <fmt/format.h>
+
+#include <set>
+
+#include "karat/architecture.h"
+#include "karat/error.h"
+#include "karat/safetensors.h"
+
+namespace karat {
+namespace {
+
+/// Calls change(name) on every name in `arch`, in whatever field it stands.
+template <class Change>
+void for_each_name(Architecture& arch, Change change) {
+  for (std::string* name : {&arch.embedding, &arch.positions, &arch.final_norm.name, &arch.head})
+    change(*name);
+  for (Block& block : arch.blocks) {
+    for (Linear& linear : block.qkv) change(linear.name);
+    for (Linear& linear : block.up) change(linear.name);
+    for (Norm* norm : {&block.attention_norm, &block.mlp_norm}) change(norm->name);
+    for (std::optional<Norm>* norm : {&block.q_norm, &block.k_norm})
+      if (norm->has_value()) change((*norm)->name);
+    change(block.o.name);
+    change(block.down.name);
+  }
+}
+
+/// Checkpoints saved from the bare model lack the attribute that holds it in the language model.
+void drop_absent_prefix(Architecture& arch, const Safetensors& weights) {
+  const std::string prefix = arch.embedding.substr(0, arch.embedding.find('.') + 1);
+  if (prefix.empty() || weights.find(arch.embedding) != nullptr) return;
+  if (weights.find(arch.embedding.substr(prefix.size())) == nullptr) return;
+  for_each_name(arch, [&](std::string& name) {
+    if (name.starts_with(prefix)) name.erase(0, prefix.size());
+  });
+}
+
+bool is_float(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+}
+
+void check(const NamedShape& expected, const Safetensors& weights) {
+  const std::string operation = "match weights, tensor " + expected.name;
+  const TensorView* view = weights.find(expected.name);
+  if (view == nullptr)
+    fail(operation, "nothing in the checkpoint", "shape " + shape_text(expected.shape),
+         "config.json and the weights do not belong together, or the checkpoint is incomplete");
+  if (view->shape != expected.shape)
+    fail(operation, "shape " + shape_text(view->shape), shape_text(expected.shape),
+         "config.json and the weights do not belong together");
+  if (!is_float(view->dtype))
+    fail(operation, std::string(name_of(view->dtype)), "F32, F16 or BF16");
+}
+
+/// A bias that config.json does not know would be left out silently.
+void refuse_unknown_bias(const Linear& linear, const Safetensors& weights) {
+  if (!linear.bias && weights.find(linear.name + ".bias") != nullptr)
+    fail("match weights, tensor " + linear.name + ".bias", "a bias",
+         "none according to config.json", "config.json and the weights do not belong together");
+}
+
+}  // namespace
+
+void match_weights(Architecture& arch, const Safetensors& weights) {
+  drop_absent_prefix(arch, weights);
+  std::set<std::string> packed;  // weights whose layer is stored packed instead
+  for (const Block& block : arch.blocks)
+    for (const Linear* linear : block.linears()) {
+      refuse_unknown_bias(*linear, weights);
+      const std::string weight = linear->name + ".weight";
+      if (weights.find(linear->name + ".codes") != nullptr && weights.find(weight) == nullptr)
+        packed.insert(weight);
+    }
+  for (const NamedShape& expected : tensor_shapes(arch))
+    if (!packed.contains(expected.name)) check(expected, weights);
+}
+
+}  // namespace karat

@@ -1,0 +1,86 @@
+// Rotary embedding: base frequencies of RoFormer (Su et al. 2021), position interpolation (Chen et
+// al. 2023, "linear"), and the frequency smoothing of Llama 3.1 ("llama3").
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "karat/error.h"
+#include "load/family.h"
+
+namespace karat {
+namespace {
+
+constexpr std::int64_t kMaxHeadDim = 1 << 16;  // a lying size must not cost memory
+
+/// Both generations as one object: what rope_parameters holds, with rope_theta and rope_type set.
+ConfigReader rope_parameters(const ConfigReader& config) {
+  nlohmann::json merged = nlohmann::json::object();
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!config.holds(key)) continue;
+    if (!config.json()[key].is_object()) config.reject(key, "an object or null");
+    merged = config.json()[key];
+    if (!merged.empty()) break;  // as transformers: the older key wins when both are there
+  }
+  for (const char* key : {"rope_theta", "partial_rotary_factor"})
+    if (!merged.contains(key) && config.has(key)) merged[key] = config.json()[key];
+  if (config.has("original_max_position_embeddings"))
+    merged["original_max_position_embeddings"] = config.json()["original_max_position_embeddings"];
+  ConfigReader rope(std::move(merged), config.path());
+  for (const auto& [key, value] : rope.json().items())
+    if (value.is_object()) rope.reject(key, "one set of rope parameters for all layers");
+  return rope;
+}
+
+double required(const ConfigReader& rope, const std::string& key) {
+  if (!rope.has(key)) rope.reject(key, key + " for this rope_type");
+  return rope.positive_or(key, 0);
+}
+
+/// Llama 3.1: wavelengths above `context / low` are stretched by `factor`, those below
+/// `context / high` stay, and between them the two are blended.
+void smooth(std::vector<double>& frequencies, const ConfigReader& rope,
+            std::int64_t max_positions) {
+  const double factor = required(rope, "factor"), low = required(rope, "low_freq_factor"),
+               high = required(rope, "high_freq_factor");
+  const double context =
+      rope.positive_or("original_max_position_embeddings", static_cast<double>(max_positions));
+  if (low >= high) rope.reject("low_freq_factor", "a number below high_freq_factor");
+  for (double& frequency : frequencies) {
+    const double turns = context * frequency / (2 * std::numbers::pi);  // within the old context
+    const double keep = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+    frequency *= keep + (1 - keep) / factor;
+  }
+}
+
+}  // namespace
+
+Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t max_positions) {
+  if (head_dim % 2 != 0 || head_dim > kMaxHeadDim)
+    fail("read " + config.path(), "a head of " + std::to_string(head_dim) + " values",
+         "an even number of at most 65536, for its rotary embedding");
+  const ConfigReader rope = rope_parameters(config);
+  if (rope.number_or("partial_rotary_factor", 1) != 1)
+    rope.reject("partial_rotary_factor", "1: Karat rotates whole heads only");
+
+  const double theta = rope.positive_or("rope_theta", 10000);
+  std::vector<double> frequencies(static_cast<std::size_t>(head_dim / 2));
+  for (std::size_t i = 0; i < frequencies.size(); ++i)
+    frequencies[i] = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+
+  const std::string key = rope.has("rope_type") ? "rope_type" : "type";
+  const std::string type = rope.text_or(key, "default");
+  if (type == "linear") {
+    const double factor = required(rope, "factor");
+    for (double& frequency : frequencies) frequency /= factor;
+  } else if (type == "llama3") {
+    smooth(frequencies, rope, max_positions);
+  } else if (type != "default") {
+    rope.reject(key, "default, linear or llama3");
+  }
+  Rope result{{frequencies.begin(), frequencies.end()}};
+  for (const float frequency : result.frequencies)
+    if (!std::isfinite(frequency)) rope.reject("rope_theta", "frequencies that are finite");
+  return result;
+}
+
+}  // namespace karat
