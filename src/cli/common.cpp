@@ -82,6 +82,8 @@ int run_program(const Program& program, int argc, char** argv) try {
   return describe_failure(error.what());
 }
 
+bool stop_wanted() { return stop_requested != 0; }
+
 ProgressFn terminal_progress() {
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   return [terminal, last = 0.0](const ProgressEvent& event) mutable {

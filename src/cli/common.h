@@ -28,6 +28,8 @@ int run_program(const Program& program, int argc, char** argv);
 
 /// A progress line on stderr with the time left; Ctrl-C asks the work to stop.
 ProgressFn terminal_progress();
+/// Ctrl-C was pressed; for work that shows itself as it goes.
+bool stop_wanted();
 
 /// "ab..." lines printed as a table with right-aligned columns after the first.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);

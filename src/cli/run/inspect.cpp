@@ -1,0 +1,149 @@
+// karat inspect: Describes a model: sizes, types, bits per weight
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/common.h"
+#include "core/file.h"
+#include "load/json.h"
+#include "run/portrait.h"
+
+namespace karat {
+namespace {
+
+struct InspectOptions {
+  std::string model;
+  bool tensors = false, json = false;
+};
+
+double ratio(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+/// karat_report.json of a quantized folder; null where there is none.
+nlohmann::ordered_json read_report(const LanguageModel& model) {
+  const auto path = model.folder() / "karat_report.json";
+  if (!std::filesystem::exists(path)) return nullptr;
+  return parse_json(read_text(path), path.string());
+}
+
+nlohmann::ordered_json tensors_json(const LanguageModel& model, const Portrait& portrait) {
+  auto list = nlohmann::ordered_json::array();
+  for (const TensorPortrait& tensor : portrait.tensors) {
+    const float largest = largest_weight(model, tensor);  // NaN prints as null
+    list.push_back({{"name", tensor.name},
+                    {"shape", tensor.shape},
+                    {"stored", tensor.stored},
+                    {"bits_per_weight", ratio(tensor.bits, tensor.weights)},
+                    {"kept", ratio(tensor.kept, tensor.weights)},
+                    {"largest", largest}});
+  }
+  return list;
+}
+
+nlohmann::ordered_json to_json(const Portrait& p) {
+  return {
+      {"family", p.family},
+      {"method", p.method.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(p.method)},
+      {"parameters", p.parameters},
+      {"layers", p.layers},
+      {"hidden", p.hidden},
+      {"ffn", p.ffn},
+      {"heads", p.heads},
+      {"kv_heads", p.kv_heads},
+      {"head_dim", p.head_dim},
+      {"context", p.context},
+      {"vocab", p.vocab},
+      {"tied", p.tied},
+      {"types", p.types},
+      {"file_bytes", p.file_bytes},
+      {"bits_per_weight", ratio(p.layer_bits, p.layer_weights)},
+      {"file_bits_per_weight", ratio(8 * p.file_bytes, p.parameters)},
+      {"kept", ratio(p.kept, p.layer_weights)},
+      {"cache_bytes_per_token", p.cache_bytes},
+      {"weight_bytes_per_token", p.bytes_per_token},
+      {"isa", p.isa}};
+}
+
+void print(const Portrait& p) {
+  const auto line = [](std::string_view what, const std::string& value) {
+    fmt::print("{:<16} {}\n", what, value);
+  };
+  std::string types;
+  for (const auto& [name, weights] : p.types)
+    types += fmt::format("{}{} {:.1f} %", types.empty() ? "" : ", ", name,
+                         100 * ratio(weights, p.parameters));
+  line("family", p.family + (p.method.empty() ? "" : ", quantized by " + p.method));
+  line("parameters", fmt::format("{:.2f} million{}", static_cast<double>(p.parameters) * 1e-6,
+                                 p.tied ? ", embedding and head shared" : ""));
+  line("shape", fmt::format("{} layers, {} wide, {} FFN, {} heads of {} ({} for keys and values)",
+                            p.layers, p.hidden, p.ffn, p.heads, p.head_dim, p.kv_heads));
+  line("context", fmt::format("{} tokens, {} in the vocabulary", p.context, p.vocab));
+  line("types", types);
+  line("files", fmt::format("{:.2f} MiB, {:.3f} bits per weight",
+                            static_cast<double>(p.file_bytes) / (1 << 20),
+                            ratio(8 * p.file_bytes, p.parameters)));
+  line("linear layers",
+       fmt::format("{:.3f} bits per weight, {:.3f} % kept at FP16",
+                   ratio(p.layer_bits, p.layer_weights), 100 * ratio(p.kept, p.layer_weights)));
+  line("one more token", fmt::format("{:.1f} KiB of keys and values, reads {:.2f} MiB of weights",
+                                     static_cast<double>(p.cache_bytes) / 1024,
+                                     static_cast<double>(p.bytes_per_token) / (1 << 20)));
+  line("kernels", p.isa);
+}
+
+void print_tensors(const LanguageModel& model, const Portrait& portrait) {
+  std::vector<std::vector<std::string>> rows{
+      {"tensor", "shape", "stored", "bits/weight", "kept %", "KiB", "largest"}};
+  for (const TensorPortrait& tensor : portrait.tensors)
+    rows.push_back({tensor.name, shape_text(tensor.shape), tensor.stored,
+                    fmt::format("{:.3f}", ratio(tensor.bits, tensor.weights)),
+                    fmt::format("{:.3f}", 100 * ratio(tensor.kept, tensor.weights)),
+                    fmt::format("{:.1f}", static_cast<double>(tensor.bits) / 8192),
+                    fmt::format("{:.4g}", largest_weight(model, tensor))});
+  fmt::print("\n{}", format_table(rows));
+}
+
+void print_report(const nlohmann::ordered_json& report) {
+  if (!report.is_object()) return;
+  fmt::print("\nkarat_report.json\n");
+  for (const auto& [key, value] : report.items())
+    if (!value.is_array()) fmt::print("  {:<16} {}\n", key, value.dump());
+}
+
+void inspect(const InspectOptions& options) {
+  const LanguageModel model = LanguageModel::open(options.model);
+  const Portrait portrait = draw_portrait(model);
+  const nlohmann::ordered_json report = read_report(model);
+  if (options.json) {
+    nlohmann::ordered_json json = to_json(portrait);
+    if (options.tensors) json["tensors"] = tensors_json(model, portrait);
+    if (!report.is_null()) json["report"] = report;
+    fmt::print("{}\n", json.dump(2));
+    return;
+  }
+  print(portrait);
+  if (options.tensors) print_tensors(model, portrait);
+  print_report(report);
+}
+
+}  // namespace
+
+Action inspect_verb(CLI::App& app) {
+  app.description(
+      "Describes a model: sizes, types, bits per weight\n\n"
+      "Works on Hugging Face folders and on those that karat quantize wrote, whose "
+      "karat_report.json\n"
+      "it also shows. Bits are counted from the stored bytes: once over the linear layers of the\n"
+      "blocks, which quantizing changes, and once over the whole files.\n\n"
+      "  karat inspect models/karat-tiny --tensors");
+  auto options = std::make_shared<InspectOptions>();
+  app.add_option("model", options->model, "Folder of the model")->required();
+  app.add_flag("--tensors", options->tensors, "One line per weight; reads them all");
+  app.add_flag("--json", options->json, "Print JSON");
+  return [options] { inspect(*options); };
+}
+
+}  // namespace karat

@@ -1,0 +1,127 @@
+#include "run/attention.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "core/rng.h"
+#include "core/threads.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+std::vector<float> random_floats(std::int64_t n, Rng& rng) {
+  std::vector<float> values(static_cast<std::size_t>(n));
+  for (float& value : values) value = static_cast<float>(4 * rng.uniform() - 2);
+  return values;
+}
+
+/// Some tokens' keys and values, plain and in a cache.
+struct Context {
+  Context(const AttentionShape& shape, CacheType type, Rng& rng)
+      : positions(shape.position + shape.tokens),
+        keys(random_floats(positions * shape.kv_heads * shape.head_dim, rng)),
+        values(random_floats(positions * shape.kv_heads * shape.head_dim, rng)),
+        cache(architecture(shape), positions, type) {
+    for (std::int64_t p = 0; p < positions; ++p)
+      for (std::int64_t h = 0; h < shape.kv_heads; ++h) {
+        const std::int64_t at = (p * shape.kv_heads + h) * shape.head_dim;
+        cache.store(shape.layer, h, p, &keys[static_cast<std::size_t>(at)],
+                    &values[static_cast<std::size_t>(at)]);
+      }
+  }
+  static Architecture architecture(const AttentionShape& shape) {
+    Architecture arch;
+    arch.kv_heads = shape.kv_heads;
+    arch.head_dim = shape.head_dim;
+    arch.blocks.resize(static_cast<std::size_t>(shape.layer + 1));
+    return arch;
+  }
+  std::int64_t positions;
+  std::vector<float> keys, values;  // [positions, kv_heads, head_dim]
+  KvCache cache;
+};
+
+/// attend() by the formula, in double, with all scores of a query held at once.
+std::vector<double> naive(const Context& context, const AttentionShape& s,
+                          const std::vector<float>& q) {
+  std::vector<double> y(q.size());
+  for (std::int64_t row = 0; row < s.tokens * s.heads; ++row) {
+    const std::int64_t head = row % s.heads / (s.heads / s.kv_heads);
+    const std::int64_t last = s.position + row / s.heads;
+    const std::int64_t first = s.window > 0 ? std::max<std::int64_t>(0, last - s.window + 1) : 0;
+    const auto at = [&](std::int64_t p, std::int64_t d) {
+      return static_cast<std::size_t>((p * s.kv_heads + head) * s.head_dim + d);
+    };
+    const auto out = [&](std::int64_t d) { return static_cast<std::size_t>(row * s.head_dim + d); };
+    double sum = 0;
+    for (std::int64_t p = first; p <= last; ++p) {
+      double score = 0;
+      for (std::int64_t d = 0; d < s.head_dim; ++d)
+        score += double(q[out(d)]) * context.keys[at(p, d)];
+      const double weight = std::exp(score / std::sqrt(double(s.head_dim)));
+      sum += weight;
+      for (std::int64_t d = 0; d < s.head_dim; ++d) y[out(d)] += weight * context.values[at(p, d)];
+    }
+    for (std::int64_t d = 0; d < s.head_dim; ++d) y[out(d)] /= sum;
+  }
+  return y;
+}
+
+double worst_difference(const AttentionShape& shape, CacheType type) {
+  Rng rng(7);
+  const Context context(shape, type, rng);
+  const auto q = random_floats(shape.tokens * shape.heads * shape.head_dim, rng);
+  std::vector<float> y(q.size());
+  attend(context.cache, shape, q.data(), y.data());
+  const auto expected = naive(context, shape, q);
+  double worst = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) worst = std::max(worst, std::abs(y[i] - expected[i]));
+  return worst;
+}
+
+TEST_CASE("blocked attention equals the formula") {
+  for (const AttentionShape& shape : {
+           AttentionShape{0, 4, 4, 16, 0, 0, 1},      // the first token
+           AttentionShape{0, 4, 2, 16, 0, 0, 200},    // a prompt over several key blocks, GQA
+           AttentionShape{1, 6, 2, 24, 0, 130, 37},   // a second prompt, second layer
+           AttentionShape{0, 8, 1, 8, 0, 191, 1},     // decode at a block's last position
+           AttentionShape{0, 8, 1, 8, 0, 192, 1},     // and at a block's first
+           AttentionShape{0, 4, 2, 16, 5, 0, 150},    // a window inside a block
+           AttentionShape{0, 4, 2, 16, 100, 60, 150}  // a window over blocks
+       }) {
+    CAPTURE(shape.tokens);
+    CAPTURE(shape.window);
+    CHECK(worst_difference(shape, CacheType::f32) < 2e-6);
+    CHECK(worst_difference(shape, CacheType::f16) < 4e-3);
+  }
+}
+
+TEST_CASE("attention does not depend on the threads") {
+  const AttentionShape shape{0, 4, 2, 16, 0, 30, 100};
+  Rng rng(3);
+  const Context context(shape, CacheType::f32, rng);
+  const auto q = random_floats(shape.tokens * shape.heads * shape.head_dim, rng);
+  std::vector<float> one(q.size()), three(q.size());
+  const int before = thread_count();
+  set_thread_count(1);
+  attend(context.cache, shape, q.data(), one.data());
+  set_thread_count(3);
+  attend(context.cache, shape, q.data(), three.data());
+  set_thread_count(before);
+  CHECK(one == three);
+}
+
+TEST_CASE("a cache whose size overflows is refused before memory is taken") {
+  Architecture arch;
+  arch.kv_heads = 1 << 30;
+  arch.head_dim = 1 << 30;
+  arch.blocks.resize(4);
+  CHECK_THROWS_WITH_AS(KvCache(arch, 1000, CacheType::f32),
+                       doctest::Contains("key-value cache: got 1000 positions"), Error);
+}
+
+}  // namespace
+}  // namespace karat

@@ -1,0 +1,62 @@
+// Logits of every family against Hugging Face transformers; tools/dump_families.py wrote the
+// fixtures.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "karat/language_model.h"
+
+namespace karat {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// ids [sequences, tokens]
+std::vector<std::vector<TokenId>> read_ids(const TensorView& view) {
+  std::vector<std::vector<TokenId>> sequences(static_cast<std::size_t>(view.shape[0]));
+  const std::byte* place = view.data;
+  for (auto& sequence : sequences)
+    for (std::int64_t t = 0; t < view.shape[1]; ++t, place += sizeof(std::int64_t)) {
+      std::int64_t id = 0;
+      std::memcpy(&id, place, sizeof id);
+      sequence.push_back(static_cast<TokenId>(id));
+    }
+  return sequences;
+}
+
+/// ‖logits − expected‖ / ‖expected‖ over all sequences.
+double relative_error(const LanguageModel& model, const Safetensors& expected) {
+  const std::vector<float> reference = to_floats(expected.get("logits"));
+  double error = 0, norm = 0;
+  std::size_t begin = 0;
+  for (const auto& ids : read_ids(expected.get("ids"))) {
+    Session session(model);
+    std::vector<float> logits(ids.size() * static_cast<std::size_t>(model.architecture().vocab));
+    model.logits(session.forward(ids), logits);
+    for (const float logit : logits) {
+      const double wanted = reference.at(begin++);
+      error += (logit - wanted) * (logit - wanted);
+      norm += wanted * wanted;
+    }
+  }
+  CHECK(begin == reference.size());
+  return std::sqrt(error / norm);
+}
+
+TEST_CASE("logits of every family equal those of transformers") {
+  int families = 0;
+  for (const auto& entry : fs::directory_iterator(KARAT_SOURCE_DIR "/tests/fixtures/families")) {
+    if (!entry.is_directory()) continue;
+    CAPTURE(entry.path().filename().string());
+    const LanguageModel model = LanguageModel::open(entry.path());
+    const Safetensors expected = Safetensors::open(entry.path() / "expected.safetensors");
+    CHECK(relative_error(model, expected) < 1e-4);
+    ++families;
+  }
+  CHECK(families >= 6);
+}
+
+}  // namespace
+}  // namespace karat

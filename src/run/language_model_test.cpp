@@ -1,0 +1,162 @@
+// Folders: quantized ones run as the dense model they stand for; damaged ones are refused.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "format/random_matrix.h"
+#include "karat/language_model.h"
+#include "run/portrait.h"
+#include "run/testing.h"
+
+namespace karat {
+namespace {
+
+using testing::error_of;
+using testing::TempFolder;
+
+constexpr double kKept = 0.02;
+
+/// The tiny model with its linear layers packed, and the dense model of the same weights.
+struct Twins {
+  explicit Twins(const UniformLayout& layout, nlohmann::json config = testing::tiny_config()) {
+    testing::write_tiny_llama(dense.path(), config);
+    const Architecture arch = read_architecture(dense.path());
+    std::vector<OwnedTensor> plain = testing::random_weights(dense.path()), small = plain;
+    QuantizationConfig quantization{.method = "test", .layers = {}};
+    Rng rng(2);
+    for (const Block& block : arch.blocks)
+      for (const Linear* linear : block.linears()) {
+        const UniformMatrix matrix = random_matrix(rng, layout, linear->out, linear->in, kKept);
+        const std::vector<OwnedTensor> parts = pack(linear->name, matrix);
+        replace(plain, *linear,
+                {testing::f32_tensor(linear->name + ".weight", {linear->out, linear->in},
+                                     values(parts, *linear, layout))});
+        replace(small, *linear, parts);
+        quantization.layers[linear->name] = layout;
+      }
+    testing::write_model(dense.path(), config, plain);
+    config["quantization_config"] = nlohmann::json::parse(quantization_json(quantization));
+    testing::write_model(packed.path(), config, small);
+  }
+
+  static std::vector<float> values(const std::vector<OwnedTensor>& parts, const Linear& linear,
+                                   const UniformLayout& layout) {
+    std::map<std::string, TensorView, std::less<>> views;
+    for (const OwnedTensor& part : parts) views[part.name] = part.view();
+    return unpack(packed_view(linear.name, layout, linear.out, linear.in, [&](std::string_view n) {
+      const auto found = views.find(n);
+      return found == views.end() ? nullptr : &found->second;
+    }));
+  }
+
+  static void replace(std::vector<OwnedTensor>& tensors, const Linear& linear,
+                      const std::vector<OwnedTensor>& parts) {
+    std::erase_if(tensors, [&](const OwnedTensor& t) { return t.name == linear.name + ".weight"; });
+    tensors.insert(tensors.end(), parts.begin(), parts.end());
+  }
+
+  TempFolder dense, packed;
+};
+
+std::vector<float> states(const LanguageModel& model, std::size_t tokens) {
+  std::vector<TokenId> ids;
+  for (std::size_t i = 0; i < tokens; ++i) ids.push_back(static_cast<TokenId>(i * 7 % 40));
+  Session session(model);
+  return session.forward(ids);
+}
+
+TEST_CASE("a Karat folder runs as the dense model of the same weights") {
+  for (const UniformLayout& layout : {UniformLayout{.bits = 4, .group = 16},
+                                      UniformLayout{.bits = 2, .group = 8, .symmetric = true},
+                                      UniformLayout{.bits = 3, .group = 16, .bilevel = true},
+                                      UniformLayout{.bits = 8, .group = 0}}) {
+    const Twins twins(layout);
+    const LanguageModel dense = LanguageModel::open(twins.dense.path());
+    const LanguageModel packed = LanguageModel::open(twins.packed.path());
+    CHECK(packed.quantization().has_value());
+    CHECK(packed.bytes_per_token() < dense.bytes_per_token());
+    for (const std::size_t tokens : {1, 40}) {
+      const auto a = states(dense, tokens), b = states(packed, tokens);
+      double error = 0, norm = 0;
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        error += std::pow(a[i] - b[i], 2);
+        norm += std::pow(a[i], 2);
+      }
+      CAPTURE(layout.bits);
+      CHECK(std::sqrt(error / norm) < 1e-5);
+    }
+  }
+}
+
+TEST_CASE("the portrait counts what is stored") {
+  const Twins twins({.bits = 4, .group = 16});
+  const Portrait dense = draw_portrait(LanguageModel::open(twins.dense.path()));
+  CHECK(dense.family == "llama");
+  CHECK(dense.method.empty());
+  // Per block 32·32 (q) + 2·32·16 (k, v) + 32·32 (o) + 3·32·48, and two norms of 32.
+  constexpr std::int64_t kLayer = 1024 + 1024 + 1024 + 4608;
+  CHECK(dense.layer_weights == 2 * kLayer);
+  CHECK(dense.parameters == 2 * (kLayer + 64) + 2 * 40 * 32 + 32);
+  CHECK(dense.layer_bits == 32 * dense.layer_weights);
+  CHECK(dense.types.at("F32") == dense.parameters);
+  CHECK(dense.cache_bytes == 2 * 2 * 2 * 8 * 4);  // k and v, layers, heads, head_dim, bytes
+
+  const LanguageModel model = LanguageModel::open(twins.packed.path());
+  const Portrait packed = draw_portrait(model);
+  CHECK(packed.method == "test");
+  CHECK(packed.parameters == dense.parameters);
+  CHECK(packed.types.at("4-bit g16") == packed.layer_weights);
+  CHECK(packed.kept > 0.9 * kKept * static_cast<double>(packed.layer_weights));
+  // 4 bits, 2·16/16 for scale and zero, 32 per outlier, 8 per row for the counts; k has 16 rows.
+  const double rows = 2 * (32 + 16 + 16 + 32 + 48 + 48 + 32);
+  CHECK(static_cast<double>(packed.layer_bits) ==
+        doctest::Approx(6 * static_cast<double>(packed.layer_weights) +
+                        32 * static_cast<double>(packed.kept) + 8 * rows));
+  for (const TensorPortrait& tensor : packed.tensors) {
+    const float largest = largest_weight(model, tensor);
+    CHECK(largest > 0);
+    CHECK(largest < 10);
+  }
+}
+
+TEST_CASE("GPT-2's fused and turned layers are found in the portrait") {
+  const LanguageModel model = LanguageModel::open(KARAT_SOURCE_DIR "/tests/fixtures/families/gpt2");
+  const Portrait portrait = draw_portrait(model);
+  const Architecture& arch = model.architecture();
+  CHECK(portrait.layer_weights ==
+        portrait.layers * (4 * arch.hidden * arch.hidden + 2 * arch.hidden * arch.ffn));
+}
+
+TEST_CASE("folders that cannot be run are refused") {
+  const TempFolder empty;
+  CHECK(error_of([&] { LanguageModel::open(empty / "nowhere"); }).find("nowhere") !=
+        std::string::npos);
+  CHECK(error_of([&] { LanguageModel::open(empty.path()); }).find("config.json") !=
+        std::string::npos);
+
+  const Twins twins({.bits = 4, .group = 16});
+  const auto reopen = [&](nlohmann::json quantization) {
+    nlohmann::json config = testing::tiny_config();
+    config["quantization_config"] = std::move(quantization);
+    twins.packed.write("config.json", config.dump());
+    return error_of([&] { LanguageModel::open(twins.packed.path()); });
+  };
+  QuantizationConfig none{.method = "test", .layers = {}};
+  nlohmann::json newer = nlohmann::json::parse(quantization_json(none));
+  newer["format_version"] = kFormatVersion + 1;
+  CHECK(reopen(newer).find("version") != std::string::npos);
+  CHECK(reopen({{"quant_method", "gptq"}}).find("gptq") != std::string::npos);
+  // Packed tensors that no layout describes.
+  CHECK(reopen(nlohmann::json::parse(quantization_json(none))).find("q_proj") != std::string::npos);
+
+  const auto weights = twins.dense.path() / "model.safetensors";
+  std::filesystem::resize_file(weights, std::filesystem::file_size(weights) - 1);
+  CHECK(error_of([&] { LanguageModel::open(twins.dense.path()); }).find("model.safetensors") !=
+        std::string::npos);
+  std::filesystem::remove(weights);
+  CHECK(error_of([&] { LanguageModel::open(twins.dense.path()); }).find("model.safetensors") !=
+        std::string::npos);
+}
+
+}  // namespace
+}  // namespace karat

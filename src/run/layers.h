@@ -1,0 +1,41 @@
+// The parts of a block between the matrix products, on rows of activations.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "karat/architecture.h"
+#include "run/weights.h"
+
+namespace karat {
+
+/// Rows of floats inside a wider matrix: row r begins at data + r · stride.
+struct Rows {
+  float* data = nullptr;
+  std::int64_t count = 0, width = 0, stride = 0;
+  float* row(std::int64_t r) const { return data + r * stride; }
+};
+
+/// y = x W ᵀ + bias, [tokens, in] -> [tokens, out].
+void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, float* y);
+
+/// y [rows, width] = norm of each row of x; y may be x.
+void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y);
+
+/// x = act(x), n values.
+void activate(Activation activation, float* x, std::int64_t n);
+
+/// Cosines and sines of the rotary embedding at some consecutive positions.
+class RopeTable {
+ public:
+  RopeTable(const Rope& rope, std::int64_t position, std::int64_t tokens);
+  /// Rotates a head at token `token`: halves (a, b) become (a cos − b sin, b cos + a sin).
+  void rotate(float* head, std::int64_t token) const;
+  bool empty() const { return half_ == 0; }
+
+ private:
+  std::int64_t half_;
+  std::vector<float> cosines_, sines_;  // [tokens, half]
+};
+
+}  // namespace karat

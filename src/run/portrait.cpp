@@ -1,0 +1,118 @@
+#include "run/portrait.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "karat/error.h"
+#include "kernel/kernel.h"
+#include "run/weights.h"
+
+namespace karat {
+namespace {
+
+constexpr std::string_view kWeight = ".weight";
+
+/// The layout of the layer whose weight `tensor` is; nullptr when it is stored dense.
+const UniformLayout* packed_layout(const LanguageModel& model, std::string_view tensor) {
+  if (!model.quantization() || !tensor.ends_with(kWeight)) return nullptr;
+  tensor.remove_suffix(kWeight.size());
+  const auto& layers = model.quantization()->layers;
+  const auto found = layers.find(std::string(tensor));
+  return found == layers.end() ? nullptr : &found->second;
+}
+
+std::string describe(const UniformLayout& layout) {
+  std::string text = std::to_string(layout.bits) + "-bit";
+  text += layout.group > 0 ? " g" + std::to_string(layout.group) : " rows";
+  if (layout.symmetric) text += " symmetric";
+  if (layout.bilevel) text += " bilevel";
+  return text;
+}
+
+PackedView view_of(const LanguageModel& model, const TensorPortrait& tensor,
+                   const UniformLayout& layout) {
+  const std::string layer = tensor.name.substr(0, tensor.name.size() - kWeight.size());
+  return packed_view(layer, layout, tensor.shape.at(0), tensor.shape.at(1),
+                     [&](std::string_view name) { return model.files().find(name); });
+}
+
+/// The linear layer whose weight `tensor` is; nullptr for the others.
+const Linear* find_linear(const Architecture& arch, const std::string& tensor) {
+  for (const Block& block : arch.blocks)
+    for (const Linear* linear : block.linears())
+      if (linear->name + std::string(kWeight) == tensor) return linear;
+  return nullptr;
+}
+
+TensorPortrait portray(const LanguageModel& model, const NamedShape& named) {
+  const Linear* linear = find_linear(model.architecture(), named.name);
+  TensorPortrait tensor{.name = named.name, .shape = named.shape, .linear = linear != nullptr};
+  if (const UniformLayout* layout = packed_layout(model, named.name)) {
+    if (linear) tensor.shape = {linear->out, linear->in};
+    tensor.stored = describe(*layout);
+    const PackedView view = view_of(model, tensor, *layout);
+    tensor.bits = view.stored_bits();
+    tensor.kept = view.outliers();
+  } else {
+    const TensorView& view = model.files().get(named.name);
+    tensor.stored = name_of(view.dtype);
+    tensor.bits = static_cast<std::int64_t>(view.bytes()) * 8;
+  }
+  tensor.weights = 1;
+  for (const std::int64_t size : tensor.shape) tensor.weights *= size;
+  return tensor;
+}
+
+float largest(const std::vector<float>& values, float so_far) {
+  for (const float value : values) {
+    if (!std::isfinite(value)) return std::numeric_limits<float>::quiet_NaN();
+    so_far = std::max(so_far, std::abs(value));
+  }
+  return so_far;
+}
+
+}  // namespace
+
+Portrait draw_portrait(const LanguageModel& model) {
+  const Architecture& arch = model.architecture();
+  Portrait portrait{.family = arch.family,
+                    .method = model.quantization() ? model.quantization()->method : "",
+                    .layers = static_cast<std::int64_t>(arch.blocks.size()),
+                    .hidden = arch.hidden,
+                    .ffn = arch.ffn,
+                    .heads = arch.heads,
+                    .kv_heads = arch.kv_heads,
+                    .head_dim = arch.head_dim,
+                    .context = arch.max_positions,
+                    .vocab = arch.vocab,
+                    .tied = arch.tied(),
+                    .file_bytes = static_cast<std::int64_t>(model.files().file_bytes()),
+                    .isa = std::string(kernels().isa)};
+  for (const NamedShape& named : tensor_shapes(arch)) {
+    portrait.tensors.push_back(portray(model, named));
+    const TensorPortrait& tensor = portrait.tensors.back();
+    portrait.parameters += tensor.weights;
+    portrait.types[tensor.stored] += tensor.weights;
+    if (!tensor.linear) continue;
+    portrait.layer_weights += tensor.weights;
+    portrait.layer_bits += tensor.bits;
+    portrait.kept += tensor.kept;
+  }
+  portrait.cache_bytes = static_cast<std::int64_t>(cache_bytes_per_token(arch, CacheType::f32));
+  portrait.bytes_per_token = static_cast<std::int64_t>(model.bytes_per_token());
+  return portrait;
+}
+
+float largest_weight(const LanguageModel& model, const TensorPortrait& tensor) {
+  if (const UniformLayout* layout = packed_layout(model, tensor.name))
+    return largest(unpack(view_of(model, tensor, *layout)), 0);
+  TensorView view = model.files().get(tensor.name);
+  if (view.shape.size() != 2) return largest(to_floats(view), 0);
+  float result = 0;
+  for (std::int64_t row = 0; row < view.shape[0] && !std::isnan(result); ++row)
+    result = largest(row_floats(view, row), result);
+  return result;
+}
+
+}  // namespace karat

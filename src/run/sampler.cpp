@@ -1,0 +1,79 @@
+// Drawing the next token: greedy, temperature, top-k, and nucleus sampling (Holtzman et al. 2020).
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/rng.h"
+#include "karat/error.h"
+#include "karat/language_model.h"
+
+namespace karat {
+namespace {
+
+struct Candidate {
+  float probability;  // relative to the most likely token's
+  TokenId id;
+};
+
+bool more_likely(const Candidate& a, const Candidate& b) {
+  return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
+}
+
+/// Tokens that may be drawn, most likely first.
+std::vector<Candidate> candidates(std::span<const float> logits, const Sampling& sampling) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  std::vector<Candidate> all(logits.size());
+  double sum = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    all[i] = {std::exp((logits[i] - top) / static_cast<float>(sampling.temperature)),
+              static_cast<TokenId>(i)};
+    sum += all[i].probability;
+  }
+  // Tokens below (1 − p)/vocab hold less than 1 − p together: the nucleus does without them.
+  const double floor = (1 - sampling.top_p) * sum / static_cast<double>(logits.size());
+  std::erase_if(all, [&](const Candidate& c) { return c.probability < floor; });
+  const auto keep = static_cast<std::size_t>(sampling.top_k);
+  if (keep > 0 && keep < all.size()) {
+    const auto end = all.begin() + static_cast<std::ptrdiff_t>(keep);
+    std::nth_element(all.begin(), end - 1, all.end(), more_likely);
+    all.erase(end, all.end());
+    sum = 0;
+    for (const Candidate& c : all) sum += c.probability;
+  }
+  std::sort(all.begin(), all.end(), more_likely);
+  if (sampling.top_p == 1) return all;
+  double held = 0;
+  std::size_t count = 0;
+  while (count < all.size() && held < sampling.top_p * sum) held += all[count++].probability;
+  all.resize(std::max<std::size_t>(1, count));
+  return all;
+}
+
+}  // namespace
+
+Sampler::Sampler(const Sampling& sampling) : sampling_(sampling), state_(sampling.seed) {
+  if (!(sampling.temperature >= 0) || !std::isfinite(sampling.temperature))
+    fail("temperature", std::to_string(sampling.temperature), "a number not below 0",
+         "0 takes the most likely token");
+  if (!(sampling.top_p > 0 && sampling.top_p <= 1))
+    fail("top-p", std::to_string(sampling.top_p), "a number above 0 and at most 1");
+  if (sampling.top_k < 0)
+    fail("top-k", std::to_string(sampling.top_k), "a count", "0 draws from all tokens");
+}
+
+TokenId Sampler::next(std::span<const float> logits) {
+  if (logits.empty()) fail("sampler", "no logits", "one per token of the vocabulary");
+  if (sampling_.temperature == 0)
+    return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  const std::vector<Candidate> all = candidates(logits, sampling_);
+  double sum = 0;
+  for (const Candidate& c : all) sum += c.probability;
+  Rng rng(state_);
+  double left = rng.uniform() * sum;
+  state_ = rng.state();
+  for (const Candidate& c : all)
+    if ((left -= c.probability) < 0) return c.id;
+  return all.back().id;
+}
+
+}  // namespace karat

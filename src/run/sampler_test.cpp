@@ -1,0 +1,73 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <map>
+
+#include "karat/error.h"
+#include "karat/language_model.h"
+
+namespace karat {
+namespace {
+
+// Probabilities 0.5, 0.3, 0.15, 0.05 of tokens 2, 0, 3, 1.
+const std::vector<float> kLogits{std::log(0.3f), std::log(0.05f), std::log(0.5f), std::log(0.15f)};
+
+std::map<TokenId, double> shares(const Sampling& sampling, int draws = 20000) {
+  Sampler sampler(sampling);
+  std::map<TokenId, double> result;
+  for (int i = 0; i < draws; ++i) result[sampler.next(kLogits)] += 1.0 / draws;
+  return result;
+}
+
+TEST_CASE("temperature 0 takes the most likely token, the first among equals") {
+  Sampler sampler({.temperature = 0});
+  CHECK(sampler.next(kLogits) == 2);
+  CHECK(sampler.next(std::vector<float>{1, 3, 3}) == 1);
+}
+
+TEST_CASE("draws follow the probabilities") {
+  const auto plain = shares({.temperature = 1, .top_p = 1});
+  CHECK(plain.at(2) == doctest::Approx(0.5).epsilon(0.05));
+  CHECK(plain.at(1) == doctest::Approx(0.05).epsilon(0.15));
+  // Temperature 1/2 squares the probabilities: 0.25, 0.09, 0.0225, 0.0025 of 0.365.
+  const auto cold = shares({.temperature = 0.5, .top_p = 1});
+  CHECK(cold.at(2) == doctest::Approx(0.25 / 0.365).epsilon(0.05));
+  CHECK(cold.at(0) == doctest::Approx(0.09 / 0.365).epsilon(0.05));
+}
+
+TEST_CASE("top-p keeps the smallest set that holds p, top-k the k most likely") {
+  const auto nucleus = shares({.temperature = 1, .top_p = 0.79});
+  CHECK(nucleus.size() == 2);
+  CHECK(nucleus.at(2) == doctest::Approx(0.5 / 0.8).epsilon(0.05));
+  CHECK(shares({.temperature = 1, .top_p = 0.81}).size() == 3);
+  CHECK(shares({.temperature = 1, .top_p = 0.01}).size() == 1);
+  const auto two = shares({.temperature = 1, .top_p = 1, .top_k = 2});
+  CHECK(two.size() == 2);
+  CHECK(two.at(0) == doctest::Approx(0.3 / 0.8).epsilon(0.05));
+  // p counts within the k: 0.5/0.8 < 0.7, so both stay.
+  CHECK(shares({.temperature = 1, .top_p = 0.7, .top_k = 2}).size() == 2);
+  CHECK(shares({.temperature = 1, .top_p = 0.6, .top_k = 2}).size() == 1);
+}
+
+TEST_CASE("the same seed draws the same tokens") {
+  const auto draw = [](std::uint64_t seed) {
+    Sampler sampler({.temperature = 1, .seed = seed});
+    std::vector<TokenId> ids;
+    for (int i = 0; i < 50; ++i) ids.push_back(sampler.next(kLogits));
+    return ids;
+  };
+  CHECK(draw(1) == draw(1));
+  CHECK(draw(1) != draw(2));
+}
+
+TEST_CASE("impossible sampling is refused") {
+  CHECK_THROWS_WITH_AS(Sampler({.temperature = -1}), doctest::Contains("temperature"), Error);
+  CHECK_THROWS_WITH_AS(Sampler({.temperature = NAN}), doctest::Contains("temperature"), Error);
+  CHECK_THROWS_WITH_AS(Sampler({.top_p = 0}), doctest::Contains("top-p"), Error);
+  CHECK_THROWS_WITH_AS(Sampler({.top_p = 1.5}), doctest::Contains("top-p"), Error);
+  CHECK_THROWS_WITH_AS(Sampler({.top_k = -1}), doctest::Contains("top-k"), Error);
+  CHECK_THROWS_AS(Sampler({}).next({}), Error);
+}
+
+}  // namespace
+}  // namespace karat

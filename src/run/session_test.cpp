@@ -1,0 +1,118 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/threads.h"
+#include "karat/language_model.h"
+#include "run/testing.h"
+
+namespace karat {
+namespace {
+
+using testing::error_of;
+using testing::TempFolder;
+
+std::vector<TokenId> some_ids(std::size_t count, std::int64_t vocab) {
+  Rng rng(5);
+  std::vector<TokenId> ids(count);
+  for (TokenId& id : ids) id = static_cast<TokenId>(rng.below(static_cast<std::uint64_t>(vocab)));
+  return ids;
+}
+
+double worst_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  return worst;
+}
+
+std::vector<float> one_by_one(Session& session, std::span<const TokenId> ids) {
+  std::vector<float> states;
+  for (const TokenId id : ids) {
+    const auto state = session.forward({&id, 1});
+    states.insert(states.end(), state.begin(), state.end());
+  }
+  return states;
+}
+
+TEST_CASE("a prompt in one go equals token by token") {
+  const TempFolder folder;
+  for (const int window : {0, 50}) {
+    auto config = testing::tiny_config();
+    if (window > 0) config.update({{"model_type", "mistral"}, {"sliding_window", window}});
+    testing::write_tiny_llama(folder.path(), config);
+    const LanguageModel model = LanguageModel::open(folder.path());
+    const auto ids = some_ids(290, 40);  // more than a batch, several key blocks
+    Session whole(model), steps(model), half(model, 0, CacheType::f16);
+    const auto states = whole.forward(ids);
+    CHECK(worst_difference(states, one_by_one(steps, ids)) < 2e-5);
+    CHECK(worst_difference(states, half.forward(ids)) < 2e-2);
+    CHECK(whole.position() == 290);
+    whole.rewind(100);
+    const auto tail = whole.forward(std::span(ids).subspan(100));
+    CHECK(worst_difference({states.end() - 190 * 32, states.end()}, tail) < 2e-5);
+  }
+}
+
+TEST_CASE("states do not depend on the threads") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  const LanguageModel model = LanguageModel::open(folder.path());
+  const auto ids = some_ids(100, 40);
+  const int before = thread_count();
+  std::vector<std::vector<float>> states;
+  for (const int threads : {1, 2, 3}) {
+    set_thread_count(threads);
+    Session session(model);
+    states.push_back(session.forward(ids));
+  }
+  set_thread_count(before);
+  CHECK(states[0] == states[1]);
+  CHECK(states[0] == states[2]);
+}
+
+TEST_CASE("misuse of a session is refused and changes nothing") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  const LanguageModel model = LanguageModel::open(folder.path());
+  CHECK(error_of([&] { Session(model, 301); }).find("context of 300") != std::string::npos);
+  Session session(model, 10);
+  CHECK(session.capacity() == 10);
+  CHECK(error_of([&] { session.forward(some_ids(11, 40)); }).find("at most 10") !=
+        std::string::npos);
+  CHECK(error_of([&] { session.forward({}); }).find("no token") != std::string::npos);
+  CHECK(error_of([&] { session.forward({{40}}); }).find("id 40") != std::string::npos);
+  CHECK(error_of([&] { session.forward({{-1}}); }).find("id -1") != std::string::npos);
+  CHECK(error_of([&] { session.rewind(1); }).find("rewind") != std::string::npos);
+  CHECK(session.position() == 0);
+  session.forward(some_ids(10, 40));
+  CHECK(error_of([&] { session.forward({{1}}); }).find("1 tokens after 10") != std::string::npos);
+}
+
+TEST_CASE("a logit that is not finite is an error") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), 3e38f}) {
+    auto tensors = testing::random_weights(folder.path());
+    for (OwnedTensor& tensor : tensors)
+      if (tensor.name == "lm_head.weight")
+        for (std::size_t i = 0; i < 32; ++i)
+          std::memcpy(tensor.data.data() + 4 * (7 * 32 + i), &bad, 4);
+    testing::write_model(folder.path(), testing::tiny_config(), tensors);
+    const LanguageModel model = LanguageModel::open(folder.path());
+    Session session(model);
+    const std::string text = error_of([&] { session.next_logits({{3}}); });
+    if (std::isnan(bad)) CHECK(text.find("NaN or infinite") != std::string::npos);
+    // 3e38 overflows unless the state happens to be small; either way nothing but a number comes
+    // out.
+    if (text == "no error") {
+      session.rewind(0);
+      for (const float logit : session.next_logits({{3}})) CHECK(std::isfinite(logit));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace karat

@@ -1,0 +1,76 @@
+// What the tests of the runtime and of evaluation share: tiny models made on the spot.
+#pragma once
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/rng.h"
+#include "karat/architecture.h"
+#include "karat/safetensors.h"
+#include "load/testing.h"
+
+namespace karat::testing {
+
+inline std::vector<float> random_floats(std::int64_t n, float scale, Rng& rng) {
+  std::vector<float> values(static_cast<std::size_t>(n));
+  for (float& value : values) value = scale * static_cast<float>(2 * rng.uniform() - 1);
+  return values;
+}
+
+inline OwnedTensor f32_tensor(std::string name, std::vector<std::int64_t> shape,
+                              const std::vector<float>& values) {
+  return own_bytes(std::move(name), DType::f32, std::move(shape), std::as_bytes(std::span(values)));
+}
+
+inline void write_model(const std::filesystem::path& folder, const nlohmann::json& config,
+                        const std::vector<OwnedTensor>& tensors) {
+  std::ofstream(folder / "config.json") << config.dump();
+  std::vector<TensorView> views;
+  for (const OwnedTensor& tensor : tensors) views.push_back(tensor.view());
+  write_safetensors(folder / "model.safetensors", views, {});
+}
+
+inline nlohmann::json tiny_config() {
+  return {{"model_type", "llama"},
+          {"vocab_size", 40},
+          {"hidden_size", 32},
+          {"intermediate_size", 48},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"max_position_embeddings", 300},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 10000.0},
+          {"tie_word_embeddings", false},
+          {"bos_token_id", 0},
+          {"eos_token_id", 1}};
+}
+
+/// Random weights for every tensor that `folder`/config.json asks for.
+inline std::vector<OwnedTensor> random_weights(const std::filesystem::path& folder) {
+  Rng rng(11);
+  std::vector<OwnedTensor> tensors;
+  for (const NamedShape& named : tensor_shapes(read_architecture(folder))) {
+    std::int64_t count = 1;
+    for (const std::int64_t size : named.shape) count *= size;
+    std::vector<float> values = random_floats(count, 0.4f, rng);
+    if (named.shape.size() == 1)
+      for (float& value : values) value += 1;
+    tensors.push_back(f32_tensor(named.name, named.shape, values));
+  }
+  return tensors;
+}
+
+/// A small random Llama in `folder`.
+inline void write_tiny_llama(const std::filesystem::path& folder,
+                             const nlohmann::json& config = tiny_config()) {
+  std::ofstream(folder / "config.json") << config.dump();
+  write_model(folder, config, random_weights(folder));
+}
+
+}  // namespace karat::testing

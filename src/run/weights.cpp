@@ -1,0 +1,136 @@
+#include "run/weights.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/file.h"
+#include "core/threads.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+/// [rows, columns] elements of `size` bytes -> [columns, rows], in tiles that stay in the cache.
+std::vector<std::byte> transposed(const TensorView& view) {
+  constexpr std::int64_t kTile = 32;
+  const std::int64_t rows = view.shape[0], columns = view.shape[1];
+  const auto size = static_cast<std::int64_t>(byte_size(view.dtype));
+  std::vector<std::byte> result(view.bytes());
+  parallel_for(columns, kTile, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r0 = 0; r0 < rows; r0 += kTile)
+      for (std::int64_t c = begin; c < end; ++c)
+        for (std::int64_t r = r0; r < std::min(r0 + kTile, rows); ++r)
+          std::memcpy(result.data() + (c * rows + r) * size, view.data + (r * columns + c) * size,
+                      static_cast<std::size_t>(size));
+  });
+  return result;
+}
+
+/// Finds the parts of one model in its files.
+class Finder {
+ public:
+  explicit Finder(const LanguageModel::Impl& model) : model_(model) {}
+
+  NormWeights norm(const Norm& norm) const {
+    NormWeights found{norm.kind, norm.eps, to_floats(get(norm.name + ".weight")), {}};
+    if (norm.kind == Norm::Kind::layer) found.bias = to_floats(get(norm.name + ".bias"));
+    return found;
+  }
+
+  LinearWeights linear(const Linear& linear) const {
+    LinearWeights found;
+    if (linear.bias) found.bias = to_floats(get(linear.name + ".bias"));
+    if (const UniformLayout* layout = packed_layout(linear.name)) {
+      const auto find = [this](std::string_view name) { return model_.files.find(name); };
+      found.matrix = Matrix(packed_view(linear.name, *layout, linear.out, linear.in, find));
+      return found;
+    }
+    TensorView weight = get(linear.name + ".weight");
+    if (linear.transposed) {
+      found.rotated = transposed(weight);
+      weight.shape = {linear.out, linear.in};
+      weight.data = found.rotated.data();
+    }
+    found.matrix = Matrix(weight);
+    return found;
+  }
+
+  std::vector<LinearWeights> linears(const std::vector<Linear>& all) const {
+    std::vector<LinearWeights> found;
+    for (const Linear& one : all) found.push_back(linear(one));
+    return found;
+  }
+
+  BlockWeights block(const Block& block) const {
+    BlockWeights found;
+    found.attention_norm = norm(block.attention_norm);
+    found.mlp_norm = norm(block.mlp_norm);
+    if (block.q_norm) found.q_norm = norm(*block.q_norm);
+    if (block.k_norm) found.k_norm = norm(*block.k_norm);
+    found.qkv = linears(block.qkv);
+    found.up = linears(block.up);
+    found.o = linear(block.o);
+    found.down = linear(block.down);
+    return found;
+  }
+
+ private:
+  const TensorView& get(const std::string& name) const { return model_.files.get(name); }
+  const UniformLayout* packed_layout(const std::string& name) const {
+    if (!model_.quantization) return nullptr;
+    const auto& layers = model_.quantization->layers;
+    const auto found = layers.find(name);
+    return found == layers.end() ? nullptr : &found->second;
+  }
+  const LanguageModel::Impl& model_;
+};
+
+std::size_t bytes_of(const LinearWeights& linear) {
+  return static_cast<std::size_t>(linear.matrix.bytes()) + linear.bias.size() * sizeof(float);
+}
+
+std::size_t bytes_of(const BlockWeights& block) {
+  std::size_t bytes = bytes_of(block.o) + bytes_of(block.down);
+  for (const auto* layers : {&block.qkv, &block.up})
+    for (const LinearWeights& linear : *layers) bytes += bytes_of(linear);
+  for (const NormWeights* norm : {&block.attention_norm, &block.mlp_norm})
+    bytes += (norm->weight.size() + norm->bias.size()) * sizeof(float);
+  return bytes;
+}
+
+}  // namespace
+
+LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
+  if (!std::filesystem::is_directory(folder))
+    fail("model " + folder.string(), "no such folder",
+         "a folder with config.json and model.safetensors");
+  LanguageModel::Impl model;
+  model.folder = folder;
+  model.arch = read_architecture(folder);
+  model.quantization = parse_quantization(read_text(folder / "config.json"));
+  model.files = Safetensors::open_folder(folder);
+  match_weights(model.arch, model.files);
+
+  const Architecture& arch = model.arch;
+  const Finder finder(model);
+  model.embedding = model.files.get(arch.embedding);
+  if (!arch.positions.empty()) model.positions = model.files.get(arch.positions);
+  for (const Block& block : arch.blocks) {
+    model.blocks.push_back(finder.block(block));
+    model.bytes_per_token += bytes_of(model.blocks.back());
+  }
+  model.final_norm = finder.norm(arch.final_norm);
+  model.head = Matrix(model.files.get(arch.head));
+  model.bytes_per_token += static_cast<std::size_t>(model.head.bytes() + 4 * arch.hidden) +
+                           static_cast<std::size_t>(arch.hidden) * byte_size(model.embedding.dtype);
+  return model;
+}
+
+std::vector<float> row_floats(const TensorView& matrix, std::int64_t row) {
+  const std::int64_t columns = matrix.shape[1];
+  TensorView one{matrix.name, matrix.dtype, {columns}, matrix.data};
+  one.data += static_cast<std::size_t>(row) * one.bytes();
+  return to_floats(one);
+}
+
+}  // namespace karat

@@ -1,0 +1,55 @@
+// What an opened model keeps: the architecture and, for each of its parts, where the weights lie.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "karat/architecture.h"
+#include "karat/language_model.h"
+#include "karat/packed.h"
+#include "karat/safetensors.h"
+#include "kernel/matrix.h"
+
+namespace karat {
+
+struct LinearWeights {
+  Matrix matrix;                   // [out, in]
+  std::vector<std::byte> rotated;  // owns the matrix where the file stores it [in, out]
+  std::vector<float> bias;         // [out] or empty
+};
+
+struct NormWeights {
+  Norm::Kind kind = Norm::Kind::rms;
+  float eps = 0;
+  std::vector<float> weight, bias;  // bias: LayerNorm only
+};
+
+struct BlockWeights {
+  NormWeights attention_norm, mlp_norm;
+  std::optional<NormWeights> q_norm, k_norm;
+  std::vector<LinearWeights> qkv, up;
+  LinearWeights o, down;
+};
+
+struct LanguageModel::Impl {
+  std::filesystem::path folder;
+  Architecture arch;
+  Safetensors files;
+  std::optional<QuantizationConfig> quantization;
+  TensorView embedding;                 // [vocab, hidden]
+  std::optional<TensorView> positions;  // [max_positions, hidden]
+  std::vector<BlockWeights> blocks;
+  NormWeights final_norm;
+  Matrix head;                      // [vocab, hidden]
+  std::size_t bytes_per_token = 0;  // of weights
+};
+
+/// Maps the folder and finds every part. Throws Error naming what is missing or wrong.
+LanguageModel::Impl open_weights(const std::filesystem::path& folder);
+
+/// One row of a mapped [rows, columns] float matrix.
+std::vector<float> row_floats(const TensorView& matrix, std::int64_t row);
+
+}  // namespace karat
