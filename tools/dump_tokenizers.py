@@ -9,6 +9,7 @@ tokenizers and stories260K) it also dumps ids, but no files, of those.
 """
 
 import argparse
+import io
 import json
 import pathlib
 import re
@@ -248,7 +249,7 @@ def real_gpt2(folder):
 
 
 class SentencePiece:
-    """A Llama tokenizer.model as LlamaTokenizer of transformers 4 uses it (its "legacy" behaviour): special
+    """A tokenizer.model as LlamaTokenizer of transformers 4 uses it (its "legacy" behaviour): special
     tokens are cut out of the text, each part between them goes through sentencepiece by itself."""
 
     SPECIAL = ("<unk>", "<s>", "</s>")
@@ -287,6 +288,19 @@ class SentencePiece:
         return tokenizer
 
 
+def train_sentencepiece():
+    import sentencepiece
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SAMPLE.splitlines()), model_writer=model, model_type="bpe", vocab_size=560,
+        byte_fallback=True, character_coverage=0.98, normalization_rule_name="identity",
+        remove_extra_whitespaces=False, split_digits=True, allow_whitespace_only_pieces=True, minloglevel=2)
+    file = FIXTURES / "sentencepiece/tokenizer.model"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(model.getvalue())
+    write(FIXTURES / "sentencepiece/expected.json", expectations(SentencePiece(file)))
+
+
 def dump_real(shared):
     llama, stories = (SentencePiece(shared / path) for path in
                       ("data/tokenizers/llama2/tokenizer.model", "models/stories260K/hf/tokenizer.model"))
@@ -303,6 +317,7 @@ def main():
     parser.add_argument("--shared", type=pathlib.Path)
     arguments = parser.parse_args()
     dump_ours()
+    train_sentencepiece()
     if arguments.shared:
         dump_real(arguments.shared)
     print(f"{len(TEXTS)} texts in {FIXTURES}")

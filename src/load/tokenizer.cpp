@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/file.h"
 #include "karat/error.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_text.h"
@@ -10,11 +11,24 @@ namespace karat {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+constexpr std::size_t kFileLimit = 256 << 20;  // bytes; the largest in use have 35 MB
+
+std::string read(const fs::path& file) {
+  return read_text(file, kFileLimit);
+}
+
+}  // namespace
+
 Tokenizer Tokenizer::open(const fs::path& folder) {
-  if (fs::exists(folder / "tokenizer.json"))
-    return Tokenizer(Impl::open_json(folder / "tokenizer.json"));
-  if (fs::exists(folder / "tokenizer.model"))
-    return Tokenizer(Impl::open_sentencepiece(folder / "tokenizer.model"));
+  const fs::path json = folder / "tokenizer.json", model = folder / "tokenizer.model";
+  if (fs::exists(json)) return Tokenizer(Impl::from_json(read(json), json.string()));
+  if (fs::exists(model)) {
+    const fs::path config = folder / "tokenizer_config.json";
+    return Tokenizer(Impl::from_sentencepiece(read(model), fs::exists(config) ? read(config) : "",
+                                              model.string()));
+  }
   fail("open tokenizer", folder.string() + " without one", "tokenizer.json or tokenizer.model",
        "copy them from the original model's folder");
 }

@@ -79,7 +79,8 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<Pair>& merges, BpeOptions opti
       fail("read tokenizer merges", fmt::format("“{}” in merge {}", token, rank),
            "tokens of the vocabulary");
     };
-    merges_.set(id_of(left), id_of(right), {rank, id_of(whole)});
+    const TokenId left_id = id_of(left), right_id = id_of(right);
+    merges_.set(left_id, right_id, {rank, id_of(whole)});
     ++rank;
   }
   if (options_.byte_fallback)
@@ -117,57 +118,88 @@ std::vector<TokenId> Bpe::characters(std::string_view word) const {
   return ids;
 }
 
+namespace {
+
 // A list of symbols and a heap of the merges that are possible somewhere. A merge outdates the
 // heap's entries for its neighbours; they are known by their pair, which is no longer there.
+class Merging {
+ public:
+  Merging(const MergeTable& merges, std::vector<TokenId> ids)
+      : merges_(merges),
+        ids_(std::move(ids)),
+        count_(static_cast<std::int32_t>(ids_.size())),
+        next_(ids_.size()),
+        previous_(ids_.size()) {
+    for (std::int32_t i = 0; i < count_; ++i) {
+      next_[i] = i + 1;
+      previous_[i] = i - 1;
+    }
+    for (std::int32_t i = 0; i < count_; ++i)
+      if (const auto found = candidate(i)) heap_.push_back(*found);
+    std::make_heap(heap_.begin(), heap_.end());
+  }
+
+  void run(std::vector<TokenId>& out) {
+    while (!heap_.empty()) {
+      std::pop_heap(heap_.begin(), heap_.end());
+      const Candidate best = heap_.back();
+      heap_.pop_back();
+      if (is_current(best)) merge(best);
+    }
+    for (const TokenId id : ids_)
+      if (id != kGone) out.push_back(id);
+  }
+
+ private:
+  static constexpr TokenId kGone = -1;  // merged into the symbol on its left
+  struct Candidate {
+    std::int32_t rank, at;  // `at`: place of the left symbol
+    TokenId left, right;
+    bool operator<(const Candidate& other) const {  // std heaps have their greatest on top
+      return std::pair(rank, at) > std::pair(other.rank, other.at);
+    }
+  };
+
+  std::optional<Candidate> candidate(std::int32_t at) const {
+    if (at < 0 || next_[at] >= count_) return std::nullopt;
+    const auto* merge = merges_.find(ids_[at], ids_[next_[at]]);
+    if (!merge) return std::nullopt;
+    return Candidate{merge->rank, at, ids_[at], ids_[next_[at]]};
+  }
+
+  bool is_current(const Candidate& c) const {
+    return ids_[c.at] == c.left && next_[c.at] < count_ && ids_[next_[c.at]] == c.right;
+  }
+
+  void merge(const Candidate& c) {
+    const std::int32_t right = next_[c.at];
+    ids_[c.at] = merges_.find(c.left, c.right)->id;
+    ids_[right] = kGone;
+    next_[c.at] = next_[right];
+    if (next_[right] < count_) previous_[next_[right]] = c.at;
+    for (const std::int32_t at : {previous_[c.at], c.at})
+      if (const auto found = candidate(at)) {
+        heap_.push_back(*found);
+        std::push_heap(heap_.begin(), heap_.end());
+      }
+  }
+
+  const MergeTable& merges_;
+  std::vector<TokenId> ids_;
+  std::int32_t count_;
+  std::vector<std::int32_t> next_, previous_;
+  std::vector<Candidate> heap_;
+};
+
+}  // namespace
+
 void Bpe::encode(std::string_view word, std::vector<TokenId>& out) const {
   if (options_.ignore_merges)
     if (const auto id = vocabulary_.find(word)) return out.push_back(*id);
   if (word.size() > std::numeric_limits<std::int32_t>::max())
     fail("encode text", fmt::format("{} bytes without a place to split", word.size()),
          "less than 2 GiB");
-  std::vector<TokenId> ids = characters(word);
-  const auto count = static_cast<std::int32_t>(ids.size());
-  std::vector<std::int32_t> next(ids.size()), previous(ids.size());
-  struct Candidate {
-    std::int32_t rank, at;
-    TokenId left, right;
-    bool operator<(const Candidate& other) const {  // std heaps have their greatest on top
-      return std::pair(rank, at) > std::pair(other.rank, other.at);
-    }
-  };
-  std::vector<Candidate> heap;
-  const auto candidate = [&](std::int32_t at) -> std::optional<Candidate> {
-    if (at < 0 || next[at] >= count) return std::nullopt;
-    const auto* merge = merges_.find(ids[at], ids[next[at]]);
-    if (!merge) return std::nullopt;
-    return Candidate{merge->rank, at, ids[at], ids[next[at]]};
-  };
-  for (std::int32_t i = 0; i < count; ++i) {
-    next[i] = i + 1;
-    previous[i] = i - 1;
-  }
-  for (std::int32_t i = 0; i < count; ++i)
-    if (const auto found = candidate(i)) heap.push_back(*found);
-  std::make_heap(heap.begin(), heap.end());
-  constexpr TokenId kGone = -1;
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end());
-    const Candidate best = heap.back();
-    heap.pop_back();
-    const std::int32_t right = next[best.at];
-    if (ids[best.at] != best.left || right >= count || ids[right] != best.right) continue;
-    ids[best.at] = merges_.find(best.left, best.right)->id;
-    ids[right] = kGone;
-    next[best.at] = next[right];
-    if (next[right] < count) previous[next[right]] = best.at;
-    for (const std::int32_t at : {previous[best.at], best.at})
-      if (const auto found = candidate(at)) {
-        heap.push_back(*found);
-        std::push_heap(heap.begin(), heap.end());
-      }
-  }
-  for (const TokenId id : ids)
-    if (id != kGone) out.push_back(id);
+  Merging(merges_, characters(word)).run(out);
 }
 
 void Bpe::encode_by_scanning(std::string_view word, std::vector<TokenId>& out) const {

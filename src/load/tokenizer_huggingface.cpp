@@ -6,15 +6,11 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
-#include "core/file.h"
-#include "karat/error.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_json.h"
 
 namespace karat {
 namespace {
-
-constexpr std::size_t kFileLimit = 256 << 20;  // bytes; the largest in use have 35 MB
 
 std::vector<AddedToken> only_normalized(std::vector<AddedToken> tokens, bool normalized) {
   std::erase_if(tokens, [&](const AddedToken& token) { return token.normalized != normalized; });
@@ -125,16 +121,10 @@ struct HuggingFace final : Tokenizer::Impl {
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::open_json(
-    const std::filesystem::path& file) {
-  const std::string text = read_text(file, kFileLimit);
-  nlohmann::json json;
-  try {
-    json = nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    fail("read " + file.string(), error.what(), "JSON");
-  }
-  return std::make_shared<HuggingFace>(JsonNode(json, file.string(), ""));
+std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::from_json(std::string_view text,
+                                                                  const std::string& name) {
+  const nlohmann::json json = parse_json(text, name);
+  return std::make_shared<HuggingFace>(JsonNode(json, name, ""));
 }
 
 }  // namespace karat

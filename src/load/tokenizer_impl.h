@@ -14,8 +14,13 @@ struct Tokenizer::Impl {
   virtual std::optional<TokenId> find(std::string_view token) const = 0;
   virtual std::int64_t vocab_size() const = 0;
 
-  static std::shared_ptr<const Impl> open_json(const std::filesystem::path& file);
-  static std::shared_ptr<const Impl> open_sentencepiece(const std::filesystem::path& file);
+  /// Contents of tokenizer.json, or of tokenizer.model and of tokenizer_config.json (empty: there
+  /// is none). `name` is the file that errors speak of.
+  static std::shared_ptr<const Impl> from_json(std::string_view text, const std::string& name);
+  static std::shared_ptr<const Impl> from_sentencepiece(const std::string& model,
+                                                        std::string_view config,
+                                                        const std::string& name);
+  static Tokenizer wrap(std::shared_ptr<const Impl> impl) { return Tokenizer(std::move(impl)); }
 };
 
 }  // namespace karat

@@ -10,6 +10,14 @@
 
 namespace karat {
 
+nlohmann::json parse_json(std::string_view text, const std::string& file) {
+  try {
+    return nlohmann::json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    fail("read " + file, error.what(), "JSON");
+  }
+}
+
 std::string JsonNode::shown() const {
   using nlohmann::json;
   if (json_->is_object() || json_->is_array()) return json_->type_name();
@@ -170,8 +178,8 @@ Vocabulary read_vocabulary(const JsonNode& model) {
   for (const auto& [token, id] : node.json().items()) {
     if (!id.is_number_integer())
       node.reject(fmt::format("id {} of “{}”", JsonNode(id, "", "").shown(), token), "an integer");
-    const bool large = id.is_number_unsigned() && id.get<std::uint64_t>() > kVocabularyLimit;
-    vocabulary.add(token, large ? kVocabularyLimit : id.get<std::int64_t>());
+    const bool huge = id.is_number_unsigned() && id.get<std::uint64_t>() > INT64_MAX;
+    vocabulary.add(token, huge ? INT64_MAX : id.get<std::int64_t>());
   }
   return vocabulary;
 }

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
-#include "core/file.h"
 #include "karat/error.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_json.h"
@@ -14,7 +13,6 @@
 namespace karat {
 namespace {
 
-constexpr std::size_t kFileLimit = 256 << 20;  // bytes
 using sentencepiece::SentencePieceProcessor;
 
 /// The members of tokenizer_config.json that change ids. Defaults are those of LlamaTokenizer.
@@ -25,15 +23,11 @@ struct Config {
   std::vector<AddedToken> added;
 };
 
-Config read_config(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return {};
-  nlohmann::json json;
-  try {
-    json = nlohmann::json::parse(read_text(file, kFileLimit));
-  } catch (const nlohmann::json::exception& error) {
-    fail("read " + file.string(), error.what(), "JSON");
-  }
-  const JsonNode root(json, file.string(), "");
+Config read_config(std::string_view text) {
+  if (text.empty()) return {};
+  const std::string name = "tokenizer_config.json";
+  const nlohmann::json json = parse_json(text, name);
+  const JsonNode root(json, name, "");
   Config config{.add_bos = root.flag("add_bos_token", true),
                 .add_eos = root.flag("add_eos_token", false),
                 .space_after_special = root.flag("legacy", true),
@@ -140,10 +134,9 @@ struct SentencePiece final : Tokenizer::Impl {
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::open_sentencepiece(
-    const std::filesystem::path& file) {
-  return std::make_shared<SentencePiece>(read_text(file, kFileLimit), file.string(),
-                                         read_config(file.parent_path() / "tokenizer_config.json"));
+std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::from_sentencepiece(
+    const std::string& model, std::string_view config, const std::string& name) {
+  return std::make_shared<SentencePiece>(model, name, read_config(config));
 }
 
 }  // namespace karat

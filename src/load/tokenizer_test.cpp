@@ -18,7 +18,8 @@ namespace {
 
 const fs::path kFixtures = fs::path(KARAT_SOURCE_DIR) / "tests/fixtures/tokenizers";
 const fs::path kShared = fs::path(KARAT_SOURCE_DIR) / "../shared";
-const char* const kOurs[] = {"gpt2", "llama3", "qwen2", "llama2", "metaspace", "smollm"};
+const char* const kOurs[] = {"gpt2",      "llama3", "qwen2",        "llama2",
+                             "metaspace", "smollm", "sentencepiece"};
 
 std::vector<std::string> texts() {
   return json::parse(read_text(kFixtures / "texts.json")).get<std::vector<std::string>>();
@@ -78,7 +79,7 @@ json gpt2_json(const fs::path& folder) {
 
 }  // namespace
 
-TEST_CASE("tokenizer.json of every kind gives the ids and texts of Hugging Face") {
+TEST_CASE("every kind of tokenizer gives the ids and texts of Hugging Face") {
   for (const char* name : kOurs)
     check_against(Tokenizer::open(kFixtures / name), kFixtures / name / "expected.json");
 }
