@@ -49,6 +49,7 @@ TensorPortrait portray(const LanguageModel& model, const NamedShape& named) {
   const Linear* linear = find_linear(model.architecture(), named.name);
   TensorPortrait tensor{.name = named.name, .shape = named.shape, .linear = linear != nullptr};
   if (const UniformLayout* layout = packed_layout(model, named.name)) {
+    tensor.packed = true;
     if (linear) tensor.shape = {linear->out, linear->in};
     tensor.stored = describe(*layout);
     const PackedView view = view_of(model, tensor, *layout);
@@ -94,7 +95,7 @@ Portrait draw_portrait(const LanguageModel& model) {
     const TensorPortrait& tensor = portrait.tensors.back();
     portrait.parameters += tensor.weights;
     portrait.types[tensor.stored] += tensor.weights;
-    if (!tensor.linear) continue;
+    if (!tensor.linear || tensor.packed != model.quantization().has_value()) continue;
     portrait.layer_weights += tensor.weights;
     portrait.layer_bits += tensor.bits;
     portrait.kept += tensor.kept;

@@ -14,10 +14,10 @@ namespace karat {
 struct TensorPortrait {
   std::string name;
   std::vector<std::int64_t> shape;
-  std::string stored = {};             // "BF16", "3-bit g16 bilevel"
-  std::int64_t weights = 0, bits = 0;  // bits: stored, all parts of a packed matrix together
-  std::int64_t kept = 0;               // outliers at FP16
-  bool linear = false;                 // the weight of a block's linear layer
+  std::string stored = {};              // "BF16", "3-bit g16 bilevel"
+  std::int64_t weights = 0, bits = 0;   // bits: stored, all parts of a packed matrix together
+  std::int64_t kept = 0;                // outliers at FP16
+  bool linear = false, packed = false;  // linear: the weight of a block's linear layer
 };
 
 struct Portrait {
@@ -27,8 +27,9 @@ struct Portrait {
   bool tied = false;
   std::map<std::string, std::int64_t> types = {};  // stored as -> weights
   std::int64_t file_bytes = 0;
-  std::int64_t layer_weights = 0, layer_bits = 0, kept = 0;  // of the blocks' linear layers
-  std::int64_t cache_bytes = 0;                              // keys and values of one position, F32
+  // Of the packed layers; of all linear layers of the blocks where none is packed.
+  std::int64_t layer_weights = 0, layer_bits = 0, kept = 0;
+  std::int64_t cache_bytes = 0;  // keys and values of one position, F32
   std::int64_t bytes_per_token = 0;
   std::string isa;                           // kernels in use
   std::vector<TensorPortrait> tensors = {};  // in model order

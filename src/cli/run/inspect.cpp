@@ -94,15 +94,28 @@ void print(const Portrait& p) {
   line("kernels", p.isa);
 }
 
-void print_tensors(const LanguageModel& model, const Portrait& portrait) {
+/// ‖W − Ŵ‖² / ‖W‖² of each layer as the report tells it.
+std::map<std::string, std::string> errors_of(const nlohmann::ordered_json& report) {
+  std::map<std::string, std::string> errors;
+  if (!report.is_object() || !report.contains("tensors")) return errors;
+  for (const auto& layer : report["tensors"])
+    if (layer.contains("name") && layer.contains("error") && layer["error"].is_number())
+      errors[layer["name"].get<std::string>() + ".weight"] =
+          fmt::format("{:.4f}", layer["error"].get<double>());
+  return errors;
+}
+
+void print_tensors(const LanguageModel& model, const Portrait& portrait,
+                   const nlohmann::ordered_json& report) {
+  std::map<std::string, std::string> errors = errors_of(report);
   std::vector<std::vector<std::string>> rows{
-      {"tensor", "shape", "stored", "bits/weight", "kept %", "KiB", "largest"}};
+      {"tensor", "shape", "stored", "bits/weight", "kept %", "KiB", "largest", "error"}};
   for (const TensorPortrait& tensor : portrait.tensors)
     rows.push_back({tensor.name, shape_text(tensor.shape), tensor.stored,
                     fmt::format("{:.3f}", ratio(tensor.bits, tensor.weights)),
                     fmt::format("{:.3f}", 100 * ratio(tensor.kept, tensor.weights)),
                     fmt::format("{:.1f}", static_cast<double>(tensor.bits) / 8192),
-                    fmt::format("{:.4g}", largest_weight(model, tensor))});
+                    fmt::format("{:.4g}", largest_weight(model, tensor)), errors[tensor.name]});
   fmt::print("\n{}", format_table(rows));
 }
 
@@ -125,7 +138,7 @@ void inspect(const InspectOptions& options) {
     return;
   }
   print(portrait);
-  if (options.tensors) print_tensors(model, portrait);
+  if (options.tensors) print_tensors(model, portrait, report);
   print_report(report);
 }
 
