@@ -73,6 +73,11 @@ constexpr std::int64_t kRows = 16;  // rows read together: one block of bilevel 
   return load_dense(store, buffer, 0);
 }
 
+/// Four bytes at an address of any alignment, in every lane.
+[[maybe_unused]] inline __m256i broadcast_word(const std::byte* p) {
+  return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p)));
+}
+
 /// Eight codes as floats, lane k multiplied by 1/lane_scale<bits>()[k]. At 2 and 3 bits a mask per
 /// lane is enough: code k stays where it lies, 2^(k·bits) too large, which is exact in a float and
 /// costs one multiplication per row to undo instead of one shift per eight codes.
@@ -85,9 +90,7 @@ inline __m256 load_codes(const std::byte* p) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
   } else {
-    int word;
-    std::memcpy(&word, p, 4);
-    __m256i words = _mm256_set1_epi32(word), mask;
+    __m256i words = broadcast_word(p), mask;
     if constexpr (bits == 4) {
       words = _mm256_srlv_epi32(words, _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
       mask = _mm256_set1_epi32(15);
@@ -123,18 +126,21 @@ struct Stats {
   alignas(32) float zero[kGroups * kRows];
 };
 
-/// s2 · (code − z2) of 16 rows from 6 bytes of codes and two halves.
+/// s2 · (code − z2) of 16 rows from 6 bytes of codes and two halves. Rows 8 to 15 are bits 24 to
+/// 47: bit 8 of the word at byte 2.
 [[maybe_unused]] inline void second_level(const std::byte* codes, const std::byte* stats,
                                           float* to) {
-  std::uint64_t packed = 0;
-  std::memcpy(&packed, codes, 6);
-  const __m256 s2 = _mm256_set1_ps(load_half(stats, 0)), z2 = _mm256_set1_ps(load_half(stats, 1));
-  for (int half = 0; half < 2; ++half) {
-    const __m256i words = _mm256_set1_epi32(static_cast<int>(packed >> 24 * half & 0xffffffu));
-    const __m256i shifts = _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21);
-    const __m256i code = _mm256_and_si256(_mm256_srlv_epi32(words, shifts), _mm256_set1_epi32(7));
-    _mm256_store_ps(to + 8 * half, _mm256_mul_ps(s2, _mm256_sub_ps(_mm256_cvtepi32_ps(code), z2)));
-  }
+  int halves;
+  std::memcpy(&halves, stats, 4);
+  const __m128 both = _mm_cvtph_ps(_mm_cvtsi32_si128(halves));
+  const __m256 s2 = _mm256_broadcastss_ps(both);
+  const __m256 z2 = _mm256_broadcastss_ps(_mm_movehdup_ps(both));
+  const __m256i low = _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21), seven = _mm256_set1_epi32(7);
+  const __m256i high = _mm256_add_epi32(low, _mm256_set1_epi32(8));
+  const __m256i a = _mm256_and_si256(_mm256_srlv_epi32(broadcast_word(codes), low), seven);
+  const __m256i b = _mm256_and_si256(_mm256_srlv_epi32(broadcast_word(codes + 2), high), seven);
+  _mm256_store_ps(to, _mm256_mul_ps(s2, _mm256_sub_ps(_mm256_cvtepi32_ps(a), z2)));
+  _mm256_store_ps(to + 8, _mm256_mul_ps(s2, _mm256_sub_ps(_mm256_cvtepi32_ps(b), z2)));
 }
 
 /// F16 [rows, groups] of the file to [group][row].

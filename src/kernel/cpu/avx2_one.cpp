@@ -9,63 +9,39 @@ namespace {
 /// Groups whose statistics are unpacked at a time: 8 KiB of them, which stay in the L1 cache.
 constexpr std::int64_t kChunk = 64;
 
-/// Σ code·x over n inputs of one group, lanes apart. `fast` of its vectors may be loaded whole;
-/// `available` bytes from p belong to the row.
-template <int bits>
-inline __m256 group_dot(const std::byte* p, std::int64_t available, std::int64_t fast,
-                        const float* x, std::int64_t n) {
-  __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
-  const std::int64_t whole = least(n / kLanes, fast);
-  std::int64_t v = 0;
-  for (; v + 4 <= whole; v += 4) {
-    const std::byte* q = p + v * bits;
-    const float* xv = x + v * kLanes;
-    a = _mm256_fmadd_ps(load_codes<bits>(q), _mm256_loadu_ps(xv), a);
-    b = _mm256_fmadd_ps(load_codes<bits>(q + bits), _mm256_loadu_ps(xv + 8), b);
-    c = _mm256_fmadd_ps(load_codes<bits>(q + 2 * bits), _mm256_loadu_ps(xv + 16), c);
-    d = _mm256_fmadd_ps(load_codes<bits>(q + 3 * bits), _mm256_loadu_ps(xv + 24), d);
-  }
-  for (; v < whole; ++v)
-    a = _mm256_fmadd_ps(load_codes<bits>(p + v * bits), _mm256_loadu_ps(x + v * kLanes), a);
-  for (; v * kLanes < n; ++v) {
-    const __m256 codes = load_codes_near_end<bits>(p + v * bits, available - v * bits);
-    const __m256 xv = _mm256_maskload_ps(x + v * kLanes, first_lanes(n - v * kLanes));
-    b = _mm256_fmadd_ps(codes, xv, b);
-  }
-  return _mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d));
-}
-
-/// Σ_g scale·Σ code·x of one row over groups [begin, end), added to acc, lanes apart.
-template <int bits>
-inline __m256 row_dot(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
-                      const float* scale, const float* x, __m256 acc) {
+/// Adds Σ_g scale·Σ code·x over groups [begin, end) of `rows` rows to acc, lanes apart. Rows share
+/// the loads of x, and their sums do not wait for each other. Groups start at whole bytes.
+template <int bits, int rows>
+inline void rows_dot(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
+                     const float* scale, const float* x, __m256* acc) {
   const std::byte* codes = m.codes + row * m.row_bytes;
   const std::int64_t room = m.row_bytes - kLoadBytes<bits>;
-  const std::int64_t fast = room < 0 ? 0 : room / bits + 1;  // vectors of the row loadable whole
-  const std::int64_t vectors = m.group / kLanes;
-  __m256 other = _mm256_setzero_ps();
-  std::int64_t g = begin;
-  if (vectors == 2)  // groups of 16: two chains of additions, so that neither waits for the other
-    for (; g + 2 <= end && (g + 2) * 2 <= fast; g += 2) {
-      const std::byte* q = codes + g * 2 * bits;
-      const float *xg = x + g * 16, *s = scale + (g - begin) * kRows;
-      const __m256 a =
-          _mm256_fmadd_ps(load_codes<bits>(q), _mm256_loadu_ps(xg),
-                          _mm256_mul_ps(load_codes<bits>(q + bits), _mm256_loadu_ps(xg + 8)));
-      const __m256 b =
-          _mm256_fmadd_ps(load_codes<bits>(q + 2 * bits), _mm256_loadu_ps(xg + 16),
-                          _mm256_mul_ps(load_codes<bits>(q + 3 * bits), _mm256_loadu_ps(xg + 24)));
-      acc = _mm256_fmadd_ps(_mm256_broadcast_ss(s), a, acc);
-      other = _mm256_fmadd_ps(_mm256_broadcast_ss(s + kRows), b, other);
+  const std::int64_t fast = room < 0 ? 0 : room / bits + 1;  // vectors of a row loadable whole
+  __m256 sums[rows];
+  for (std::int64_t g = begin; g < end; ++g, scale += kRows) {
+    const std::int64_t first = g * (m.group / kLanes), n = least(m.group, m.in - g * m.group);
+    const std::int64_t whole = least(n / kLanes, fast - first);
+    const std::byte* p = codes + first * bits;
+    const float* xg = x + g * m.group;
+    const auto step = [&](std::int64_t v) {
+      const __m256 xv = _mm256_loadu_ps(xg + v * kLanes);
+      for (int r = 0; r < rows; ++r)
+        sums[r] = _mm256_fmadd_ps(load_codes<bits>(p + v * bits + r * m.row_bytes), xv, sums[r]);
+    };
+    for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
+    std::int64_t v = 0;
+    for (; v + 2 <= whole; v += 2) step(v), step(v + 1);
+    for (; v < whole; ++v) step(v);
+    for (; v * kLanes < n; ++v) {  // the end of the row
+      const std::int64_t available = m.row_bytes - (first + v) * bits;
+      const __m256 xv = _mm256_maskload_ps(xg + v * kLanes, first_lanes(n - v * kLanes));
+      for (int r = 0; r < rows; ++r)
+        sums[r] = _mm256_fmadd_ps(
+            load_codes_near_end<bits>(p + v * bits + r * m.row_bytes, available), xv, sums[r]);
     }
-  for (; g < end; ++g) {
-    const std::int64_t first = g * vectors;  // group % 8 == 0, or the only group, so exact
-    const __m256 sum =
-        group_dot<bits>(codes + first * bits, m.row_bytes - first * bits, fast - first,
-                        x + g * m.group, least(m.group, m.in - g * m.group));
-    acc = _mm256_fmadd_ps(_mm256_broadcast_ss(scale + (g - begin) * kRows), sum, acc);
+    for (int r = 0; r < rows; ++r)
+      acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(scale + r), sums[r], acc[r]);
   }
-  return _mm256_add_ps(acc, other);
 }
 
 /// Σ_g scale·zero·(Σ x) of 16 rows, added to to[2].
@@ -114,8 +90,11 @@ void packed_rows(const MatrixView& m, const KernelInput& input, float* y, std::i
       const std::int64_t end = least(g + kChunk, m.groups);
       load_stats(m, row, g, end, stats);
       zero_sums(stats, input.group_sums + g, end - g, zeros);
-      for (std::int64_t r = 0; r < rows; ++r)
-        acc[r] = row_dot<bits>(m, row + r, g, end, stats.scale + r, input.x, acc[r]);
+      std::int64_t r = 0;
+      for (; r + 4 <= rows; r += 4)
+        rows_dot<bits, 4>(m, row + r, g, end, stats.scale + r, input.x, acc + r);
+      for (; r < rows; ++r)
+        rows_dot<bits, 1>(m, row + r, g, end, stats.scale + r, input.x, acc + r);
     }
     alignas(32) float zero[kRows];
     _mm256_store_ps(zero, zeros[0]);
