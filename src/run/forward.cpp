@@ -1,0 +1,129 @@
+#include "run/forward.h"
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "core/threads.h"
+#include "kernel/kernel.h"
+#include "run/attention.h"
+
+namespace karat {
+namespace {
+
+constexpr std::int64_t kTokenGrain = 8;
+
+std::vector<float> floats(std::int64_t rows, std::int64_t columns) {
+  return std::vector<float>(static_cast<std::size_t>(rows * columns));
+}
+
+/// Outputs of the q, k and v layers, whether they are three layers or one.
+class Projections {
+ public:
+  Projections(const std::vector<LinearWeights>& layers, const float* x, std::int64_t tokens) {
+    for (const LinearWeights& layer : layers) {
+      outputs_.push_back(floats(tokens, layer.matrix.out()));
+      widths_.push_back(layer.matrix.out());
+      apply(layer, x, tokens, outputs_.back().data());
+    }
+  }
+  /// Column `column` of the concatenation [q | k | v] at a token.
+  float* at(std::int64_t token, std::int64_t column) {
+    std::size_t i = 0;
+    while (column >= widths_[i]) column -= widths_[i++];
+    return outputs_[i].data() + token * widths_[i] + column;
+  }
+
+ private:
+  std::vector<std::vector<float>> outputs_;
+  std::vector<std::int64_t> widths_;
+};
+
+/// Normalizes and rotates the heads of one token; keys and values go to the cache.
+void place_heads(Pass& pass, std::int64_t layer, std::int64_t token, Projections& qkv, float* q) {
+  const Architecture& arch = pass.model.arch;
+  const BlockWeights& block = pass.model.blocks[static_cast<std::size_t>(layer)];
+  const std::int64_t dim = arch.head_dim;
+  for (std::int64_t h = 0; h < arch.heads; ++h) {
+    float* head = q + (token * arch.heads + h) * dim;
+    std::copy_n(qkv.at(token, h * dim), dim, head);
+    if (block.q_norm) apply(*block.q_norm, head, 1, head);
+    pass.rope.rotate(head, token);
+  }
+  for (std::int64_t h = 0; h < arch.kv_heads; ++h) {
+    float* key = qkv.at(token, (arch.heads + h) * dim);
+    if (block.k_norm) apply(*block.k_norm, key, 1, key);
+    pass.rope.rotate(key, token);
+    pass.cache.store(layer, h, pass.position + token, key,
+                     qkv.at(token, (arch.heads + arch.kv_heads + h) * dim));
+  }
+}
+
+/// y [tokens, heads · head_dim] = attention of block `layer` over x [tokens, hidden].
+std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x) {
+  const Architecture& arch = pass.model.arch;
+  Projections qkv(pass.model.blocks[static_cast<std::size_t>(layer)].qkv, x, pass.tokens);
+  std::vector<float> q = floats(pass.tokens, arch.heads * arch.head_dim), y = q;
+  parallel_for(pass.tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) place_heads(pass, layer, t, qkv, q.data());
+  });
+  attend(pass.cache,
+         {layer, arch.heads, arch.kv_heads, arch.head_dim,
+          arch.blocks[static_cast<std::size_t>(layer)].window, pass.position, pass.tokens},
+         q.data(), y.data());
+  return y;
+}
+
+/// up(x) through the activation: act(gate) · up, or act(fc). [tokens, ffn]
+std::vector<float> expand(const BlockWeights& block, Activation activation, const float* x,
+                          std::int64_t tokens) {
+  std::vector<float> gate = floats(tokens, block.up[0].matrix.out());
+  apply(block.up[0], x, tokens, gate.data());
+  activate(activation, gate.data(), static_cast<std::int64_t>(gate.size()));
+  if (block.up.size() == 1) return gate;
+  std::vector<float> up = floats(tokens, block.up[1].matrix.out());
+  apply(block.up[1], x, tokens, up.data());
+  std::transform(gate.begin(), gate.end(), up.begin(), gate.begin(), std::multiplies<>());
+  return gate;
+}
+
+/// x += layer(y)
+void add(const LinearWeights& layer, const std::vector<float>& y, std::vector<float>& x,
+         std::int64_t tokens) {
+  std::vector<float> change = floats(tokens, layer.matrix.out());
+  apply(layer, y.data(), tokens, change.data());
+  kernels().axpy(1, change.data(), x.data(), static_cast<std::int64_t>(x.size()));
+}
+
+std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
+  const LanguageModel::Impl& model = pass.model;
+  std::vector<float> x;
+  x.reserve(ids.size() * static_cast<std::size_t>(model.arch.hidden));
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    std::vector<float> row = row_floats(model.embedding, ids[t]);
+    if (model.positions) {
+      const auto place = row_floats(*model.positions, pass.position + static_cast<std::int64_t>(t));
+      std::transform(row.begin(), row.end(), place.begin(), row.begin(), std::plus<>());
+    }
+    x.insert(x.end(), row.begin(), row.end());
+  }
+  return x;
+}
+
+}  // namespace
+
+void forward(Pass pass, std::span<const TokenId> ids, float* states) {
+  const LanguageModel::Impl& model = pass.model;
+  std::vector<float> x = embed(pass, ids), normed(x.size());
+  for (std::size_t i = 0; i < model.blocks.size(); ++i) {
+    const BlockWeights& block = model.blocks[i];
+    apply(block.attention_norm, x.data(), pass.tokens, normed.data());
+    add(block.o, attention(pass, static_cast<std::int64_t>(i), normed.data()), x, pass.tokens);
+    apply(block.mlp_norm, x.data(), pass.tokens, normed.data());
+    add(block.down, expand(block, model.arch.activation, normed.data(), pass.tokens), x,
+        pass.tokens);
+  }
+  apply(model.final_norm, x.data(), pass.tokens, states);
+}
+
+}  // namespace karat
