@@ -54,6 +54,11 @@ function(karat_torch_pch target)
     target_precompile_headers(karat_pch PRIVATE ${PROJECT_SOURCE_DIR}/include/karat/torch.h)
   endif()
   target_precompile_headers(${target} REUSE_FROM karat_pch)
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL EXECUTABLE)  # GCC refuses a header compiled with -fPIC where -fPIE is in force
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
 endfunction()
 
 if(KARAT_TORCH)

@@ -23,13 +23,22 @@ if(KARAT_TORCH)
   set(axes metric selector grid solver)
   karat_layer(model TORCH KNOWS load core)
   karat_layer(calibrate TORCH KNOWS model load core)
+  karat_layer(recipe TORCH KNOWS core)  # what the axes share: options, the Hessian's inverse
   foreach(axis IN LISTS axes)
-    karat_layer(${axis} TORCH KNOWS format core)
+    karat_layer(${axis} TORCH KNOWS recipe format core)
   endforeach()
   karat_layer(method TORCH KNOWS ${axes} core)
   karat_layer(pipeline TORCH KNOWS method ${axes} calibrate model evaluate load format core)
   karat_layer(train TORCH KNOWS model load core)
-  set(torch_layers model calibrate ${axes} method pipeline train)
+  set(torch_layers model calibrate recipe ${axes} method pipeline train)
+
+  foreach(axis Metric Selector Grid Solver)
+    string(TOLOWER ${axis} folder)
+    karat_registry(layer_${folder} FOLDER ${folder} TABLE ${folder}_table HEADER karat/recipe.h
+                   TYPE ${axis} ARGUMENTS "Options&" SUFFIX _${folder})
+  endforeach()
+  karat_registry(layer_method FOLDER method TABLE method_table HEADER karat/recipe.h
+                 TYPE Recipe ARGUMENTS "" SUFFIX _method)
 endif()
 
 # karat_bundle(<library> <layer>...): one installable static library of several layers.

@@ -1,0 +1,89 @@
+// From a Hugging Face folder to a smaller one: load, calibrate, measure, choose, quantize, save.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "karat/calibrate.h"
+#include "karat/progress.h"
+#include "karat/recipe.h"
+
+namespace karat {
+
+/// The text that statistics come from. What is not given is the method's own default: its number of
+/// samples, 2048 tokens or as many as the model knows, seed 0.
+struct CalibrationRequest {
+  std::filesystem::path file;  // empty: none
+  std::optional<std::int64_t> samples, length, seed;
+};
+
+struct QuantizeJob {
+  std::filesystem::path model = {}, out = {};
+  bool replace = false;  // an existing `out` is replaced once the new one is complete
+  std::string method = "gwq";
+  Overrides overrides = {};
+  CalibrationRequest calibration = {};
+  ProgressFn progress = {};
+};
+
+/// What became of one linear layer.
+struct LayerReport {
+  std::string name;
+  std::int64_t out = 0, in = 0;
+  double bits = 0;                          // per weight, of all stored parts
+  double kept_share = 0;                    // of weights at FP16
+  double weight_error = 0;                  // ‖W − Ŵ‖² / ‖W‖²
+  std::optional<double> output_error = {};  // tr(E H Eᵀ) / tr(W H Wᵀ), E = W − Ŵ, when H is known
+  double seconds = 0;
+};
+
+struct QuantizeReport {
+  std::string model;  // its folder's name
+  Recipe recipe;      // spelled out in full
+  Overrides overrides;
+  std::optional<CalibrationSet> calibration = {};
+  double loss = 0;  // of the calibration text under the original model; 0 when not computed
+  std::vector<LayerReport> layers = {};
+  double layer_bits = 0;  // per weight of the quantized layers
+  double file_bits = 0;   // per weight of the whole model
+  std::int64_t file_bytes = 0;
+  double seconds = 0;
+  std::int64_t peak_bytes = 0;  // resident memory, mapped files included
+};
+/// JSON as karat_report.json holds it.
+std::string to_json(const QuantizeReport& report);
+
+/// Throws Error on whatever is wrong, and leaves nothing behind.
+QuantizeReport quantize(const QuantizeJob& job);
+
+struct MeasureJob {
+  std::filesystem::path model = {},
+                        out = {};  // `out`: a safetensors file of F32 scores, by layer name
+  bool replace = false;
+  std::string metric = "gradient";
+  std::string grid = "uniform";  // whose rounding error the metric may ask for
+  CalibrationRequest calibration = {};
+  ProgressFn progress = {};
+};
+
+/// How the scores of one linear layer are spread.
+struct ScoreSummary {
+  std::string name;
+  std::int64_t out = 0, in = 0;
+  double mean = 0, max = 0;
+  double top_share = 0;  // of the sum that the largest 1 % hold; 0.01 when all are equal
+  double gini = 0;       // 0: all equal; 1: one weight has everything
+};
+struct MeasureReport {
+  std::string model, metric;  // the metric spelled out in full
+  std::optional<CalibrationSet> calibration = {};
+  double loss = 0;
+  std::vector<ScoreSummary> layers = {};
+};
+std::string to_json(const MeasureReport& report);
+MeasureReport measure(const MeasureJob& job);
+
+}  // namespace karat

@@ -1,0 +1,97 @@
+// karat quantize: make a model smaller: keep the weights that matter, round the rest
+#include "karat/quantize.h"
+
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Option.hpp>
+#include <memory>
+
+#include "cli/common.h"
+#include "cli/torch/calibration.h"
+
+namespace karat {
+namespace {
+
+constexpr const char* kHelp =
+    R"(Make a model smaller: keep the weights that matter at FP16, round the rest to a few bits.
+
+  karat quantize models/karat-tiny --calib text.txt --out small
+  karat quantize models/karat-tiny --method gptq --bits 4 --group 64 --calib text.txt --out small
+
+A method is one value on each of four axes; `karat methods` lists both. Any axis can be replaced, so
+methods that no paper has are one flag away:
+
+  --metric   what an error in a weight costs     gradient:key=gw
+  --selector who stays at FP16                   top:0.01,scope=row
+  --grid     which values the others may take    uniform:bits=3,group=16,bilevel=1
+  --solver   which of them each weight takes     gptq:damp=0.01
+
+The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its
+bytes, times aside, depend on the model, the text, the recipe and the seed alone.)";
+
+struct QuantizeArguments {
+  QuantizeJob job;
+  bool json = false;
+};
+
+void declare(CLI::App& app, QuantizeArguments& a) {
+  QuantizeJob& job = a.job;
+  Overrides& overrides = job.overrides;
+  app.add_option("model", job.model, "Folder of the original model")->required();
+  app.add_option("--out", job.out, "Folder to write")->required();
+  app.add_flag("--force", job.replace, "Replace an existing output folder");
+  app.add_option("--method", job.method, "See `karat methods`")->capture_default_str();
+  app.add_option("--bits", overrides.bits, "Bits of a code: the grid's `bits`");
+  app.add_option("--group", overrides.group, "Inputs that share statistics: the grid's `group`");
+  app.add_option("--ratio", overrides.ratio, "Share kept at FP16: the selector's `ratio`");
+  app.add_option("--metric", overrides.metric, "Replace the metric");
+  app.add_option("--selector", overrides.selector, "Replace the selector");
+  app.add_option("--grid", overrides.grid, "Replace the grid");
+  app.add_option("--solver", overrides.solver, "Replace the solver");
+  declare_calibration(app, job.calibration);
+  app.add_flag("--json", a.json, "Print the report as JSON");
+}
+
+void print(const QuantizeJob& job, const QuantizeReport& report) {
+  const Recipe& recipe = report.recipe;
+  fmt::print("method    {} ({})\n", recipe.name, recipe.paper);
+  const bool changed = !(report.overrides == Overrides{});
+  fmt::print("recipe    {} | {} | {} | {}{}\n", recipe.metric.text, recipe.selector.text,
+             recipe.grid.text, recipe.solver.text, changed ? "  (changed)" : "");
+  if (report.calibration)
+    fmt::print("text      {}: {} tokens, seed {}\n", report.calibration->file,
+               report.calibration->ids.numel(), report.calibration->options.seed);
+  else
+    fmt::print("text      none: nothing in this recipe reads one\n");
+  double error = 0, kept = 0;
+  for (const LayerReport& layer : report.layers) {
+    error += layer.weight_error / static_cast<double>(report.layers.size());
+    kept += layer.kept_share / static_cast<double>(report.layers.size());
+  }
+  fmt::print("layers    {:.3f} bits a weight, {:.2f} % kept, mean relative error {:.5f}\n",
+             report.layer_bits, 100 * kept, error);
+  fmt::print("file      {:.3f} bits a weight, {:.1f} MiB\n", report.file_bits,
+             static_cast<double>(report.file_bytes) / (1 << 20));
+  fmt::print("took      {:.1f} s, {:.2f} GiB at most\n", report.seconds,
+             static_cast<double>(report.peak_bytes) / (1 << 30));
+  fmt::print("written   {}\n", job.out.string());
+}
+
+}  // namespace
+
+Action quantize_verb(CLI::App& app) {
+  app.description(kHelp);
+  auto arguments = std::make_shared<QuantizeArguments>();
+  declare(app, *arguments);
+  return [arguments] {
+    arguments->job.progress = terminal_progress();
+    const QuantizeReport report = quantize(arguments->job);
+    if (arguments->json)
+      fmt::print("{}", to_json(report));
+    else
+      print(arguments->job, report);
+  };
+}
+
+}  // namespace karat

@@ -1,0 +1,10 @@
+// metric magnitude: |w|, the score that needs no data.
+#include "karat/recipe.h"
+
+namespace karat {
+
+Metric magnitude_metric(Options&) {
+  return {.score = [](const Layer& layer, const auto&) { return layer.weight.abs(); }};
+}
+
+}  // namespace karat

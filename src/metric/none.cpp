@@ -1,0 +1,10 @@
+// metric none: every weight costs the same, so there is nothing to choose by.
+#include "karat/recipe.h"
+
+namespace karat {
+
+Metric none_metric(Options&) {
+  return {};
+}
+
+}  // namespace karat

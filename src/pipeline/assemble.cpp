@@ -1,0 +1,133 @@
+// From a method's name and the caller's overrides to the functions that will run.
+#include <fmt/format.h>
+
+#include "karat/error.h"
+#include "karat/recipe.h"
+
+namespace karat {
+
+template <class Value>
+using Table = std::map<std::string, Value (*)(Options&)>;
+// Written by cmake/registry.cmake from the file names.
+const Table<Metric>& metric_table();
+const Table<Selector>& selector_table();
+const Table<Grid>& grid_table();
+const Table<Solver>& solver_table();
+const std::map<std::string, Recipe (*)()>& method_table();
+
+namespace {
+
+template <class Value>
+std::vector<std::string> names(const std::map<std::string, Value>& table) {
+  std::vector<std::string> result;
+  for (const auto& [name, value] : table) result.push_back(name);
+  return result;
+}
+
+std::string name_of(const std::string& text) {
+  return text.substr(0, text.find(':'));
+}
+std::string options_of(const std::string& text) {
+  return text.find(':') == std::string::npos ? "" : text.substr(text.find(':') + 1);
+}
+
+/// Makes the value that `axis` names and spells its options out in `axis.text`.
+template <class Value>
+Value make(const std::string& kind, Axis<Value>& axis, const Table<Value>& table) {
+  const std::string name = name_of(axis.text);
+  const auto found = table.find(name);
+  if (!axis.own && found == table.end())
+    fail(kind, fmt::format("'{}'", name), list_text(names(table)));
+  Options options(kind + " " + name, options_of(axis.text));
+  Value value = (axis.own ? axis.own : found->second)(options);
+  options.finish();
+  axis.text = options.known().empty() ? name : name + ":" + options.text();
+  return value;
+}
+
+template <class Value>
+void replace(Axis<Value>& axis, const std::string& text) {
+  if (text.empty()) return;
+  if (name_of(text) != name_of(axis.text)) axis.own = nullptr;
+  axis.text = text;
+}
+
+/// Sets one option. If the caller also wrote the axis out, the option may not be in that text.
+template <class Value>
+void set_option(const std::string& kind, Axis<Value>& axis, bool written_out,
+                const std::string& key, const std::string& value) {
+  if (value.empty()) return;
+  const std::string options = options_of(axis.text);
+  if (written_out && fmt::format(",{}", options).find("," + key + "=") != std::string::npos)
+    fail(kind, fmt::format("--{} {} and '{}'", key, value, axis.text), "one of them");
+  axis.text = name_of(axis.text) + ":" + Options::with(options, key, value);
+}
+
+void apply(const Overrides& overrides, Recipe& recipe) {
+  replace(recipe.metric, overrides.metric);
+  replace(recipe.selector, overrides.selector);
+  replace(recipe.grid, overrides.grid);
+  replace(recipe.solver, overrides.solver);
+  set_option("grid", recipe.grid, !overrides.grid.empty(), "bits", overrides.bits);
+  set_option("grid", recipe.grid, !overrides.grid.empty(), "group", overrides.group);
+  set_option("selector", recipe.selector, !overrides.selector.empty(), "ratio", overrides.ratio);
+  if (name_of(recipe.selector.text) == "none" && overrides.metric.empty()) recipe.metric = {"none"};
+}
+
+/// A metric serves a selector: neither does anything alone.
+void check_pair(const Assembled& made) {
+  if (made.metric.score && !made.selector.choose)
+    fail("recipe", "metric " + made.recipe.metric.text + " with selector none",
+         "a selector that uses it", "add --selector top:0.01");
+  if (!made.metric.score && made.selector.choose)
+    fail("recipe", "selector " + made.recipe.selector.text + " with metric none",
+         "a metric to choose by", "add --metric gradient");
+}
+
+template <class Value>
+std::vector<AxisValue> values_of(const Table<Value>& table) {
+  std::vector<AxisValue> result;
+  for (const auto& [name, factory] : table) {
+    Options options(name, "");
+    factory(options);
+    result.push_back({name, options.known()});
+  }
+  return result;
+}
+
+}  // namespace
+
+Recipe find_method(const std::string& name) {
+  const auto found = method_table().find(name);
+  if (found == method_table().end())
+    fail("method", fmt::format("'{}'", name), list_text(names(method_table())));
+  Recipe recipe = found->second();
+  recipe.name = name;
+  return recipe;
+}
+
+std::vector<Recipe> all_methods() {
+  std::vector<Recipe> result;
+  for (const auto& [name, method] : method_table()) result.push_back(find_method(name));
+  return result;
+}
+
+Assembled assemble(Recipe recipe, const Overrides& overrides) {
+  apply(overrides, recipe);
+  Assembled made{.recipe = std::move(recipe), .overrides = overrides};
+  made.metric = make("metric", made.recipe.metric, metric_table());
+  made.selector = make("selector", made.recipe.selector, selector_table());
+  made.grid = make("grid", made.recipe.grid, grid_table());
+  made.solver = make("solver", made.recipe.solver, solver_table());
+  check_pair(made);
+  return made;
+}
+
+std::map<std::string, std::vector<AxisValue>> axis_values() {
+  return {{"metric", values_of(metric_table())},
+          {"selector", values_of(selector_table())},
+          {"grid", values_of(grid_table())},
+          {"solver", values_of(solver_table())}};
+}
+
+}  // namespace karat

@@ -1,0 +1,22 @@
+// choose: layer by layer as the scores come, or all at once when the selector sees the whole model.
+#include "pipeline/steps.h"
+
+namespace karat {
+
+void Chooser::operator()(const Linear& layer, const torch::Tensor& scores) {
+  if (selector_.whole_model)
+    waiting_[layer.name] = scores;
+  else
+    chosen_[layer.name] = selector_.choose({scores})[0];
+}
+
+Chosen Chooser::finish() {
+  std::vector<torch::Tensor> scores;
+  for (const auto& [name, one] : waiting_) scores.push_back(one);
+  if (scores.empty()) return std::move(chosen_);
+  const std::vector<torch::Tensor> indices = selector_.choose(scores);
+  for (std::size_t i = 0; const auto& [name, one] : waiting_) chosen_[name] = indices[i++];
+  return std::move(chosen_);
+}
+
+}  // namespace karat

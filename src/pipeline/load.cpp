@@ -1,0 +1,56 @@
+// load: a model folder that may be quantized, every value of it finite.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "core/file.h"
+#include "core/threads.h"
+#include "karat/error.h"
+#include "pipeline/steps.h"
+
+namespace karat {
+namespace {
+
+/// Whether any element has all its exponent bits set, that is, is NaN or infinite.
+template <class Word>
+bool has_non_finite(const TensorView& view, Word exponent) {
+  std::atomic<bool> found = false;
+  parallel_for(view.numel(), 1 << 20, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end && !found; ++i) {
+      Word bits;
+      std::memcpy(&bits, view.data + static_cast<std::size_t>(i) * sizeof bits, sizeof bits);
+      if ((bits & exponent) == exponent) found = true;
+    }
+  });
+  return found;
+}
+
+void check_finite(const TensorView& view) {
+  const bool bad = view.dtype == DType::f32    ? has_non_finite<std::uint32_t>(view, 0x7f800000u)
+                   : view.dtype == DType::f16  ? has_non_finite<std::uint16_t>(view, 0x7c00u)
+                   : view.dtype == DType::bf16 ? has_non_finite<std::uint16_t>(view, 0x7f80u)
+                                               : false;
+  if (bad)
+    fail("load " + view.name, "NaN or infinite values", "finite weights",
+         "the checkpoint is damaged");
+}
+
+}  // namespace
+
+std::string Source::name() const {
+  const std::filesystem::path path = std::filesystem::weakly_canonical(folder);
+  return path.filename().string();
+}
+
+Source load(const std::filesystem::path& folder) {
+  Source source{folder, read_architecture(folder), {}};
+  if (parse_quantization(read_text(folder / "config.json")))
+    fail("load " + folder.string(), "a quantized model", "an original one",
+         "quantize the folder it was made from");
+  source.files = Safetensors::open_folder(folder);
+  match_weights(source.arch, source.files);
+  for (const TensorView& view : source.files.tensors()) check_finite(view);
+  return source;
+}
+
+}  // namespace karat

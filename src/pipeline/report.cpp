@@ -1,0 +1,107 @@
+// What quantize() and measure() found, as JSON.
+#include <sys/resource.h>
+
+#include <nlohmann/json.hpp>
+
+#include "pipeline/steps.h"
+
+namespace karat {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json recipe_json(const Recipe& recipe) {
+  return {{"method", recipe.name},        {"paper", recipe.paper},
+          {"metric", recipe.metric.text}, {"selector", recipe.selector.text},
+          {"grid", recipe.grid.text},     {"solver", recipe.solver.text}};
+}
+
+ordered_json overrides_json(const Overrides& overrides) {
+  ordered_json json = ordered_json::object();
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) json[key] = value;
+  };
+  add("metric", overrides.metric);
+  add("selector", overrides.selector);
+  add("grid", overrides.grid);
+  add("solver", overrides.solver);
+  add("bits", overrides.bits);
+  add("group", overrides.group);
+  add("ratio", overrides.ratio);
+  return json;
+}
+
+ordered_json calibration_json(const std::optional<CalibrationSet>& set, double loss) {
+  if (!set) return nullptr;
+  return {{"file", set->file},
+          {"sha256", set->sha256},
+          {"samples", set->ids.size(0)},
+          {"length", set->ids.size(1)},
+          {"tokens", set->ids.numel()},
+          {"text_tokens", set->text_tokens},
+          {"seed", set->options.seed},
+          {"loss", loss > 0 ? ordered_json(loss) : ordered_json(nullptr)}};
+}
+
+/// Which axis values decided, in the order they did.
+std::string rule(const Recipe& recipe) {
+  std::string text;
+  if (recipe.selector.text != "none")
+    text = recipe.selector.text + " by " + recipe.metric.text + ", ";
+  return text + recipe.grid.text + " by " + recipe.solver.text;
+}
+
+ordered_json layer_json(const LayerReport& layer, const std::string& rule) {
+  ordered_json json = {{"name", layer.name},
+                       {"shape", {layer.out, layer.in}},
+                       {"bits", layer.bits},
+                       {"kept", layer.kept_share},
+                       {"error", layer.weight_error}};
+  if (layer.output_error) json["output_error"] = *layer.output_error;
+  json["rule"] = rule;
+  json["seconds"] = layer.seconds;
+  return json;
+}
+
+}  // namespace
+
+std::string to_json(const QuantizeReport& report) {
+  ordered_json tensors = ordered_json::array();
+  for (const LayerReport& layer : report.layers)
+    tensors.push_back(layer_json(layer, rule(report.recipe)));
+  const ordered_json json = {{"model", report.model},
+                             {"recipe", recipe_json(report.recipe)},
+                             {"overrides", overrides_json(report.overrides)},
+                             {"calibration", calibration_json(report.calibration, report.loss)},
+                             {"bits_per_weight", report.layer_bits},
+                             {"file_bits_per_weight", report.file_bits},
+                             {"file_bytes", report.file_bytes},
+                             {"seconds", report.seconds},
+                             {"peak_bytes", report.peak_bytes},
+                             {"tensors", tensors}};
+  return json.dump(2) + "\n";
+}
+
+std::string to_json(const MeasureReport& report) {
+  ordered_json tensors = ordered_json::array();
+  for (const ScoreSummary& layer : report.layers)
+    tensors.push_back({{"name", layer.name},
+                       {"shape", {layer.out, layer.in}},
+                       {"mean", layer.mean},
+                       {"max", layer.max},
+                       {"top_1_percent_share", layer.top_share},
+                       {"gini", layer.gini}});
+  const ordered_json json = {{"model", report.model},
+                             {"metric", report.metric},
+                             {"calibration", calibration_json(report.calibration, report.loss)},
+                             {"tensors", tensors}};
+  return json.dump(2) + "\n";
+}
+
+std::int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+}  // namespace karat

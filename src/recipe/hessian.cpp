@@ -1,0 +1,35 @@
+#include "recipe/hessian.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "karat/error.h"
+
+namespace karat {
+
+torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const std::string& layer) {
+  if (!hessian.isfinite().all().item<bool>())
+    fail("hessian of " + layer, "NaN or infinite values", "finite activations",
+         "the model overflows on this calibration text");
+  torch::Tensor h = hessian.to(torch::kFloat32).clone();
+  torch::Tensor diagonal = h.diagonal();
+  diagonal.masked_fill_(diagonal == 0, 1);
+  const double mean = diagonal.mean().item<double>();
+  const torch::Tensor identity = torch::eye(h.size(0), h.options());
+  for (double share = damp;; share = std::min(1.0, share * 10)) {
+    // Flipping both ways turns the lower factor M of H into R with H = R Rᵀ, R upper; U = R⁻¹.
+    const torch::Tensor flipped = (h + share * mean * identity).flip({0, 1});
+    const auto [lower, info] = torch::linalg_cholesky_ex(flipped);
+    if (info.item<int>() == 0) {
+      const torch::Tensor inverse =
+          torch::linalg_solve_triangular(lower, identity, /*upper=*/false);
+      if (inverse.isfinite().all().item<bool>()) return inverse.flip({0, 1}).contiguous();
+    }
+    if (share >= 1)
+      fail("hessian of " + layer, "a matrix that is not positive definite",
+           "one that Cholesky can factor", "use more calibration text");
+  }
+}
+
+}  // namespace karat

@@ -1,0 +1,10 @@
+// selector none: every weight goes onto the grid.
+#include "karat/recipe.h"
+
+namespace karat {
+
+Selector none_selector(Options&) {
+  return {};
+}
+
+}  // namespace karat
