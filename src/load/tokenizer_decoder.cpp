@@ -131,7 +131,7 @@ Decode read_one(const JsonNode& node, int depth) {
 }
 
 void join_with_spaces(Tokens& tokens) {
-  for (std::size_t i = 1; i < tokens.size(); ++i) tokens[i].insert(0, " ");
+  for (std::size_t i = 1; i < tokens.size(); ++i) tokens[i] = std::string(" ").append(tokens[i]);
 }
 
 }  // namespace
