@@ -17,6 +17,7 @@ endif()
 
 install(TARGETS karat_run EXPORT karat_run_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT karat_run_targets NAMESPACE karat:: DESTINATION ${package_dir})
+install(TARGETS karat_sentencepiece LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/karat)
 install(TARGETS karat_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 if(KARAT_TORCH)
   install(TARGETS karat EXPORT karat_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

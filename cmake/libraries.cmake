@@ -7,7 +7,15 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
 karat_layer(core LINKS OpenSSL::Crypto)
-karat_layer(load KNOWS core LINKS PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE PkgConfig::UTF8PROC)
+karat_layer(load KNOWS core LINKS PkgConfig::PCRE2 PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
+# Loaded at run time and kept apart: src/sentencepiece/model.h says why.
+add_library(karat_sentencepiece MODULE ${PROJECT_SOURCE_DIR}/src/sentencepiece/module.cpp)
+target_include_directories(karat_sentencepiece PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_compile_options(karat_sentencepiece PRIVATE ${karat_warnings})
+target_link_libraries(karat_sentencepiece PRIVATE PkgConfig::SENTENCEPIECE)
+add_dependencies(layer_load karat_sentencepiece)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/load/sentencepiece_module.cpp PROPERTIES
+  COMPILE_DEFINITIONS "KARAT_WITH_TORCH=$<BOOL:${KARAT_TORCH}>;KARAT_BUILT_MODULES=\"${PROJECT_BINARY_DIR}\";KARAT_INSTALLED_MODULES=\"${CMAKE_INSTALL_FULL_LIBDIR}/karat\"")
 karat_layer(format KNOWS core)
 karat_layer(kernel KNOWS core format)
 include(cmake/isa.cmake)
@@ -57,7 +65,8 @@ endfunction()
 karat_bundle(karat_run ${run_layers})
 target_link_libraries(karat_run PUBLIC Threads::Threads
   PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto
-          PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE PkgConfig::UTF8PROC)
+          PkgConfig::PCRE2 PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
+add_dependencies(karat_run karat_sentencepiece)
 if(KARAT_TORCH)
   karat_bundle(karat ${torch_layers})
   target_link_libraries(karat PUBLIC karat_run $<BUILD_INTERFACE:karat_torch>
