@@ -143,11 +143,38 @@ struct Stats {
   _mm256_store_ps(to + 8, _mm256_mul_ps(s2, _mm256_sub_ps(_mm256_cvtepi32_ps(b), z2)));
 }
 
+/// Transposes 8 × 8 floats: rows `stride` halves apart in the file, columns kRows floats apart in
+/// `to`.
+[[maybe_unused]] inline void transpose_8(const std::byte* data, std::int64_t stride, float* to) {
+  __m256 pairs[8], quads[8];
+  for (int i = 0; i < 8; i += 2) {
+    const __m256 a = load_halves(data + 2 * i * stride),
+                 b = load_halves(data + 2 * (i + 1) * stride);
+    pairs[i] = _mm256_unpacklo_ps(a, b);      // columns 0, 1 | 4, 5 of two rows
+    pairs[i + 1] = _mm256_unpackhi_ps(a, b);  // columns 2, 3 | 6, 7
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int k = 0; k < 2; ++k) {  // columns 2k | 2k + 4, then 2k + 1 | 2k + 5, of four rows
+      quads[i + 2 * k] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0x44);
+      quads[i + 2 * k + 1] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0xee);
+    }
+  for (int column = 0; column < 4; ++column) {
+    const __m256 a = quads[column], b = quads[column + 4];
+    _mm256_store_ps(to + column * kRows, _mm256_permute2f128_ps(a, b, 0x20));
+    _mm256_store_ps(to + (column + 4) * kRows, _mm256_permute2f128_ps(a, b, 0x31));
+  }
+}
+
 /// F16 [rows, groups] of the file to [group][row].
 [[maybe_unused]] inline void transpose_halves(const std::byte* data, std::int64_t stride,
                                               std::int64_t rows, std::int64_t groups, float* to) {
+  std::int64_t done = 0;
+  if (rows == kRows)
+    for (; done + 8 <= groups; done += 8)
+      for (std::int64_t r = 0; r < kRows; r += 8)
+        transpose_8(data + 2 * (r * stride + done), stride, to + done * kRows + r);
   for (std::int64_t r = 0; r < kRows; ++r)
-    for (std::int64_t g = 0; g < groups; ++g)
+    for (std::int64_t g = done; g < groups; ++g)
       to[g * kRows + r] = r < rows ? load_half(data, r * stride + g) : 0;
 }
 

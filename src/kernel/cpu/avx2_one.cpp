@@ -9,38 +9,78 @@ namespace {
 /// Groups whose statistics are unpacked at a time: 8 KiB of them, which stay in the L1 cache.
 constexpr std::int64_t kChunk = 64;
 
-/// Adds Σ_g scale·Σ code·x over groups [begin, end) of `rows` rows to acc, lanes apart. Rows share
-/// the loads of x, and their sums do not wait for each other. Groups start at whole bytes.
+/// Where rows' codes, the inputs they meet and their scales stand; moved on from group to group.
+struct Cursor {
+  const std::byte* codes;  // of the first row
+  std::int64_t stride;     // bytes from row to row
+  const float* x;
+  const float* scale;  // of the first row; kRows floats from group to group
+};
+
+/// Adds scale·Σ code·x of `count` groups of `vectors` · 8 inputs to acc, lanes apart, for `rows`
+/// rows: they share the loads of x, and their sums do not wait for each other. `fixed`: vectors,
+/// when known, for a loop of two would cost as much as its body.
+template <int bits, int rows, int fixed>
+inline void whole_groups(Cursor& at, std::int64_t count, std::int64_t vectors, __m256* acc) {
+  const std::int64_t n = fixed > 0 ? fixed : vectors;
+  __m256 total[rows];
+  for (int r = 0; r < rows; ++r) total[r] = acc[r];
+  for (; count > 0; --count) {
+    __m256 sums[rows];
+    for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
+    for (std::int64_t v = 0; v < n; ++v, at.codes += bits, at.x += kLanes) {
+      const __m256 x = _mm256_loadu_ps(at.x);
+      for (int r = 0; r < rows; ++r)
+        sums[r] = _mm256_fmadd_ps(load_codes<bits>(at.codes + r * at.stride), x, sums[r]);
+    }
+    for (int r = 0; r < rows; ++r)
+      total[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(at.scale + r), sums[r], total[r]);
+    at.scale += kRows;
+  }
+  for (int r = 0; r < rows; ++r) acc[r] = total[r];
+}
+
+/// The same for one group of n inputs at the end of the rows, of which `fast` vectors may be loaded
+/// whole and `available` bytes read.
+template <int bits, int rows>
+inline void last_group(Cursor& at, std::int64_t n, std::int64_t fast, std::int64_t available,
+                       __m256* acc) {
+  for (int r = 0; r < rows; ++r) {
+    const std::byte* codes = at.codes + r * at.stride;
+    __m256 sum = _mm256_setzero_ps(), other = sum;
+    std::int64_t v = 0;
+    for (const std::int64_t whole = least(n / kLanes, fast); v < whole; ++v)
+      sum = _mm256_fmadd_ps(load_codes<bits>(codes + v * bits), _mm256_loadu_ps(at.x + v * kLanes),
+                            sum);
+    for (; v * kLanes < n; ++v)
+      other = _mm256_fmadd_ps(load_codes_near_end<bits>(codes + v * bits, available - v * bits),
+                              _mm256_maskload_ps(at.x + v * kLanes, first_lanes(n - v * kLanes)),
+                              other);
+    acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(at.scale + r), _mm256_add_ps(sum, other), acc[r]);
+  }
+  at.codes += n / kLanes * bits;
+  at.x += n;
+  at.scale += kRows;
+}
+
+/// Adds Σ_g scale·Σ code·x over groups [begin, end) of `rows` rows to acc, lanes apart. Groups
+/// start at whole bytes: their size is a multiple of 8, or there is only one.
 template <int bits, int rows>
 inline void rows_dot(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
                      const float* scale, const float* x, __m256* acc) {
-  const std::byte* codes = m.codes + row * m.row_bytes;
-  const std::int64_t room = m.row_bytes - kLoadBytes<bits>;
+  const std::int64_t vectors = m.group / kLanes, room = m.row_bytes - kLoadBytes<bits>;
   const std::int64_t fast = room < 0 ? 0 : room / bits + 1;  // vectors of a row loadable whole
-  __m256 sums[rows];
-  for (std::int64_t g = begin; g < end; ++g, scale += kRows) {
-    const std::int64_t first = g * (m.group / kLanes), n = least(m.group, m.in - g * m.group);
-    const std::int64_t whole = least(n / kLanes, fast - first);
-    const std::byte* p = codes + first * bits;
-    const float* xg = x + g * m.group;
-    const auto step = [&](std::int64_t v) {
-      const __m256 xv = _mm256_loadu_ps(xg + v * kLanes);
-      for (int r = 0; r < rows; ++r)
-        sums[r] = _mm256_fmadd_ps(load_codes<bits>(p + v * bits + r * m.row_bytes), xv, sums[r]);
-    };
-    for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
-    std::int64_t v = 0;
-    for (; v + 2 <= whole; v += 2) step(v), step(v + 1);
-    for (; v < whole; ++v) step(v);
-    for (; v * kLanes < n; ++v) {  // the end of the row
-      const std::int64_t available = m.row_bytes - (first + v) * bits;
-      const __m256 xv = _mm256_maskload_ps(xg + v * kLanes, first_lanes(n - v * kLanes));
-      for (int r = 0; r < rows; ++r)
-        sums[r] = _mm256_fmadd_ps(
-            load_codes_near_end<bits>(p + v * bits + r * m.row_bytes, available), xv, sums[r]);
-    }
-    for (int r = 0; r < rows; ++r)
-      acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(scale + r), sums[r], acc[r]);
+  const std::int64_t whole = m.group % kLanes != 0 ? 0 : least(fast / vectors, m.in / m.group);
+  const std::int64_t count = least(end, whole) - begin, skip = begin * vectors;
+  Cursor at{m.codes + row * m.row_bytes + skip * bits, m.row_bytes, x + skip * kLanes, scale};
+  if (vectors == 2)
+    whole_groups<bits, rows, 2>(at, count, vectors, acc);
+  else
+    whole_groups<bits, rows, 0>(at, count, vectors, acc);
+  for (std::int64_t g = begin + (count > 0 ? count : 0); g < end; ++g) {
+    const std::int64_t first = g * vectors;
+    last_group<bits, rows>(at, least(m.group, m.in - g * m.group), fast - first,
+                           m.row_bytes - first * bits, acc);
   }
 }
 

@@ -43,17 +43,18 @@ void group_sums(const float* x, std::int64_t in, std::int64_t group, float* sums
 }
 
 float dot(const float* a, const float* b, std::int64_t n) {
-  __m256 s0 = _mm256_setzero_ps(), s1 = s0;
+  __m256 sums[4];
+  for (__m256& sum : sums) sum = _mm256_setzero_ps();
   std::int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    s0 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), s0);
-    s1 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8), _mm256_loadu_ps(b + i + 8), s1);
-  }
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes)
+    for (std::int64_t k = 0; k < 4; ++k)
+      sums[k] = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + k * kLanes),
+                                _mm256_loadu_ps(b + i + k * kLanes), sums[k]);
   for_eights(n - i, [&](std::int64_t j, __m256i mask) {
-    s0 = _mm256_fmadd_ps(_mm256_maskload_ps(a + i + j, mask), _mm256_maskload_ps(b + i + j, mask),
-                         s0);
+    const __m256 bs = _mm256_maskload_ps(b + i + j, mask);
+    sums[0] = _mm256_fmadd_ps(_mm256_maskload_ps(a + i + j, mask), bs, sums[0]);
   });
-  return sum_lanes(_mm256_add_ps(s0, s1));
+  return sum_lanes(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
 }
 
 void axpy(float alpha, const float* x, float* y, std::int64_t n) {
