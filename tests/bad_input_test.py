@@ -176,14 +176,14 @@ class BadInput(TestCase):
     # Karat folders -------------------------------------------------------------------------------
 
     def test_newer_format_version(self):
-        out = self.quantize("out", "--method", "rtn")
+        out = self.quantize("out", "rtn")
         config = json.loads((out / "config.json").read_text())
         config["quantization_config"]["format_version"] += 1
         (out / "config.json").write_text(json.dumps(config))
         self.assert_refused("run", out, "--prompt", "x", says="version")
 
     def test_damaged_packed_tensors(self):
-        out = self.quantize("out", "--method", "gwq")
+        out = self.quantize("out", "gwq")
         path = out / "model.safetensors"
         raw = path.read_bytes()
         header, _, data = read_safetensors(path)
@@ -197,7 +197,7 @@ class BadInput(TestCase):
         self.assert_refused("run", out, "--prompt", "x", says="model.safetensors")
 
     def test_quantizing_twice_is_refused(self):
-        out = self.quantize("once", "--method", "rtn")
+        out = self.quantize("once", "rtn")
         self.assert_refused("quantize", out, "--method", "rtn", "--out", self.folder / "twice", says="once")
 
     # Running -------------------------------------------------------------------------------------

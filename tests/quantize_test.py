@@ -13,9 +13,9 @@ class Quantize(TestCase):
         return self.run_json("evaluate", model, "--text", EVALUATION, "--convention", "hf", *arguments)
 
     def test_gwq_beats_rounding_at_the_same_grid(self):
-        grid = ("--bits", 3, "--group", 64)
-        rtn = self.quantize("rtn", "--method", "rtn", *grid)
-        gwq = self.quantize("gwq", "--method", "gwq", *grid)
+        grid = ("--grid", "uniform:bits=3,group=64")
+        rtn = self.quantize("rtn", "rtn", *grid)
+        gwq = self.quantize("gwq", "gwq", *grid)
         original = self.perplexity(MODEL)
         worse = self.perplexity(rtn, "--against", MODEL)
         better = self.perplexity(gwq, "--against", MODEL)
@@ -26,9 +26,9 @@ class Quantize(TestCase):
 
     def test_same_bytes_whatever_the_threads(self):
         for method in ("gwq", "gwq-obs"):
-            one = files_of(self.quantize(f"{method}-1", "--method", method, "--threads", 1))
-            two = files_of(self.quantize(f"{method}-2", "--method", method, "--threads", 2))
-            again = files_of(self.quantize(f"{method}-3", "--method", method, "--threads", 2))
+            one = files_of(self.quantize(f"{method}-1", method, "--threads", 1))
+            two = files_of(self.quantize(f"{method}-2", method, "--threads", 2))
+            again = files_of(self.quantize(f"{method}-3", method, "--threads", 2))
             for files in (one, two, again):
                 files.pop("karat_report.json")  # it holds seconds
             self.assertEqual(one.keys(), two.keys())
@@ -37,12 +37,12 @@ class Quantize(TestCase):
                 self.assertEqual(two[name], again[name], f"{method}: {name} differs between runs")
 
     def test_another_seed_chooses_other_text(self):
-        a = self.quantize("a", "--method", "gwq", "--seed", 1)
-        b = self.quantize("b", "--method", "gwq", "--seed", 2)
+        a = self.quantize("a", "gwq", "--seed", 1)
+        b = self.quantize("b", "gwq", "--seed", 2)
         self.assertNotEqual((a / "model.safetensors").read_bytes(), (b / "model.safetensors").read_bytes())
 
     def test_report_and_config_say_what_was_done(self):
-        out = self.quantize("out", "--method", "gwq", "--bits", 3, "--ratio", 0.01)
+        out = self.quantize("out", "gwq", "--bits", 3, "--ratio", 0.01)
         report = json.loads((out / "karat_report.json").read_text())
         config = json.loads((out / "config.json").read_text())["quantization_config"]
         self.assertEqual((config["quant_method"], config["format_version"]), ("karat", 1))
@@ -57,7 +57,7 @@ class Quantize(TestCase):
         self.assertAlmostEqual(portrait["bits_per_weight"], report["bits_per_weight"], places=6)
 
     def test_original_and_quantized_run(self):
-        out = self.quantize("out", "--method", "gwq-obs", "--bits", 4)
+        out = self.quantize("out", "gwq-obs", "--bits", 4)
         for model in (MODEL, out):
             text = self.run_karat("run", model, "--prompt", "The captain", "--max-new", 20, "--temperature", 0)
             self.assertGreater(len(text.split()), 8)

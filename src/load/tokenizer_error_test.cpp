@@ -73,13 +73,15 @@ TEST_CASE("a folder without tokenizer") {
 }
 
 TEST_CASE("files that are not JSON, or not a tokenizer") {
-  CHECK(contains(error_of("tokenizer.json", ""), "expected JSON"));
-  CHECK(contains(error_of("tokenizer.json", R"({"model": )"), "expected JSON"));
-  CHECK(contains(error_of("tokenizer.json", good().dump().substr(0, 200)), "expected JSON"));
-  CHECK(contains(error_of("tokenizer.json", "{\"\xff\": 1}"), "expected JSON"));
+  CHECK(contains(error_of("tokenizer.json", ""), "expected well-formed JSON"));
+  CHECK(contains(error_of("tokenizer.json", R"({"model": )"), "expected well-formed JSON"));
+  CHECK(contains(error_of("tokenizer.json", good().dump().substr(0, 200)),
+                 "expected well-formed JSON"));
+  CHECK(contains(error_of("tokenizer.json", "{\"\xff\": 1}"), "expected well-formed JSON"));
   CHECK(contains(error_of("tokenizer.json", "[]"), "expected an object"));
   CHECK(contains(error_of("tokenizer.json", "{}"), "no model"));
-  CHECK(contains(error_of("tokenizer.json", std::string(1 << 20, '[')), "expected JSON"));
+  CHECK(
+      contains(error_of("tokenizer.json", std::string(1 << 20, '[')), "expected a flat document"));
   CHECK(contains(error_of("tokenizer.model", ""), "sentencepiece model"));
   CHECK(contains(error_of("tokenizer.model", "not a protobuf"), "sentencepiece model"));
 }

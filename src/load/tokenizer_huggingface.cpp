@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
+#include "load/json.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_json.h"
 

@@ -10,14 +10,6 @@
 
 namespace karat {
 
-nlohmann::json parse_json(std::string_view text, const std::string& file) {
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    fail("read " + file, error.what(), "JSON");
-  }
-}
-
 std::string JsonNode::shown() const {
   using nlohmann::json;
   if (json_->is_object() || json_->is_array()) return json_->type_name();

@@ -39,9 +39,6 @@ class JsonNode {
   std::string file_, place_;
 };
 
-/// Parses a file. Throws Error when it is not JSON.
-nlohmann::json parse_json(std::string_view text, const std::string& file);
-
 using Normalize = std::function<std::string(std::string)>;
 
 /// A stretch of normalized text on its way to the model.
