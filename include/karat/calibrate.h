@@ -76,12 +76,12 @@ struct BlockVisit {
 using BlockVisitor = std::function<void(BlockVisit& visit)>;
 
 struct SweepOptions {
-  Needs needs;
+  Needs needs = {};
   torch::Device device = torch::kCPU;
   /// Later blocks see what the visited one computes with the weights the visitor left (GPTQ's
   /// order). Only without gradients; costs one more forward pass.
   bool propagate = false;
-  ProgressFn progress;
+  ProgressFn progress = {};
 };
 
 struct SweepResult {

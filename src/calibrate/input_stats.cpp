@@ -1,10 +1,12 @@
 #include "calibrate/input_stats.h"
 
+#include "model/parallel.h"
+
 namespace karat {
 
 LinearObserver InputStats::observer() {
   if (!needs_.hessian && !needs_.input_abs) return {};
-  last_input_ = {};
+  last_input_.reset();
   return [this](const Linear& layer, const torch::Tensor& input) { observe(layer, input); };
 }
 
@@ -20,7 +22,7 @@ void InputStats::observe(const Linear& layer, const torch::Tensor& input) {
   sum.tokens += x.size(0);
   if (needs_.hessian) {
     if (!sum.hessian.defined()) sum.hessian = torch::zeros({x.size(1), x.size(1)}, x.options());
-    sum.hessian.addmm_(x.t(), x);
+    add_product(sum.hessian, x.t(), x);
   }
   if (needs_.input_abs) {
     const auto part = x.abs().sum(0, false, torch::kFloat64);

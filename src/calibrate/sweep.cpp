@@ -7,6 +7,7 @@
 #include "calibrate/memory.h"
 #include "karat/calibrate.h"
 #include "karat/error.h"
+#include "model/parallel.h"
 
 namespace karat {
 namespace {
@@ -229,6 +230,7 @@ SweepResult sweep(const Architecture& arch, const Safetensors& weights, const Ca
                   const SweepOptions& options, const BlockVisitor& visitor) {
   const auto start = std::chrono::steady_clock::now();
   const torch::NoGradGuard no_grad;
+  const SerialTorch serial;
   SweepResult result;
   Sweep sweep(arch, weights, set, options, visitor);
   const bool forward = options.needs.any() || options.propagate;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "calibrate/stretch.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/rng.h"
@@ -35,19 +36,6 @@ std::string jsonl_text(std::string_view lines, const std::string& file, const st
     text += field->get_ref<const std::string&>();
   }
   return text;
-}
-
-/// All of `text`, or a stretch of `limit` bytes that begins and ends with a line where it can.
-std::string_view stretch_of(std::string_view text, std::size_t limit, Rng& rng) {
-  if (text.size() <= limit) return text;
-  auto begin = static_cast<std::size_t>(rng.below(text.size() - limit + 1));
-  auto stretch = text.substr(begin, limit);
-  const auto first = begin == 0 ? stretch.npos : stretch.find('\n');
-  const auto last = stretch.rfind('\n');
-  if (first != stretch.npos && first + 1 < last) return stretch.substr(first + 1, last - first);
-  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };
-  while (!stretch.empty() && continues(stretch.front())) stretch.remove_prefix(1);
-  return stretch;
 }
 
 /// The first `count` of 0 … total − 1 in a seeded order (Fisher and Yates).

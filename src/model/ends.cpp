@@ -5,6 +5,7 @@
 #include "karat/error.h"
 #include "karat/graph.h"
 #include "model/ops.h"
+#include "model/parallel.h"
 
 namespace karat {
 namespace {
@@ -19,6 +20,24 @@ const torch::Tensor& end(const Weights& ends, const std::string& name) {
   const auto found = ends.find(name);
   if (found == ends.end()) fail("model graph", "no tensor " + name, "the weights of load_ends");
   return found->second;
+}
+
+constexpr std::int64_t kRowPiece = 8;
+
+/// log softmax of every row, in place.
+torch::Tensor log_probabilities(torch::Tensor logits) {
+  parallel_rows(logits.size(0), kRowPiece, logits.device(), [&](auto first, auto count) {
+    auto part = logits.narrow(0, first, count);
+    part.copy_(torch::log_softmax(part, 1));
+  });
+  return logits;
+}
+
+/// exp of every element, in place.
+torch::Tensor exponentials(torch::Tensor x) {
+  parallel_rows(x.size(0), kRowPiece, x.device(),
+                [&](auto first, auto count) { x.narrow(0, first, count).exp_(); });
+  return x;
 }
 
 /// Mean cross-entropy of the rows of x [tokens, hidden] against targets [tokens]. The gradients are
@@ -36,16 +55,13 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
       const auto count = std::min(rows, x.size(0) - begin);
       const auto inputs = x.narrow(0, begin, count);
       const auto wanted = targets.narrow(0, begin, count).unsqueeze(1);
-      auto logarithm = torch::log_softmax(torch::mm(inputs, head.t()), 1);
+      auto logarithm = log_probabilities(product(inputs, head.t()));
       total -= logarithm.gather(1, wanted).sum(torch::kFloat64);
       if (!for_x && !for_head) continue;
       const auto grad =
-          logarithm.exp_().scatter_add_(1, wanted, torch::full({count, 1}, -1, x.options()));
-      if (for_x) {
-        auto part = grad_x.narrow(0, begin, count);
-        torch::mm_out(part, grad, head);
-      }
-      if (for_head) grad_head.addmm_(grad.t(), inputs);
+          exponentials(logarithm).scatter_add_(1, wanted, torch::full({count, 1}, -1, x.options()));
+      if (for_x) grad_x.narrow(0, begin, count).copy_(product(grad, head));
+      if (for_head) add_product(grad_head, grad.t(), inputs);
     }
     const auto tokens = static_cast<double>(x.size(0));
     if (for_x) ctx->saved_data["x"] = grad_x.div_(tokens);

@@ -1,6 +1,7 @@
 #include "model/ops.h"
 
 #include "karat/error.h"
+#include "model/parallel.h"
 
 namespace karat {
 namespace {
@@ -19,36 +20,60 @@ torch::Tensor row_mean(const torch::Tensor& x) {
   return x.mean(-1, /*keepdim=*/true);
 }
 
-/// x / √(mean x² + eps) · weight (Zhang and Sennrich 2019); keeps x and one number a row.
+/// x / √(mean x² + eps) · weight (Zhang and Sennrich 2019) of rows; keeps x and one number a row.
 struct RmsNorm : Function<RmsNorm> {
   static torch::Tensor forward(AutogradContext* ctx, torch::Tensor x, torch::Tensor weight,
                                double eps) {
-    const auto inverse = row_mean(x * x).add_(eps).rsqrt_();
+    auto y = torch::empty(x.sizes(), x.options()),
+         inverse = torch::empty({x.size(0), 1}, x.options());
+    parallel_rows(x.size(0), cached_rows(x.size(1)), x.device(), [&](auto first, auto rows) {
+      const auto in = x.narrow(0, first, rows);
+      auto out = y.narrow(0, first, rows), scale = inverse.narrow(0, first, rows);
+      torch::mul_out(out, in, in);
+      scale.copy_(row_mean(out).add_(eps).rsqrt_());
+      torch::mul_out(out, in, scale).mul_(weight);
+    });
     ctx->save_for_backward({x, weight, inverse});
-    return (x * inverse).mul_(weight);
+    return y;
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1], &inverse = saved[2];
-    const auto unit = x * inverse;
-    torch::Tensor grad_weight;
-    if (ctx->needs_input_grad(1)) {
-      grad_weight = (grads[0] * unit).reshape({-1, weight.size(0)}).sum(0);
-    }
-    auto grad_unit = grads[0] * weight;
-    const auto along = row_mean(grad_unit * unit);
-    return {grad_unit.addcmul_(unit, along, -1).mul_(inverse), grad_weight, torch::Tensor()};
+    const auto grad = grads[0].contiguous();
+    const bool with_weight = ctx->needs_input_grad(1);
+    const auto piece = cached_rows(x.size(1));
+    auto grad_x = torch::empty(x.sizes(), x.options());
+    auto parts = torch::zeros({(x.size(0) + piece - 1) / piece, x.size(1)}, x.options());
+    parallel_rows(x.size(0), piece, x.device(), [&](auto first, auto rows) {
+      const auto scale = inverse.narrow(0, first, rows), above = grad.narrow(0, first, rows);
+      const auto unit = x.narrow(0, first, rows) * scale;
+      if (with_weight) parts[first / piece].copy_((above * unit).sum(0));
+      auto out = grad_x.narrow(0, first, rows);
+      torch::mul_out(out, above, weight);
+      out.addcmul_(unit, row_mean(out * unit), -1).mul_(scale);
+    });
+    return {grad_x, with_weight ? parts.sum(0) : torch::Tensor(), torch::Tensor()};
   }
 };
 
-torch::Tensor turned(const torch::Tensor& x, const torch::Tensor& cosine, const torch::Tensor& sine,
-                     double direction) {
+void turn(torch::Tensor out, const torch::Tensor& x, const torch::Tensor& cosine,
+          const torch::Tensor& sine, double direction) {
   const auto half = x.size(-1) / 2;
   const auto low = x.narrow(-1, 0, half), high = x.narrow(-1, half, half);
-  auto out = torch::empty(x.sizes(), x.options());
   auto out_low = out.narrow(-1, 0, half), out_high = out.narrow(-1, half, half);
   torch::mul_out(out_low, low, cosine).addcmul_(high, sine, -direction);
   torch::mul_out(out_high, high, cosine).addcmul_(low, sine, direction);
+}
+
+/// x [batch, time, heads, head_dim], by pieces of time.
+torch::Tensor turned(const torch::Tensor& x, const torch::Tensor& cosine, const torch::Tensor& sine,
+                     double direction) {
+  auto out = torch::empty(x.sizes(), x.options());
+  const auto piece = cached_rows(x.size(2) * x.size(3));
+  parallel_rows(x.size(1), piece, x.device(), [&](auto first, auto count) {
+    turn(out.narrow(1, first, count), x.narrow(1, first, count), cosine.narrow(0, first, count),
+         sine.narrow(0, first, count), direction);
+  });
   return out;
 }
 
@@ -67,29 +92,90 @@ struct Rotate : Function<Rotate> {
   }
 };
 
+/// x Wᵀ.
+struct Project : Function<Project> {
+  static torch::Tensor forward(AutogradContext* ctx, torch::Tensor x, torch::Tensor matrix) {
+    ctx->save_for_backward({x, matrix});
+    return product(x, matrix.t());
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    variable_list out(2);
+    if (ctx->needs_input_grad(0)) out[0] = product(grads[0], saved[1]);
+    if (ctx->needs_input_grad(1)) out[1] = product(grads[0].t(), saved[0]);
+    return out;
+  }
+};
+
 const char* approximation(Activation activation) {
   return activation == Activation::gelu_tanh ? "tanh" : "none";
 }
 
+torch::Tensor activated(Activation activation, const torch::Tensor& x) {
+  if (activation == Activation::silu) return torch::silu(x);
+  return torch::gelu(x, approximation(activation));
+}
+
 /// grad · act'(x).
-torch::Tensor activate_backward(Activation activation, const torch::Tensor& grad,
-                                const torch::Tensor& x) {
+torch::Tensor activated_backward(Activation activation, const torch::Tensor& grad,
+                                 const torch::Tensor& x) {
   if (activation == Activation::silu) return at::silu_backward(grad, x);
   return at::gelu_backward(grad, x, approximation(activation));
 }
+
+struct Activate : Function<Activate> {
+  static torch::Tensor forward(AutogradContext* ctx, torch::Tensor x, std::int64_t activation) {
+    ctx->save_for_backward({x});
+    ctx->saved_data["activation"] = activation;
+    auto out = torch::empty(x.sizes(), x.options());
+    parallel_rows(x.size(0), cached_rows(x.size(1)), x.device(), [&](auto first, auto rows) {
+      out.narrow(0, first, rows)
+          .copy_(activated(static_cast<Activation>(activation), x.narrow(0, first, rows)));
+    });
+    return out;
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto x = ctx->get_saved_variables()[0];
+    const auto activation = static_cast<Activation>(ctx->saved_data["activation"].toInt());
+    auto out = torch::empty(x.sizes(), x.options());
+    parallel_rows(x.size(0), cached_rows(x.size(1)), x.device(), [&](auto first, auto rows) {
+      out.narrow(0, first, rows)
+          .copy_(activated_backward(activation, grads[0].narrow(0, first, rows),
+                                    x.narrow(0, first, rows)));
+    });
+    return {out, torch::Tensor()};
+  }
+};
 
 struct Gated : Function<Gated> {
   static torch::Tensor forward(AutogradContext* ctx, torch::Tensor gate, torch::Tensor up,
                                std::int64_t activation) {
     ctx->save_for_backward({gate, up});
     ctx->saved_data["activation"] = activation;
-    return activate(static_cast<Activation>(activation), gate).mul_(up);
+    auto out = torch::empty(gate.sizes(), gate.options());
+    parallel_rows(
+        gate.size(0), cached_rows(gate.size(1)), gate.device(), [&](auto first, auto rows) {
+          auto part = out.narrow(0, first, rows);
+          torch::mul_out(
+              part, activated(static_cast<Activation>(activation), gate.narrow(0, first, rows)),
+              up.narrow(0, first, rows));
+        });
+    return out;
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto activation = static_cast<Activation>(ctx->saved_data["activation"].toInt());
-    auto grad_up = activate(activation, saved[0]).mul_(grads[0]);
-    return {activate_backward(activation, grads[0] * saved[1], saved[0]), grad_up, torch::Tensor()};
+    auto grad_gate = torch::empty(saved[0].sizes(), saved[0].options());
+    auto grad_up = torch::empty(saved[1].sizes(), saved[1].options());
+    const auto piece = cached_rows(saved[0].size(1));
+    parallel_rows(saved[0].size(0), piece, saved[0].device(), [&](auto first, auto rows) {
+      const auto grad = grads[0].narrow(0, first, rows), gate = saved[0].narrow(0, first, rows);
+      auto part = grad_up.narrow(0, first, rows);
+      torch::mul_out(part, activated(activation, gate), grad);
+      grad_gate.narrow(0, first, rows)
+          .copy_(activated_backward(activation, grad * saved[1].narrow(0, first, rows), gate));
+    });
+    return {grad_gate, grad_up, torch::Tensor()};
   }
 };
 
@@ -99,22 +185,25 @@ torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::T
   const auto wide = x.to(torch::promote_types(x.scalar_type(), torch::kFloat32));
   const auto scale = weight(weights, norm.name + ".weight").to(wide.scalar_type());
   if (norm.kind == Norm::Kind::rms)
-    return RmsNorm::apply(wide, scale, norm.eps).to(x.scalar_type());
+    return RmsNorm::apply(wide.reshape({-1, x.size(-1)}), scale, norm.eps)
+        .view(x.sizes())
+        .to(x.scalar_type());
   const auto shift = weight(weights, norm.name + ".bias").to(wide.scalar_type());
   return torch::layer_norm(wide, {x.size(-1)}, scale, shift, norm.eps).to(x.scalar_type());
 }
 
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x) {
   const auto& matrix = weight(weights, linear.name + ".weight");
-  if (!linear.bias) return torch::mm(x, matrix.t());
-  return torch::addmm(weight(weights, linear.name + ".bias"), x, matrix.t());
+  const auto y = Project::apply(x, matrix);
+  return linear.bias ? y + weight(weights, linear.name + ".bias") : y;
 }
 
 Rotation rotation(const Rope& rope, std::int64_t time, const torch::TensorOptions& options) {
   const auto wide = options.dtype(
       torch::promote_types(torch::typeMetaToScalarType(options.dtype()), torch::kFloat32));
   const auto frequencies = torch::tensor(rope.frequencies).to(wide.device(), wide.dtype());
-  const auto angles = torch::arange(time, wide).unsqueeze(1) * frequencies;
+  // Angles as float32, as transformers has them; cos and sin of them correctly rounded.
+  const auto angles = (torch::arange(time, wide).unsqueeze(1) * frequencies).to(torch::kFloat64);
   return {angles.cos().unsqueeze(1).to(options.dtype()),
           angles.sin().unsqueeze(1).to(options.dtype())};
 }
@@ -124,8 +213,7 @@ torch::Tensor rotate(const torch::Tensor& x, const Rotation& angles) {
 }
 
 torch::Tensor activate(Activation activation, const torch::Tensor& x) {
-  if (activation == Activation::silu) return torch::silu(x);
-  return torch::gelu(x, approximation(activation));
+  return Activate::apply(x, static_cast<std::int64_t>(activation));
 }
 
 torch::Tensor activate_gated(Activation activation, const torch::Tensor& gate,

@@ -9,7 +9,7 @@ namespace karat {
 /// Norm over the last dimension with `norm`'s weights from `weights`, computed in float32 or wider.
 torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::Tensor& x);
 
-/// x [tokens, in] -> [tokens, out].
+/// x [tokens, in] -> [tokens, out], bias included.
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x);
 
 /// cos and sin of positions 0 … time − 1: two tensors [time, 1, head_dim/2].
@@ -20,7 +20,7 @@ Rotation rotation(const Rope& rope, std::int64_t time, const torch::TensorOption
 /// Rotates x [batch, time, heads, head_dim], rotate-half layout (Su et al. 2021).
 torch::Tensor rotate(const torch::Tensor& x, const Rotation& angles);
 
-/// act(x).
+/// act(x) of x [tokens, ffn].
 torch::Tensor activate(Activation activation, const torch::Tensor& x);
 /// act(gate) · up, keeping gate and up alone for the backward.
 torch::Tensor activate_gated(Activation activation, const torch::Tensor& gate,

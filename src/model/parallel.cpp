@@ -1,47 +1,89 @@
 #include "model/parallel.h"
 
-#include <dlfcn.h>
+#include <algorithm>
+
+#include "core/threads.h"
+#include "model/threads.h"
 
 namespace karat {
 namespace {
 
-template <class Function>
-Function* find_symbol(const char* name) {
-  return reinterpret_cast<Function*>(::dlsym(RTLD_DEFAULT, name));
+/// Products below this many multiply-adds are done by one thread.
+constexpr double kSmall = 1 << 20;
+constexpr std::int64_t kPieces = 8, kLeast = 64;
+
+/// Calls body(first, count) on pieces of one side of a product. Their size depends on that side
+/// alone: large enough that packing the other matrix for each costs little.
+void cut(std::int64_t side, double work, torch::Device device,
+         const std::function<void(std::int64_t, std::int64_t)>& body) {
+  const auto piece = std::max(kLeast, (side / kPieces + 31) / 32 * 32);
+  parallel_rows(side, work < kSmall ? side : piece, device, body);
 }
 
-/// OpenBLAS built on pthreads would start its own threads inside ours and make callers wait for
-/// each other. Other BLAS libraries see that they run inside an OpenMP region; they lack the
-/// symbols.
-class SerialBlas {
- public:
-  SerialBlas() {
-    if (get_ && set_) before_ = get_(), set_(1);
-  }
-  ~SerialBlas() {
-    if (get_ && set_) set_(before_);
-  }
-  SerialBlas(const SerialBlas&) = delete;
-  SerialBlas& operator=(const SerialBlas&) = delete;
-
- private:
-  static inline int (*get_)() = find_symbol<int()>("openblas_get_num_threads");
-  static inline void (*set_)(int) = find_symbol<void(int)>("openblas_set_num_threads");
-  int before_ = 1;
-};
+double work_of(const torch::Tensor& a, const torch::Tensor& b) {
+  return static_cast<double>(a.numel()) * static_cast<double>(b.size(1));
+}
 
 }  // namespace
 
+SerialTorch::SerialTorch() : torch_threads_(at::get_num_threads()), pool_threads_(thread_count()) {
+  if (torch_threads_ == 1) return;
+  set_torch_threads(1);
+  set_thread_count(pool_threads_);  // a new pool, whose threads take LibTorch's count from now
+}
+
+SerialTorch::~SerialTorch() {
+  if (torch_threads_ == 1) return;
+  set_torch_threads(torch_threads_);
+  set_thread_count(pool_threads_);
+}
+
 void parallel_indices(std::int64_t count, torch::Device device,
                       const std::function<void(std::int64_t)>& body) {
-  const auto range = [&](std::int64_t begin, std::int64_t end) {
-    torch::NoGradGuard no_grad;
-    for (std::int64_t i = begin; i < end; ++i) body(i);
+  parallel_rows(count, 1, device, [&](std::int64_t first, std::int64_t indices) {
+    for (std::int64_t i = first; i < first + indices; ++i) body(i);
+  });
+}
+
+void parallel_rows(std::int64_t rows, std::int64_t piece, torch::Device device,
+                   const std::function<void(std::int64_t, std::int64_t)>& body) {
+  const auto run = [&](std::int64_t first, std::int64_t count) {
+    const torch::NoGradGuard no_grad;
+    body(first, count);
   };
-  if (!device.is_cpu() || at::get_num_threads() == 1 || at::in_parallel_region())
-    return range(0, count);
-  SerialBlas serial;
-  at::parallel_for(0, count, 1, range);
+  if (rows == 0) return;
+  if (!device.is_cpu()) return run(0, rows);
+  const SerialTorch serial;
+  const auto pieces = (rows + piece - 1) / piece;
+  parallel_for(pieces, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) run(i * piece, std::min(piece, rows - i * piece));
+  });
+}
+
+std::int64_t cached_rows(std::int64_t width) {
+  return std::max<std::int64_t>(1, (std::int64_t{1} << 16) / std::max<std::int64_t>(1, width));
+}
+
+torch::Tensor product(const torch::Tensor& a, const torch::Tensor& b) {
+  auto out = torch::empty({a.size(0), b.size(1)}, a.options());
+  if (a.size(0) >= b.size(1)) {
+    cut(a.size(0), work_of(a, b), a.device(), [&](std::int64_t first, std::int64_t count) {
+      auto part = out.narrow(0, first, count);
+      at::mm_out(part, a.narrow(0, first, count), b);
+    });
+  } else {
+    cut(b.size(1), work_of(a, b), a.device(), [&](std::int64_t first, std::int64_t count) {
+      auto part = out.narrow(1, first, count);
+      at::mm_out(part, a, b.narrow(1, first, count));
+    });
+  }
+  return out;
+}
+
+void add_product(torch::Tensor out, const torch::Tensor& a, const torch::Tensor& b, double factor) {
+  cut(a.size(0), work_of(a, b), a.device(), [&](std::int64_t first, std::int64_t count) {
+    out.narrow(0, first, count).addmm_(a.narrow(0, first, count), b, 1, factor);
+  });
 }
 
 }  // namespace karat

@@ -1,5 +1,5 @@
-// Independent pieces of LibTorch work on the cores of the CPU, cut by index: results do not depend
-// on how many threads there are.
+// LibTorch work on the cores of the CPU, cut by index: results do not depend on how many threads
+// there are. LibTorch itself and OpenBLAS cut by thread, and round differently with each count.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,36 @@
 
 namespace karat {
 
-/// Calls body(0) … body(count − 1), without recording a graph. On the CPU they run on LibTorch's
-/// own threads, and LibTorch and the BLAS stay on one thread inside; elsewhere they run in order.
+/// LibTorch and its BLAS run on the calling thread alone while this lives; our own pool keeps its
+/// size. Does nothing inside another one.
+class SerialTorch {
+ public:
+  SerialTorch();
+  ~SerialTorch();
+  SerialTorch(const SerialTorch&) = delete;
+  SerialTorch& operator=(const SerialTorch&) = delete;
+
+ private:
+  int torch_threads_, pool_threads_;
+};
+
+/// Calls body(0) … body(count − 1), without recording a graph. On the CPU they run on our pool, and
+/// LibTorch and the BLAS stay on one thread inside; elsewhere they run in order.
 void parallel_indices(std::int64_t count, torch::Device device,
                       const std::function<void(std::int64_t)>& body);
+
+/// The same for ranges of rows, body(first, rows), `piece` rows at a time; on a device other than
+/// the CPU all rows at once.
+void parallel_rows(std::int64_t rows, std::int64_t piece, torch::Device device,
+                   const std::function<void(std::int64_t, std::int64_t)>& body);
+
+/// Rows of `width` elements that a core's cache holds with a few temporaries.
+std::int64_t cached_rows(std::int64_t width);
+
+/// a b, for matrices.
+torch::Tensor product(const torch::Tensor& a, const torch::Tensor& b);
+/// out += factor · a b.
+void add_product(torch::Tensor out, const torch::Tensor& a, const torch::Tensor& b,
+                 double factor = 1);
 
 }  // namespace karat

@@ -1,7 +1,10 @@
 // Weights from a mapped checkpoint: up-cast one block at a time, checked for NaN and Inf as they
 // come.
+#include <numeric>
+
 #include "karat/error.h"
 #include "karat/graph.h"
+#include "model/parallel.h"
 
 namespace karat {
 namespace {
@@ -33,9 +36,23 @@ torch::Dtype torch_dtype(const TensorView& view) {
   }
 }
 
-/// The sum of finite values is finite unless it overflows, so one cheap pass settles most tensors.
-void check_finite(const std::string& name, const torch::Tensor& tensor) {
-  if (std::isfinite(tensor.sum().item<double>())) return;
+/// The elements of `mapped` in `dtype`, and their sum: finite unless an element is not, or it
+/// overflows.
+torch::Tensor convert(const torch::Tensor& mapped, torch::Dtype dtype, double& sum) {
+  auto tensor = torch::empty(mapped.sizes(), torch::dtype(dtype));
+  const auto rows = mapped.size(0),
+             piece = cached_rows(mapped.numel() / std::max<std::int64_t>(rows, 1));
+  std::vector<double> sums(static_cast<std::size_t>((rows + piece - 1) / piece));
+  parallel_rows(rows, piece, torch::kCPU, [&](std::int64_t first, std::int64_t count) {
+    const auto part = tensor.narrow(0, first, count).copy_(mapped.narrow(0, first, count));
+    sums[static_cast<std::size_t>(first / piece)] = part.sum().item<double>();
+  });
+  sum = std::accumulate(sums.begin(), sums.end(), 0.0);
+  return tensor;
+}
+
+void check_finite(const std::string& name, const torch::Tensor& tensor, double sum) {
+  if (std::isfinite(sum)) return;  // settles it without another pass
   const auto bad = tensor.numel() - torch::isfinite(tensor).sum().item<std::int64_t>();
   if (bad > 0)
     fail("load " + name, std::to_string(bad) + " values that are NaN or infinite", "finite weights",
@@ -50,9 +67,9 @@ class Loader {
   void add(const std::string& name, bool transposed = false) {
     auto mapped = map_tensor(file_.get(name));
     if (transposed) mapped = mapped.t();
-    auto tensor = torch::empty(mapped.sizes(), torch::dtype(dtype_));
-    tensor.copy_(mapped);
-    check_finite(name, tensor);
+    double sum = 0;
+    const auto tensor = convert(mapped, dtype_, sum);
+    check_finite(name, tensor, sum);
     weights_[name] = tensor.to(device_);
   }
   void add(const Norm& norm) {
