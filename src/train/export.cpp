@@ -3,11 +3,14 @@
 #include <set>
 
 #include "core/file.h"
+#include "core/hash.h"
+#include "core/threads.h"
 #include "karat/error.h"
 #include "karat/tokenizer.h"
 
 namespace karat {
 namespace fs = std::filesystem;
+using nlohmann::json;
 namespace {
 
 torch::Dtype torch_type(DType dtype) {
@@ -39,10 +42,32 @@ Weights stored(const Architecture& arch, const Weights& weights, DType dtype) {
 
 }  // namespace
 
+json training_log(const TrainOptions& options, const Checkpoint& state,
+                  std::int64_t tokens_in_data) {
+  const TrainResult& result = state.result;
+  json files = json::array();
+  for (const auto* list : {&options.data, &options.validation})
+    for (const fs::path& file : *list)
+      files.push_back({{"file", file.filename().string()},
+                       {"bytes", fs::file_size(file)},
+                       {"sha256", sha256_file(file)},
+                       {"use", list == &options.data ? "training" : "validation"}});
+  return {{"settings", state.identity},
+          {"steps", state.step},
+          {"files", files},
+          {"parameters", result.parameters},
+          {"tokens_in_data", tokens_in_data},
+          {"tokens_trained", result.tokens},
+          {"seconds", result.seconds},
+          {"cpu_seconds", result.cpu_seconds},
+          {"threads", thread_count()},
+          {"device", options.cuda ? "cuda" : "cpu"},
+          {"curve", to_json(result.curve)}};
+}
+
 void export_model(const fs::path& folder, const Architecture& arch, const Weights& weights,
-                  const nlohmann::json& config, const fs::path& tokenizer, DType dtype,
-                  const nlohmann::json& log) {
-  nlohmann::json written = config;
+                  const json& config, const fs::path& tokenizer, DType dtype, const json& log) {
+  json written = config;
   // The key's name changed with transformers 4.56; each reads the other's.
   written[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(dtype);
   write_file(folder / "config.json", written.dump(2) + "\n");

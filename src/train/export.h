@@ -6,8 +6,13 @@
 
 #include "karat/graph.h"
 #include "karat/train.h"
+#include "train/checkpoint.h"
 
 namespace karat {
+
+/// What training_log.json holds: settings, files with hashes, tokens, times, curve.
+nlohmann::json training_log(const TrainOptions& options, const Checkpoint& state,
+                            std::int64_t tokens_in_data);
 
 /// Writes config.json, model.safetensors, the tokenizer's files and training_log.json into
 /// `folder`. `weights` are float32 with linear layers as [out, in]; Conv1D layers are turned back.

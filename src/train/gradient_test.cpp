@@ -1,0 +1,80 @@
+#include "train/gradient.h"
+
+#include <doctest/doctest.h>
+
+#include "core/threads.h"
+#include "train/initial.h"
+#include "train/testing.h"
+
+namespace karat {
+namespace {
+
+Architecture architecture_of(const std::string& config) {
+  const TemporaryFolder folder("gradient");
+  write_file(folder.path / "config.json", config);
+  return read_architecture(folder.path);
+}
+
+Weights leaves_of(const Architecture& arch) {
+  Weights leaves = initial_weights(arch, 5, 0.1);
+  for (auto& [name, tensor] : leaves) tensor.requires_grad_(true);
+  return leaves;
+}
+
+TEST_CASE("parts of a batch add up to the gradients of the whole graph") {
+  const Architecture arch = architecture_of(kTinyLlama);
+  const Weights leaves = leaves_of(arch);
+  torch::manual_seed(1);
+  const torch::Tensor ids = torch::randint(0, 4096, {5, 20}, torch::kInt64);
+  const torch::Tensor loss = batch_loss(arch, leaves, ids);
+  loss.backward();
+
+  const SingleThreadedTorch single;
+  const LossAndGradients parts = loss_and_gradients(arch, leaves, ids, 2);
+  CHECK(parts.loss == doctest::Approx(loss.item<double>()).epsilon(1e-6));
+  for (const auto& [name, gradient] : parts.gradients) {
+    CAPTURE(name);
+    const auto& whole = leaves.at(name).grad();
+    REQUIRE(whole.norm().item<double>() > 0);
+    CHECK((gradient - whole).norm().item<double>() < 1e-5 * whole.norm().item<double>());
+  }
+  CHECK(mean_loss(arch, leaves, ids, 2) == doctest::Approx(loss.item<double>()).epsilon(1e-6));
+}
+
+TEST_CASE("the bits do not depend on the number of threads") {
+  const Architecture arch = architecture_of(kTinyLlama);
+  const Weights leaves = leaves_of(arch);
+  const torch::Tensor ids = torch::arange(7 * 24, torch::kInt64).view({7, 24});
+  const int before = thread_count();
+  std::vector<LossAndGradients> runs;
+  for (const int threads : {1, 2, 3}) {
+    set_thread_count(threads);
+    const SingleThreadedTorch single;
+    runs.push_back(loss_and_gradients(arch, leaves, ids, 2));
+  }
+  set_thread_count(before);
+  for (const auto& run : runs) {
+    CHECK(run.loss == runs[0].loss);
+    for (const auto& [name, gradient] : run.gradients)
+      CHECK(torch::equal(gradient, runs[0].gradients.at(name)));
+  }
+}
+
+TEST_CASE("initial weights have the spread they should") {
+  const Architecture arch = architecture_of(kTinyGpt2);
+  const Weights weights = initial_weights(arch, 1, 0.02);
+  const Weights again = initial_weights(arch, 1, 0.02);
+  for (const auto& [name, shape] : tensor_shapes(arch))
+    CHECK(torch::equal(weights.at(name), again.at(name)));
+  const Block& block = arch.blocks[1];
+  CHECK(weights.at(arch.embedding).std().item<double>() == doctest::Approx(0.02).epsilon(0.02));
+  CHECK(weights.at(block.down.name + ".weight").std().item<double>() ==
+        doctest::Approx(0.02 / 2).epsilon(0.1));  // √(2 · 2 layers)
+  CHECK(weights.at(block.down.name + ".weight").sizes().vec() ==
+        std::vector<std::int64_t>{block.down.out, block.down.in});
+  CHECK(weights.at(block.down.name + ".bias").abs().max().item<double>() == 0);
+  CHECK(weights.at(block.mlp_norm.name + ".weight").min().item<double>() == 1);
+}
+
+}  // namespace
+}  // namespace karat

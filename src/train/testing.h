@@ -1,0 +1,55 @@
+// What the tests of training share: tiny configs, text, and a folder that goes away.
+#pragma once
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "core/file.h"
+#include "core/rng.h"
+
+namespace karat {
+
+struct TemporaryFolder {
+  std::filesystem::path path;
+  explicit TemporaryFolder(const std::string& name)
+      : path(std::filesystem::temp_directory_path() /
+             fmt::format("karat-{}-{}-{}", name, ::getpid(), count_++)) {
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directories(path);
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+
+ private:
+  static inline int count_ = 0;
+};
+
+inline const std::string kTinyLlama = R"({"architectures": ["LlamaForCausalLM"],
+  "model_type": "llama", "vocab_size": 4096, "hidden_size": 16, "intermediate_size": 24,
+  "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4,
+  "max_position_embeddings": 32, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+  "hidden_act": "silu", "tie_word_embeddings": true, "bos_token_id": 0, "eos_token_id": 0})";
+
+inline const std::string kTinyGpt2 = R"({"architectures": ["GPT2LMHeadModel"],
+  "model_type": "gpt2", "vocab_size": 4096, "n_embd": 16, "n_layer": 2, "n_head": 4,
+  "n_positions": 32, "n_ctx": 32, "layer_norm_epsilon": 1e-5,
+  "activation_function": "gelu_new", "bos_token_id": 0, "eos_token_id": 0})";
+
+/// Sentences of few words, so that a tiny model has something to learn.
+inline std::string tiny_text(std::uint64_t seed, int documents) {
+  constexpr const char* kWords[] = {"the", "sea", "was", "calm", "and", "old", "man", "slept"};
+  Rng rng(seed);
+  std::string text;
+  for (int d = 0; d < documents; ++d) {
+    for (int i = 0; i < 40; ++i) text += fmt::format("{} ", kWords[rng.below(8)]);
+    text += ".\n<|endoftext|>\n";
+  }
+  return text;
+}
+
+}  // namespace karat

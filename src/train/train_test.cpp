@@ -1,0 +1,188 @@
+#include "karat/train.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "karat/architecture.h"
+#include "karat/error.h"
+#include "karat/safetensors.h"
+#include "karat/tokenizer.h"
+#include "train/testing.h"
+
+namespace karat {
+namespace {
+namespace fs = std::filesystem;
+
+/// A config, a text and the options to train on them.
+struct Scene {
+  TemporaryFolder folder{"train"};
+  TrainOptions options;
+
+  explicit Scene(const std::string& config = kTinyLlama) {
+    write_file(folder.path / "config.json", config);
+    write_file(folder.path / "text.txt", tiny_text(1, 30));
+    write_file(folder.path / "held-out.txt", tiny_text(2, 6));
+    options.config = folder.path / "config.json";
+    options.tokenizer = KARAT_SOURCE_DIR "/models/karat-tiny";
+    options.data = {folder.path / "text.txt"};
+    options.out = folder.path / "out";
+    options.steps = 12;
+    options.batch = 5;
+    options.optimizer.lr = 0.02;
+    options.optimizer.warmup = 2;
+    options.log_every = 4;
+    options.dtype = DType::f32;
+  }
+  std::string weights() const { return read_text(options.out / "model.safetensors"); }
+  bool clean() const {  // nothing but what the scene wrote
+    for (const auto& entry : fs::directory_iterator(folder.path))
+      if (entry.path().filename().string().starts_with("out")) return false;
+    return true;
+  }
+};
+
+/// The text of the Error that training throws.
+std::string failure(const TrainOptions& options) {
+  try {
+    train(options);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// Asks the run to stop once `step` steps are done.
+ProgressFn stop_at(std::int64_t step) {
+  return [step](const ProgressEvent& event) { return event.stage != "train" || event.done < step; };
+}
+
+TEST_CASE("training learns and writes a Hugging Face folder") {
+  Scene scene;
+  scene.options.steps = 60;
+  scene.options.validation = {scene.folder.path / "held-out.txt"};
+  scene.options.validate_every = 20;
+  scene.options.dtype = DType::bf16;
+  std::int64_t reports = 0;
+  const TrainResult result = train(scene.options, [&](const ProgressEvent& event) {
+    reports += event.stage == "train" ? 1 : 0;
+    return true;
+  });
+  CHECK(reports == 60);
+  CHECK(result.curve.front().loss > 7.5);  // ln 4096 = 8.3
+  CHECK(result.curve.back().loss < 4.0);   // eight words: ln 8 = 2.1 and what parts documents
+  REQUIRE(result.curve.back().validation);
+  CHECK(*result.curve.back().validation < 4.0);
+  CHECK(result.tokens == 60 * 5 * 31);
+
+  Architecture arch = read_architecture(scene.options.out);
+  const Safetensors file = Safetensors::open_folder(scene.options.out);
+  match_weights(arch, file);
+  CHECK(file.get(arch.embedding).dtype == DType::bf16);
+  CHECK(file.tensors().size() == tensor_shapes(arch).size());
+  CHECK(Tokenizer::open(scene.options.out).find("<|endoftext|>") == 0);
+  const auto log = nlohmann::json::parse(read_text(scene.options.out / "training_log.json"));
+  CHECK(log.at("curve").size() == result.curve.size());
+  CHECK(log.at("cpu_seconds") > 0);
+  CHECK(nlohmann::json::parse(read_text(scene.options.out / "config.json")).at("torch_dtype") ==
+        "bfloat16");
+  CHECK_FALSE(fs::exists(scene.options.out.string() + ".work"));
+}
+
+TEST_CASE("a run interrupted and resumed ends in the same bytes") {
+  Scene whole, parted;
+  const TrainResult at_once = train(whole.options);
+  CHECK_THROWS_AS(train(parted.options, stop_at(5)), Interrupted);
+  CHECK_FALSE(fs::exists(parted.options.out));
+  parted.options.resume = true;
+  CHECK_THROWS_AS(train(parted.options, stop_at(6)), Interrupted);
+  const TrainResult in_parts = train(parted.options);
+  CHECK(whole.weights() == parted.weights());
+  REQUIRE(in_parts.curve.size() == at_once.curve.size());
+  for (std::size_t i = 0; i < at_once.curve.size(); ++i)
+    CHECK(in_parts.curve[i].loss == at_once.curve[i].loss);
+  CHECK(in_parts.tokens == at_once.tokens);
+}
+
+TEST_CASE("a resume with other settings, config or data is refused") {
+  Scene scene;
+  scene.options.checkpoint_every = 3;
+  CHECK_THROWS_AS(train(scene.options, stop_at(4)), Interrupted);
+  CHECK(failure(scene.options).find("unfinished run") != std::string::npos);
+  scene.options.resume = true;
+  TrainOptions other = scene.options;
+  other.optimizer.lr = 0.01;
+  CHECK(failure(other).find("lr = 0.01") != std::string::npos);
+  other = scene.options;
+  other.data = {scene.folder.path / "held-out.txt"};
+  CHECK(failure(other).find("data") != std::string::npos);
+  std::string config = kTinyLlama;
+  config.replace(config.find("1e-5"), 4, "1e-6");
+  write_file(scene.folder.path / "other.json", config);
+  other = scene.options;
+  other.config = scene.folder.path / "other.json";
+  CHECK(failure(other).find("config") != std::string::npos);
+  CHECK(failure(scene.options) == "no error");  // none of them spoiled the checkpoint
+}
+
+TEST_CASE("a damaged checkpoint is an error") {
+  Scene scene;
+  CHECK_THROWS_AS(train(scene.options, stop_at(4)), Interrupted);
+  scene.options.resume = true;
+  const fs::path file = scene.options.out.string() + ".work/checkpoint.safetensors";
+  const std::string bytes = read_text(file);
+  write_file(file, std::string_view(bytes).substr(0, bytes.size() / 2));
+  CHECK(failure(scene.options) != "no error");
+  fs::remove(file);
+  CHECK(failure(scene.options).find("no checkpoint") != std::string::npos);
+}
+
+TEST_CASE("a loss that is not finite names the step and leaves nothing") {
+  Scene scene;
+  scene.options.optimizer.lr = 1e30;
+  scene.options.optimizer.warmup = 0;
+  const std::string text = failure(scene.options);
+  CHECK(text.find("train: step 2") != std::string::npos);
+  CHECK(scene.clean());
+}
+
+TEST_CASE("bad options and inputs are errors that leave nothing") {
+  const Scene scene;
+  const auto rejects = [&](auto change) {
+    TrainOptions options = scene.options;
+    change(options);
+    CHECK(failure(options) != "no error");
+    CHECK(scene.clean());
+  };
+  rejects([](TrainOptions& o) { o.steps = 0; });
+  rejects([](TrainOptions& o) { o.batch = -1; });
+  rejects([](TrainOptions& o) { o.sequence = 33; });
+  rejects([](TrainOptions& o) { o.optimizer.lr = 0; });
+  rejects([](TrainOptions& o) { o.optimizer.beta2 = 1; });
+  rejects([](TrainOptions& o) { o.dtype = DType::i8; });
+  rejects([](TrainOptions& o) { o.data.clear(); });
+  rejects([](TrainOptions& o) { o.data = {"absent.txt"}; });
+  rejects([](TrainOptions& o) { o.tokenizer = "absent"; });
+  rejects([](TrainOptions& o) { o.config = "absent.json"; });
+  write_file(scene.folder.path / "short.txt", "the sea");
+  rejects([&](TrainOptions& o) { o.data = {scene.folder.path / "short.txt"}; });
+  rejects([&](TrainOptions& o) { o.validation = {scene.folder.path / "short.txt"}; });
+  std::string small = kTinyLlama;
+  small.replace(small.find("4096"), 4, "4095");
+  write_file(scene.folder.path / "small.json", small);
+  rejects([&](TrainOptions& o) { o.config = scene.folder.path / "small.json"; });
+}
+
+TEST_CASE("GPT-2's Conv1D weights are saved as they are stored") {
+  Scene scene(kTinyGpt2);
+  scene.options.steps = 2;
+  train(scene.options);
+  Architecture arch = read_architecture(scene.options.out);
+  const Safetensors file = Safetensors::open_folder(scene.options.out);
+  match_weights(arch, file);
+  const Linear& up = arch.blocks[0].up[0];
+  CHECK(file.get(up.name + ".weight").shape == std::vector<std::int64_t>{up.in, up.out});
+}
+
+}  // namespace
+}  // namespace karat
