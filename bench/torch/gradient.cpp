@@ -78,6 +78,22 @@ class PeakMemory {
   std::thread watcher_;
 };
 
+/// LibTorch and its BLAS divide their work themselves while this lives, as they do for everybody
+/// else. The sweep around it keeps them on one thread.
+class Multithreaded {
+ public:
+  Multithreaded() { set_torch_threads(threads_); }
+  ~Multithreaded() {
+    set_torch_threads(1);
+    set_thread_count(threads_);
+  }
+  Multithreaded(const Multithreaded&) = delete;
+  Multithreaded& operator=(const Multithreaded&) = delete;
+
+ private:
+  int threads_ = thread_count();
+};
+
 /// The matrix products of a sweep on buffers of random numbers, and the operations they count.
 class Products {
  public:
@@ -129,6 +145,7 @@ class Products {
 
   template <class Body>
   void timed(const Body& body) {
+    const Multithreaded torch_itself;
     const Time start = now();
     body();
     spent += since(start);
@@ -185,7 +202,10 @@ int main(int argc, char** argv) {
 
   const torch::NoGradGuard no_grad;
   Products products(arch, tokens);
-  products.forward();  // once unmeasured: threads and pages
+  {
+    const SerialTorch serial;
+    products.forward();  // once unmeasured: threads and pages
+  }
   products.spent = {};
   products.operations = 0;
   const auto blocks = static_cast<std::int64_t>(arch.blocks.size());
@@ -206,7 +226,7 @@ int main(int argc, char** argv) {
   const PeakMemory peak;
   const auto result = sweep(arch, file, set, options, [](BlockVisit&) {});
   swept += since(before);
-  fmt::print("\n{} tokens, {} threads, loss {:.4f}\n", tokens, at::get_num_threads(), result.loss);
+  fmt::print("\n{} tokens, {} threads, loss {:.4f}\n", tokens, thread_count(), result.loss);
   fmt::print("sweep     {:8.2f} s {:8.2f} core-s\n", swept.wall, swept.cores);
   fmt::print("products  {:8.2f} s {:8.2f} core-s  {:.1f} TFLOP, {:.0f} GFLOP/s\n",
              products.spent.wall, products.spent.cores, products.operations / 1e12,
