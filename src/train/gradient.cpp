@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/threads.h"
-#include "model/threads.h"
 
 namespace karat {
 namespace {
@@ -93,15 +92,6 @@ double mean_loss(const Architecture& arch, const Weights& weights, const torch::
       },
       [&](std::int64_t i) { sum += parts[static_cast<std::size_t>(i)]; });
   return sum / static_cast<double>(ids.size(0));
-}
-
-SingleThreadedTorch::SingleThreadedTorch() : threads_(thread_count()) {
-  set_torch_threads(1);
-  set_thread_count(threads_);
-}
-
-SingleThreadedTorch::~SingleThreadedTorch() {
-  set_torch_threads(threads_);
 }
 
 }  // namespace karat

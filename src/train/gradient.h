@@ -19,24 +19,12 @@ struct LossAndGradients {
 /// On the CPU each graph runs on one thread of our pool and as many graphs as there are threads run
 /// side by side: small matrices gain little from a BLAS that divides each product, and lose much to
 /// its barriers when the machine is busy. Parts are added in their order in the batch, so the bits
-/// do not depend on the number of threads. Call it within a SingleThreadedTorch.
+/// do not depend on the number of threads. Call it within a SerialTorch.
 LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& leaves,
                                     const torch::Tensor& ids, std::int64_t micro_batch);
 
 /// Mean loss of ids [sequences, time] without gradients, divided in the same way.
 double mean_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
                  std::int64_t micro_batch);
-
-/// LibTorch and its BLAS run on the calling thread alone while this lives; our pool keeps its size.
-class SingleThreadedTorch {
- public:
-  SingleThreadedTorch();
-  ~SingleThreadedTorch();
-  SingleThreadedTorch(const SingleThreadedTorch&) = delete;
-  SingleThreadedTorch& operator=(const SingleThreadedTorch&) = delete;
-
- private:
-  int threads_;
-};
 
 }  // namespace karat

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "core/threads.h"
+#include "model/parallel.h"
 #include "train/initial.h"
 #include "train/testing.h"
 
@@ -29,7 +30,7 @@ TEST_CASE("parts of a batch add up to the gradients of the whole graph") {
   const torch::Tensor loss = batch_loss(arch, leaves, ids);
   loss.backward();
 
-  const SingleThreadedTorch single;
+  const SerialTorch single;
   const LossAndGradients parts = loss_and_gradients(arch, leaves, ids, 2);
   CHECK(parts.loss == doctest::Approx(loss.item<double>()).epsilon(1e-6));
   for (const auto& [name, gradient] : parts.gradients) {
@@ -49,7 +50,7 @@ TEST_CASE("the bits do not depend on the number of threads") {
   std::vector<LossAndGradients> runs;
   for (const int threads : {1, 2, 3}) {
     set_thread_count(threads);
-    const SingleThreadedTorch single;
+    const SerialTorch single;
     runs.push_back(loss_and_gradients(arch, leaves, ids, 2));
   }
   set_thread_count(before);

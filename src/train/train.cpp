@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "karat/error.h"
+#include "model/parallel.h"
 #include "train/checkpoint.h"
 #include "train/clock.h"
 #include "train/data.h"
@@ -179,7 +180,7 @@ void Trainer::report() {
 TrainResult Trainer::run() {
   begin();
   {
-    std::optional<SingleThreadedTorch> single;
+    std::optional<SerialTorch> single;
     if (!options_.cuda) single.emplace();
     while (state_.step < options_.steps) {
       step();
