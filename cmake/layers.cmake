@@ -14,10 +14,6 @@ function(karat_layer name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
 
-  if(NOT sources)  # SCAFFOLD
-    file(WRITE ${PROJECT_BINARY_DIR}/empty_${name}.cpp "")
-    set(sources ${PROJECT_BINARY_DIR}/empty_${name}.cpp)
-  endif()
   set(target layer_${name})
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
@@ -46,7 +42,7 @@ endfunction()
 # The LibTorch headers take longer to parse than everything of ours: once, in one precompiled header.
 function(karat_torch_pch target)
   if(NOT TARGET karat_pch)
-    file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp "")
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch.cpp CONTENT "")  # written once
     add_library(karat_pch STATIC ${PROJECT_BINARY_DIR}/pch.cpp)
     target_link_libraries(karat_pch PUBLIC karat_torch)
     target_include_directories(karat_pch PUBLIC ${PROJECT_SOURCE_DIR}/include)

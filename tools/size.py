@@ -29,16 +29,18 @@ FUNCTION_GATE = 60
 LOW = {"core"}
 KNOWS = {
     "core": set(),
-    "load": LOW,
+    "load": LOW | {"sentencepiece"},
     "format": LOW,
     "kernel": LOW | {"format"},
+    "sentencepiece": set(),  # a module loaded at run time; src/sentencepiece/model.h says why
     "run": LOW | {"load", "format", "kernel"},
     "evaluate": LOW | {"load", "run"},
     "model": LOW | {"load"},
     "calibrate": LOW | {"load", "model"},
-    **{axis: LOW | {"format"} for axis in AXES},
-    "method": LOW | AXES,
-    "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "method", "evaluate"},
+    "recipe": LOW,
+    **{axis: LOW | {"format", "recipe"} for axis in AXES},
+    "method": LOW | AXES | {"recipe"},
+    "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "evaluate"},
     "train": LOW | {"load", "model"},
 }
 
@@ -61,7 +63,7 @@ def functions(lines):
             opened = opened or re.match(r"^( {0,2}) *.*\) (const )?\{$", line)
             if opened and not re.match(r"^\s*(if|for|while|switch|namespace|struct|class|else)\b", line):
                 start, indent = number, opened.group(1)
-        elif re.match(rf"^{indent}\}}", line):
+        elif (closed := re.match(r"^( {0,2})\}", line)) and len(closed.group(1)) <= len(indent):
             yield start, number - start + 1
             start = None
 

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "karat/error.h"
+#include "load/json.h"
 #include "load/sentencepiece_module.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_json.h"
