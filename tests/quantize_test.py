@@ -71,7 +71,7 @@ class Quantize(TestCase):
     def test_interrupted_work_leaves_nothing(self):
         out = self.folder / "out"
         work = subprocess.Popen([KARAT, "quantize", MODEL, "--method", "gwq-obs", "--calib", CALIBRATION, "--samples",
-                                 "32", "--out", out], stderr=subprocess.PIPE, text=True)
+                                 "16", "--out", out], stderr=subprocess.PIPE, text=True)
         time.sleep(1.5)
         work.send_signal(signal.SIGINT)
         self.assertIn(work.wait(timeout=60), (130, -signal.SIGINT))

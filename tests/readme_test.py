@@ -34,6 +34,9 @@ class Readme(TestCase):
         first = next(i for i, line in enumerate(lines, 1) if re.match(r"^\s*(\$ )?(make|karat) ", line))
         self.assertLessEqual(first, 15)
 
+    def test_method_table_is_current(self):
+        self.assertIn(self.run_karat("methods", "--markdown").strip(), (ROOT / "README.md").read_text())
+
     def test_links_to_files_exist(self):
         for page in [ROOT / "README.md", ROOT / "DESIGN.md", *(ROOT / "docs").glob("*.md")]:
             for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):

@@ -21,8 +21,8 @@ class Karat:
         return json.loads(done.stdout)
 
     def text(self, model, prompt, tokens):
-        """What the model writes after `prompt`, greedily."""
-        return self.json("run", model, "--prompt", prompt, "--max-new", tokens, "--temperature", 0)
+        """What the model writes after `prompt`, drawn with a fixed seed."""
+        return self.json("run", model, "--prompt", prompt, "--max-new", tokens, "--temperature", 0.7, "--seed", 1)
 
 
 def table(rows):

@@ -51,12 +51,12 @@ std::vector<std::int64_t> draw(std::int64_t count, std::int64_t total, Rng& rng)
   return order;
 }
 
-torch::Tensor windows(const std::vector<TokenId>& tokens, std::optional<TokenId> bos,
-                      const CalibrationOptions& options, Rng& rng) {
+torch::Tensor windows(const std::string& name, const std::vector<TokenId>& tokens,
+                      std::optional<TokenId> bos, const CalibrationOptions& options, Rng& rng) {
   const auto text_length = options.length - (bos ? 1 : 0);
   const auto total = static_cast<std::int64_t>(tokens.size()) / text_length;
   if (total < options.samples)
-    fail("calibration text", fmt::format("{} tokens", tokens.size()),
+    fail("calibration text " + name, fmt::format("{} tokens", tokens.size()),
          fmt::format("at least {} for {} sequences of {}", options.samples * text_length,
                      options.samples, options.length),
          "give a longer text, or ask for fewer or shorter sequences");
@@ -88,8 +88,8 @@ CalibrationSet read_calibration(const std::filesystem::path& file, const Tokeniz
   const auto wanted = static_cast<std::size_t>(options.samples * options.length) * kBytesPerToken;
   const auto tokens =
       tokenizer.encode(stretch_of(text, std::max(kStretchBytes, wanted), rng), false);
-  CalibrationSet set{windows(tokens, tokenizer.bos(), options, rng), name, sha256(mapped->bytes()),
-                     static_cast<std::int64_t>(tokens.size()), options};
+  CalibrationSet set{windows(name, tokens, tokenizer.bos(), options, rng), name,
+                     sha256(mapped->bytes()), static_cast<std::int64_t>(tokens.size()), options};
   return set;
 }
 
