@@ -1,5 +1,6 @@
 """`cmake --install` gives a package that the separate projects in examples/ build against."""
 import os
+import pathlib
 import subprocess
 import unittest
 
@@ -17,7 +18,7 @@ class Install(TestCase):
 
     def build_example(self, name, prefix):
         build = self.folder / f"build-{name}"
-        torch = [line.split("=", 1)[1] for line in open(f"{BUILD}/CMakeCache.txt") if line.startswith("Torch_DIR:")]
+        torch = [line.split("=", 1)[1] for line in (pathlib.Path(BUILD) / "CMakeCache.txt").read_text().splitlines() if line.startswith("Torch_DIR:")]
         hint = [f"-DTorch_DIR={torch[0].strip()}"] if torch else []
         self.must(CMAKE, "-S", ROOT / "examples" / name, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}",
                   "-DCMAKE_BUILD_TYPE=Debug", *hint)
