@@ -47,11 +47,8 @@ size:
 FUZZ_SECONDS ?= 60
 fuzz:
 	@command -v clang++ >/dev/null || $(SUDO) apt-get install -y -qq clang
-	cmake --preset fuzz && cmake --build --preset fuzz
-	for target in build/fuzz/fuzz/fuzz_*; do test -x $$target -a -f $$target || continue; \
-	  mkdir -p build/fuzz/corpus/$$(basename $$target); \
-	  $$target -max_total_time=$(FUZZ_SECONDS) build/fuzz/corpus/$$(basename $$target) \
-	    fuzz/corpus/$$(basename $$target) || exit 1; done
+	cmake --preset fuzz -DFUZZ_SECONDS=$(FUZZ_SECONDS)
+	cmake --build --preset fuzz --target run_fuzz
 
 clean:
 	rm -rf build

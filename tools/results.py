@@ -19,10 +19,10 @@ import tempfile
 from karat_cli import ROOT, Karat, markdown
 
 METHODS = ["rtn", "gptq", "gwq", "gwq-obs"]
-# label -> arguments of `karat quantize` that choose who is kept
+# label -> arguments of `karat quantize` that choose who is kept; {seed} stands for the run's seed
 SELECTORS = {
     "none": ["--method", "rtn"],
-    "random": ["--method", "gwq", "--metric", "random"],
+    "random": ["--method", "gwq", "--metric", "random:seed={seed}"],
     "\\|w\\|": ["--method", "gwq", "--metric", "magnitude"],
     "Hessian (w−ŵ)²/[H⁻¹]ⱼⱼ": ["--method", "gwq", "--metric", "hessian"],
     "Fisher Σg²": ["--method", "gwq", "--metric", "fisher"],
@@ -30,6 +30,7 @@ SELECTORS = {
     "\\|g·w\\|": ["--method", "gwq", "--metric", "gradient:key=gw"],
     "\\|g·Δ\\|": ["--method", "gwq", "--metric", "gradient:key=gd"],
 }
+WITHOUT_TEXT = {"rtn", "magnitude", "random:seed={seed}"}
 
 
 class Bench:
@@ -44,17 +45,18 @@ class Bench:
         return self.karat.json("evaluate", model, "--text", args.text, "--convention", args.convention, *limit,
                                *against)
 
-    def one(self, arguments, seed, needs_data):
+    def one(self, arguments, seed):
         """(bits per weight, perplexity, mean KL) of one quantization."""
         args = self.args
         data = ["--calib", args.calib, "--samples", args.samples, "--length", args.length, "--seed", seed]
-        report = self.karat.json("quantize", args.model, *arguments, *(data if needs_data else []),
-                                 "--out", self.out, "--force")
+        report = self.karat.json("quantize", args.model, *(str(a).format(seed=seed) for a in arguments),
+                                 *([] if WITHOUT_TEXT.intersection(arguments) else data), "--out", self.out, "--force")
         quality = self.evaluate(self.out, "--against", args.model)
         return report["bits_per_weight"], quality["perplexity"], quality["kl"]["mean"]
 
-    def row(self, label, arguments, needs_data=True):
-        runs = [self.one(arguments, seed, needs_data) for seed in range(1, (self.args.seeds if needs_data else 1) + 1)]
+    def row(self, label, arguments):
+        same = WITHOUT_TEXT.intersection(arguments) and not any("{seed}" in a for a in arguments)
+        runs = [self.one(arguments, seed) for seed in range(1, 2 if same else self.args.seeds + 1)]
         bits, ppl, kl = ([run[i] for run in runs] for i in range(3))
         return [label, f"{bits[0]:.3f}", spread(ppl, 3), spread(kl, 4)]
 
@@ -95,16 +97,15 @@ def main():
             grid = ["--grid", f"uniform:bits={bits},group={args.group}"]
             rows = [["method", *head]]
             for method in METHODS:
-                rows.append(bench.row(method, ["--method", method, *grid], needs_data=method != "rtn"))
+                rows.append(bench.row(method, ["--method", method, *grid]))
             for method in METHODS[:2]:
                 finer = ["--grid", f"uniform:bits={bits},group={args.group // 2}"]
-                rows.append(bench.row(f"{method}, group {args.group // 2}", ["--method", method, *finer],
-                                      needs_data=method != "rtn"))
+                rows.append(bench.row(f"{method}, group {args.group // 2}", ["--method", method, *finer]))
             print(f"{bits} bits, groups of {args.group}:\n\n{markdown(rows)}\n")
         grid = ["--grid", f"uniform:bits=3,group={args.group}"]
         rows = [["kept at FP16, 1 %", *head]]
         for label, arguments in SELECTORS.items():
-            rows.append(bench.row(label, [*arguments, *grid], needs_data="rtn" not in arguments))
+            rows.append(bench.row(label, [*arguments, *grid]))
         print(f"Who should be kept? 3 bits, groups of {args.group}, plain rounding:\n\n{markdown(rows)}\n")
 
 

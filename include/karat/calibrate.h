@@ -70,8 +70,14 @@ struct LinearStats {
 /// One block as the sweep comes by.
 struct BlockVisit {
   std::size_t index;
-  Weights& weights;                          // F32; may be changed (see SweepOptions::propagate)
-  std::map<std::string, LinearStats> stats;  // by Linear::name
+  Weights& weights;  // F32; may be changed (see SweepOptions::propagate)
+  const std::map<std::string, LinearStats> stats;  // by Linear::name; empty without needs
+
+  /// What was gathered for a layer. May be called from many threads at once.
+  LinearStats stats_of(const std::string& linear) const {
+    const auto found = stats.find(linear);
+    return found == stats.end() ? LinearStats{} : found->second;
+  }
 };
 using BlockVisitor = std::function<void(BlockVisit& visit)>;
 

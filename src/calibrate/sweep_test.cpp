@@ -29,7 +29,7 @@ Swept run_sweep(const FamilyFixture& fixture, const SweepOptions& options) {
   swept.result =
       sweep(fixture.arch, fixture.weights, set_of(fixture.ids()), options, [&](BlockVisit& visit) {
         swept.order.push_back(visit.index);
-        swept.stats.merge(visit.stats);
+        swept.stats.insert(visit.stats.begin(), visit.stats.end());
       });
   return swept;
 }

@@ -67,7 +67,7 @@ std::vector<LayerReport> quantize_blocks(const Source& model, const Assembled& r
     std::vector<LayerReport> block_reports(linears.size());
     parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
       const std::string& name = linears[i]->name;
-      const Layer layer{name, block.weights.at(name + ".weight"), block.stats[name]};
+      const Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
       block_reports[i] = solve_layer(recipe, layer, mask_of(kept, name, layer.weight), stored[i]);
     });
     for (std::size_t i = 0; i < linears.size(); ++i) {

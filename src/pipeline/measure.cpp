@@ -38,7 +38,7 @@ SweepResult measure(const Source& model, const Metric& metric, const Grid& grid,
     parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
       const std::string& name = linears[i]->name;
       scores[i] =
-          score(metric, grid, {name, block.weights.at(name + ".weight"), block.stats[name]});
+          score(metric, grid, {name, block.weights.at(name + ".weight"), block.stats_of(name)});
     });
     for (std::size_t i = 0; i < linears.size(); ++i) visit(*linears[i], scores[i]);
   });
