@@ -65,7 +65,7 @@ double dot_rate(const KernelSet& set) {
 
 struct Case {
   std::string name;
-  std::optional<UniformLayout> layout;
+  std::optional<PackedLayout> layout;
   DType dtype = DType::f32;
   double share = 0;
 };
@@ -74,19 +74,23 @@ const std::vector<Case> kCases = {
     {"F32", {}, DType::f32},
     {"F16", {}, DType::f16},
     {"BF16", {}, DType::bf16},
-    {"8 bit g128", UniformLayout{.bits = 8, .group = 128}},
-    {"4 bit g128", UniformLayout{.bits = 4, .group = 128}},
-    {"4 bit g128 + 1 %", UniformLayout{.bits = 4, .group = 128}, DType::f32, 0.01},
-    {"3 bit g128", UniformLayout{.bits = 3, .group = 128}},
-    {"3 bit g16 bilevel", UniformLayout{.bits = 3, .group = 16, .bilevel = true}},
-    {"3 bit g16 bi + 1 %", UniformLayout{.bits = 3, .group = 16, .bilevel = true}, DType::f32,
-     0.01},
-    {"2 bit g64", UniformLayout{.bits = 2, .group = 64}},
+    {"8 bit g128", PackedLayout{.bits = 8, .group = 128}},
+    {"4 bit g128", PackedLayout{.bits = 4, .group = 128}},
+    {"4 bit g128 + 1 %", PackedLayout{.bits = 4, .group = 128}, DType::f32, 0.01},
+    {"3 bit g128", PackedLayout{.bits = 3, .group = 128}},
+    {"3 bit g16 bilevel", PackedLayout{.bits = 3, .group = 16, .bilevel = true}},
+    {"3 bit g16 bi + 1 %", PackedLayout{.bits = 3, .group = 16, .bilevel = true}, DType::f32, 0.01},
+    {"2 bit g64", PackedLayout{.bits = 2, .group = 64}},
+    {"nf4 g128", PackedLayout{.bits = 4, .group = 128, .codebook = Codebook::nf4}},
+    {"4 bit tables", PackedLayout{.bits = 4, .group = 0, .codebook = Codebook::lut}},
+    {"3 bit tables", PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::lut}},
+    {"3 bit tables g128", PackedLayout{.bits = 3, .group = 128, .codebook = Codebook::lut}},
+    {"2 bit tables", PackedLayout{.bits = 2, .group = 0, .codebook = Codebook::lut}},
 };
 
 void measure(const Case& c, std::int64_t out, std::int64_t in) {
   Rng rng(1);
-  PackedMatrix packed;
+  PackedTensors packed;
   std::vector<std::byte> dense;
   Matrix matrix;
   if (c.layout) {

@@ -28,7 +28,7 @@ karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/fami
 
 set(torch_layers "")
 if(KARAT_TORCH)
-  set(axes metric selector grid solver)
+  set(axes metric selector transform grid solver)
   karat_layer(model TORCH KNOWS load core)
   karat_layer(calibrate TORCH KNOWS model load core)
   karat_layer(recipe TORCH KNOWS core)  # what the axes share: options, the Hessian's inverse
@@ -36,15 +36,17 @@ if(KARAT_TORCH)
     karat_layer(${axis} TORCH KNOWS recipe format core)
   endforeach()
   karat_layer(method TORCH KNOWS ${axes} core)
-  karat_layer(pipeline TORCH KNOWS method ${axes} calibrate model evaluate load format core)
+  karat_layer(pipeline TORCH KNOWS method ${axes} calibrate model evaluate run load format core)
   karat_layer(train TORCH KNOWS model load core)
   set(torch_layers model calibrate recipe ${axes} method pipeline train)
 
-  foreach(axis Metric Selector Grid Solver)
+  foreach(axis Metric Selector Transform Grid Solver)
     string(TOLOWER ${axis} folder)
-    karat_registry(layer_${folder} FOLDER ${folder} TABLE ${folder}_table HEADER karat/recipe.h
+    karat_registry(layer_${folder} FOLDER ${folder} TABLE ${folder}_table HEADER karat/axes.h
                    TYPE ${axis} ARGUMENTS "Options&" SUFFIX _${folder})
   endforeach()
+  karat_registry(layer_grid FOLDER grid/fit TABLE fit_table HEADER grid/affine/affine.h TYPE Fit
+                 ARGUMENTS "Options&" SUFFIX _fit)
   karat_registry(layer_method FOLDER method TABLE method_table HEADER karat/recipe.h
                  TYPE Recipe ARGUMENTS "" SUFFIX _method)
 endif()

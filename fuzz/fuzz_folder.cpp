@@ -36,13 +36,17 @@ void add(std::vector<OwnedTensor>& tensors, Bytes& input, const char* name, DTyp
 }
 
 void read_parts(Bytes& input) {
-  const UniformLayout layout{input.next() % 10, input.next() % 40, (input.next() & 1) != 0,
-                             (input.next() & 1) != 0};
+  const PackedLayout layout{input.next() % 10,          input.next() % 40,
+                            (input.next() & 1) != 0,    (input.next() & 1) != 0,
+                            Codebook(input.next() % 7), (input.next() & 3) == 3};
   const std::int64_t out = input.next() % 40, in = input.next() % 80;
   const std::int64_t groups = layout.groups(in), blocks = (out + 15) / 16, n = input.next() % 32;
   std::vector<OwnedTensor> tensors;
   add(tensors, input, "m.codes", DType::u8, {out, (in * layout.bits + 7) / 8});
-  if (!layout.bilevel) {
+  const bool lut = layout.codebook == Codebook::lut, stray = (input.next() & 31) == 31;
+  if (lut || stray) add(tensors, input, "m.tables", DType::f16, {out, groups, 1 << layout.bits});
+  if (layout.input_scales) add(tensors, input, "m.input_scales", DType::f16, {in});
+  if (!lut && !layout.bilevel) {
     add(tensors, input, "m.scales", DType::f16, {out, groups});
     if (!layout.symmetric) add(tensors, input, "m.zeros", DType::f16, {out, groups});
   }

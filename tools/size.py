@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-AXES = {"metric", "selector", "grid", "solver"}
+AXES = {"metric", "selector", "transform", "grid", "solver"}
 
 # folder -> most lines of one source file; the first match counts
 GATES = [
@@ -40,7 +40,7 @@ KNOWS = {
     "recipe": LOW,
     **{axis: LOW | {"format", "recipe"} for axis in AXES},
     "method": LOW | AXES | {"recipe"},
-    "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "evaluate"},
+    "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "evaluate", "run"},
     "train": LOW | {"load", "model"},
 }
 

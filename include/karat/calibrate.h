@@ -47,12 +47,17 @@ struct Needs {
   bool fisher = false;
   bool hessian = false;
   bool input_abs = false;
+  bool input_square = false;
 
   bool backward() const { return gradient || fisher; }
-  bool any() const { return backward() || hessian || input_abs; }
+  bool inputs() const { return hessian || input_abs || input_square; }
+  bool any() const { return backward() || inputs(); }
+  Needs forward() const {  // what no backward pass is needed for
+    return {.hessian = hessian, .input_abs = input_abs, .input_square = input_square};
+  }
   Needs operator|(const Needs& other) const {
     return {gradient || other.gradient, fisher || other.fisher, hessian || other.hessian,
-            input_abs || other.input_abs};
+            input_abs || other.input_abs, input_square || other.input_square};
   }
   bool operator==(const Needs&) const = default;
 };
@@ -61,10 +66,11 @@ struct Needs {
 /// L is the mean next-token cross-entropy of one sequence, X [tokens, in] the layer's inputs in
 /// all.
 struct LinearStats {
-  torch::Tensor gradient;   // [out, in]  mean over sequences of ∂L/∂W
-  torch::Tensor fisher;     // [out, in]  mean over sequences of (∂L/∂W)²
-  torch::Tensor hessian;    // [in, in]   2 XᵀX / tokens; shared by layers with the same input
-  torch::Tensor input_abs;  // [in]       mean |X|; shared likewise
+  torch::Tensor gradient;      // [out, in]  mean over sequences of ∂L/∂W
+  torch::Tensor fisher;        // [out, in]  mean over sequences of (∂L/∂W)²
+  torch::Tensor hessian;       // [in, in]   2 XᵀX / tokens; shared by layers with the same input
+  torch::Tensor input_abs;     // [in]       mean |X|; shared likewise
+  torch::Tensor input_square;  // [in]       mean X²; shared likewise
 };
 
 /// One block as the sweep comes by.

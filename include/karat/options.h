@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -29,7 +28,7 @@ class Options {
   double number(const std::string& key, double fallback, double low, double high, std::string help);
   bool flag(const std::string& key, bool fallback, std::string help);
   std::string choice(const std::string& key, const std::string& fallback,
-                     std::initializer_list<std::string> allowed, std::string help);
+                     const std::vector<std::string>& allowed, std::string help);
 
   /// Throws when the text held a key that no call above asked for, listing the known ones.
   void finish() const;

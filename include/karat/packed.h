@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,16 +15,29 @@
 
 namespace karat {
 
-/// A uniform grid: ŵ = scale · (code − zero), one (scale, zero) per row and group of inputs.
-struct UniformLayout {
-  int bits = 4;              // 2, 3, 4 or 8
+/// What a code stands for. uniform: its own number; nf4 … e2m1_daq: a value of a fixed list; lut: a
+/// value of a table that the layer stores for each row and group.
+enum class Codebook : std::uint8_t { uniform, nf4, fp4, e2m1, e2m1_daq, lut };
+
+/// "uniform", "nf4", "fp4", "e2m1", "e2m1-daq", "lut"; nothing for another name.
+std::string_view name_of(Codebook codebook);
+std::optional<Codebook> find_codebook(std::string_view name);
+/// The list, ascending: 16 values of nf4, 15 of the others; empty for uniform and lut.
+std::span<const float> codebook_values(Codebook codebook);
+
+/// How a matrix is stored, one set of statistics per row and group of inputs:
+/// ŵ = scale · (value[code] − zero), or ŵ = table[code] for lut.
+struct PackedLayout {
+  int bits = 4;              // uniform: 2, 3, 4 or 8; lut: 2, 3 or 4; the lists: 4
   std::int64_t group = 128;  // inputs that share statistics; 0: the whole row
-  bool symmetric = false;    // zero is 2^(bits−1) and not stored
+  bool symmetric = false;    // zero is not stored: 2^(bits−1) for uniform, 0 for the lists
   bool bilevel = false;      // 3-bit scales and zeros over 16 rows (SpQR), FP16 second level
+  Codebook codebook = Codebook::uniform;
+  bool input_scales = false;  // ŵ[o, i] is multiplied by input_scale[i] at the end
 
   std::int64_t groups(std::int64_t in) const;      // ceil(in / group)
   std::int64_t group_size(std::int64_t in) const;  // group, or in
-  bool operator==(const UniformLayout&) const = default;
+  bool operator==(const PackedLayout&) const = default;
 };
 inline constexpr std::int64_t kBilevelRows = 16;
 inline constexpr int kBilevelBits = 3;
@@ -36,25 +50,28 @@ struct Overlay {
 };
 
 /// A quantized matrix before packing: plain arrays, row-major.
-struct UniformMatrix {
-  UniformLayout layout;
+struct PackedMatrix {
+  PackedLayout layout;
   std::int64_t out = 0, in = 0;
   std::vector<std::uint8_t> codes;                    // [out, in]
   std::vector<std::uint16_t> scales, zeros;           // FP16 bits [out, groups]; plain layouts
   std::vector<std::uint8_t> scale_codes, zero_codes;  // [out, groups]; bilevel
   std::vector<std::uint16_t> scale_stats,
-      zero_stats;  // FP16 [ceil(out/16), groups, 2]: {scale, zero}
+      zero_stats;                     // FP16 [ceil(out/16), groups, 2]: {scale, zero}
+  std::vector<std::uint16_t> tables;  // FP16 bits [out, groups, 2^bits]; lut, which has no others
+  std::vector<std::uint16_t> input_scales;  // FP16 bits [in]; with layout.input_scales
   Overlay overlay;
 };
 
 /// Tensors `name`.codes, .scales … as docs/format.md lays them out. Throws on values out of range.
-std::vector<OwnedTensor> pack(const std::string& name, const UniformMatrix& matrix);
+std::vector<OwnedTensor> pack(const std::string& name, const PackedMatrix& matrix);
 
 /// A packed matrix as it lies in a mapped file.
 struct PackedView {
-  UniformLayout layout;
+  PackedLayout layout;
   std::int64_t out = 0, in = 0;
-  TensorView codes, scales, zeros, scale_codes, zero_codes, scale_stats, zero_stats;
+  TensorView codes, scales, zeros, scale_codes, zero_codes, scale_stats, zero_stats, tables;
+  TensorView input_scales;
   TensorView outlier_counts, outlier_columns, outlier_values;  // data == nullptr: absent
 
   std::int64_t stored_bits() const;  // of all parts; ÷ (out·in) is the bits per weight
@@ -62,11 +79,13 @@ struct PackedView {
 };
 
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
-/// layer (Linear::name) its layout. Layers not listed are stored dense.
-inline constexpr int kFormatVersion = 1;
+/// layer (Linear::name) its layout. Layers not listed are stored dense. The version
+/// written is the lowest that has what the layouts use: 1, or 2 for another codebook than uniform
+/// and for input scales.
+inline constexpr int kFormatVersion = 2;
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"
-  std::map<std::string, UniformLayout> layers;
+  std::map<std::string, PackedLayout> layers;
 };
 /// The JSON object to put under "quantization_config".
 std::string quantization_json(const QuantizationConfig& config);
@@ -77,7 +96,7 @@ std::optional<QuantizationConfig> parse_quantization(std::string_view config_jso
 /// Finds the parts of layer `name` through `find` (nullptr when absent) and checks every shape,
 /// type, count and column index. Throws naming the tensor.
 using FindTensor = std::function<const TensorView*(std::string_view name)>;
-PackedView packed_view(const std::string& name, const UniformLayout& layout, std::int64_t out,
+PackedView packed_view(const std::string& name, const PackedLayout& layout, std::int64_t out,
                        std::int64_t in, const FindTensor& find);
 
 /// [out, in] floats of a packed matrix, overlay included. The oracle of every packed kernel.

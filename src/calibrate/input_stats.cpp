@@ -5,7 +5,7 @@
 namespace karat {
 
 LinearObserver InputStats::observer() {
-  if (!needs_.hessian && !needs_.input_abs) return {};
+  if (!needs_.inputs()) return {};
   last_input_.reset();
   return [this](const Linear& layer, const torch::Tensor& input) { observe(layer, input); };
 }
@@ -24,10 +24,11 @@ void InputStats::observe(const Linear& layer, const torch::Tensor& input) {
     if (!sum.hessian.defined()) sum.hessian = torch::zeros({x.size(1), x.size(1)}, x.options());
     add_product(sum.hessian, x.t(), x);
   }
-  if (needs_.input_abs) {
-    const auto part = x.abs().sum(0, false, torch::kFloat64);
-    sum.input_abs = sum.input_abs.defined() ? sum.input_abs.add_(part) : part;
-  }
+  const auto add = [](torch::Tensor& to, const torch::Tensor& part) {
+    to = to.defined() ? to.add_(part) : part;
+  };
+  if (needs_.input_abs) add(sum.input_abs, x.abs().sum(0, false, torch::kFloat64));
+  if (needs_.input_square) add(sum.input_square, x.square().sum(0, false, torch::kFloat64));
 }
 
 void InputStats::finish(std::map<std::string, LinearStats>& stats) const {
@@ -36,10 +37,13 @@ void InputStats::finish(std::map<std::string, LinearStats>& stats) const {
     const auto tokens = static_cast<double>(sum.tokens);
     if (needs_.hessian) means[name].hessian = sum.hessian * (2 / tokens);
     if (needs_.input_abs) means[name].input_abs = (sum.input_abs / tokens).to(torch::kFloat32);
+    if (needs_.input_square)
+      means[name].input_square = (sum.input_square / tokens).to(torch::kFloat32);
   }
   for (const auto& [layer, leader] : leader_) {
     stats[layer].hessian = means[leader].hessian;
     stats[layer].input_abs = means[leader].input_abs;
+    stats[layer].input_square = means[leader].input_square;
   }
 }
 

@@ -1,5 +1,5 @@
 // Statistics of what enters the linear layers of one block: H = 2 XᵀX / tokens (Frantar et al.
-// 2022, "GPTQ") and mean |X|.
+// 2022, "GPTQ"), mean |X| and mean X².
 #pragma once
 
 #include <map>
@@ -17,12 +17,12 @@ class InputStats {
 
   /// The observer of one forward pass; must not outlive this. Empty when nothing is needed.
   LinearObserver observer();
-  /// Adds hessian and input_abs to the layers' entries.
+  /// Adds what was needed to the layers' entries.
   void finish(std::map<std::string, LinearStats>& stats) const;
 
  private:
   struct Sum {
-    torch::Tensor hessian, input_abs;
+    torch::Tensor hessian, input_abs, input_square;
     std::int64_t tokens = 0;
   };
   void observe(const Linear& layer, const torch::Tensor& input);

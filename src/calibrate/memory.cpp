@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "core/platform.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -42,6 +43,21 @@ void check_memory(const std::string& what, double bytes, const std::string& hint
   if (bytes > available)
     fail(what, fmt::format("a need of {:.1f} GiB", bytes / kGiB),
          fmt::format("at most the {:.1f} GiB that are free", available / kGiB), hint);
+}
+
+// Linux: proc(5), clear_refs.
+bool reset_resident_peak() {
+  release_freed_memory();
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;
+  return file.good();
+}
+
+std::optional<std::int64_t> resident_peak() {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  return {};
 }
 
 }  // namespace karat

@@ -1,6 +1,8 @@
-// How much memory may still be taken, asked before taking much of it.
+// How much memory may still be taken, asked before taking much of it; how much was taken at most.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace karat {
@@ -11,5 +13,10 @@ double available_memory();
 
 /// Throws Error naming `what` when `bytes` are more than available.
 void check_memory(const std::string& what, double bytes, const std::string& hint);
+
+/// Lets resident_peak() begin anew from what is resident now; false where the system cannot.
+bool reset_resident_peak();
+/// Most bytes resident at once since then, mapped files included; nothing where it is not known.
+std::optional<std::int64_t> resident_peak();
 
 }  // namespace karat

@@ -1,5 +1,6 @@
 // The quantization_config of a Karat folder, as docs/format.md specifies it.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -13,9 +14,14 @@ namespace {
 using Json = nlohmann::json;
 using Ordered = nlohmann::ordered_json;
 
-constexpr std::string_view kFormat = "karat-packed", kGrid = "uniform";
+constexpr std::string_view kFormat = "karat-packed";
 constexpr std::string_view kUpgrade = "this folder was written by a newer karat; upgrade karat";
 const std::string kWhere = "read quantization_config";
+
+/// The format version that brought what a layout uses.
+int version_of(const PackedLayout& layout) {
+  return layout.codebook == Codebook::uniform && !layout.input_scales ? 1 : 2;
+}
 
 const Json& field(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -57,25 +63,52 @@ void expect_text(const Json& object, const char* key, std::string_view wanted,
     fail(fmt::format("{}, \"{}\"", kWhere, key), brief(got), fmt::format("\"{}\"", wanted), hint);
 }
 
-UniformLayout read_layout(const Json& object) {
+constexpr std::string_view kInputScales = "input_scales";  // absent means false
+
+/// The keys of a grid's layouts, all of them required, in the order they are written in.
+std::vector<std::string_view> keys_of(Codebook codebook) {
+  std::vector<std::string_view> keys = {"grid", "bits", "group"};
+  if (codebook != Codebook::lut) keys.push_back("symmetric");
+  if (codebook == Codebook::uniform) keys.push_back("bilevel");
+  keys.push_back("layers");
+  return keys;
+}
+
+Codebook read_grid(const Json& object) {
+  const std::string name = text(object, "grid");
+  const auto codebook = find_codebook(name);
+  if (!codebook)
+    fail(fmt::format("{}, \"grid\"", kWhere), brief(field(object, "grid")),
+         "uniform, nf4, fp4, e2m1, e2m1-daq or lut", kUpgrade);
+  return *codebook;
+}
+
+PackedLayout read_layout(const Json& object, std::int64_t version) {
   if (!object.is_object()) fail(kWhere, brief(object), "an object in \"layouts\"");
-  expect_text(object, "grid", kGrid, kUpgrade);
+  PackedLayout layout;
+  layout.codebook = read_grid(object);
+  const std::vector<std::string_view> keys = keys_of(layout.codebook);
+  const auto has = [&](std::string_view key) { return std::ranges::find(keys, key) != keys.end(); };
   for (const auto& [key, value] : object.items())
-    if (key != "grid" && key != "bits" && key != "group" && key != "symmetric" &&
-        key != "bilevel" && key != "layers")
-      fail(kWhere, fmt::format("\"{}\" in a uniform layout", key),
-           "grid, bits, group, symmetric, bilevel and layers", kUpgrade);
-  UniformLayout layout;
+    if (!has(key) && key != kInputScales)
+      fail(kWhere, fmt::format("\"{}\" in a layout of grid {}", key, name_of(layout.codebook)),
+           fmt::format("the keys {}", fmt::join(keys, ", ")), kUpgrade);
   layout.bits = static_cast<int>(std::clamp<std::int64_t>(integer(object, "bits"), -1, 255));
   layout.group = integer(object, "group");
-  layout.symmetric = boolean(object, "symmetric");
-  layout.bilevel = boolean(object, "bilevel");
+  layout.symmetric = has("symmetric") && boolean(object, "symmetric");
+  layout.bilevel = has("bilevel") && boolean(object, "bilevel");
+  layout.input_scales = object.contains(kInputScales) && boolean(object, "input_scales");
+  if (version < version_of(layout))
+    fail(kWhere,
+         fmt::format("grid {}{} in format version {}", name_of(layout.codebook),
+                     layout.input_scales ? " with input scales" : "", version),
+         fmt::format("version {}", version_of(layout)));
   check_layout(kWhere, layout);
   return layout;
 }
 
-void read_layers(const Json& object, QuantizationConfig& config) {
-  const UniformLayout layout = read_layout(object);
+void read_layers(const Json& object, std::int64_t version, QuantizationConfig& config) {
+  const PackedLayout layout = read_layout(object, version);
   const Json& layers = field(object, "layers");
   if (!layers.is_array()) fail(kWhere, brief(layers), "an array of layer names");
   for (const Json& layer : layers) {
@@ -86,7 +119,8 @@ void read_layers(const Json& object, QuantizationConfig& config) {
   }
 }
 
-void check_header(const Json& config) {
+/// Checks what stands beside the layouts and returns the format version.
+std::int64_t read_header(const Json& config) {
   if (!config.is_object()) fail(kWhere, brief(config), "an object");
   expect_text(config, "quant_method", "karat",
               "karat reads its own folders and unquantized checkpoints");
@@ -96,30 +130,44 @@ void check_header(const Json& config) {
          fmt::format("at most {}", kFormatVersion), kUpgrade);
   if (version < 1) fail(kWhere, fmt::format("format version {}", version), "1 or more");
   expect_text(config, "format", kFormat, kUpgrade);
+  return version;
+}
+
+Ordered layout_json(const PackedLayout& layout) {
+  const Ordered values = {{"grid", name_of(layout.codebook)},
+                          {"bits", layout.bits},
+                          {"group", layout.group},
+                          {"symmetric", layout.symmetric},
+                          {"bilevel", layout.bilevel},
+                          {"layers", Ordered::array()}};
+  Ordered json;
+  for (const std::string_view key : keys_of(layout.codebook)) {
+    const std::string name(key);
+    json[name] = values[name];
+    if (key == "group" && layout.input_scales) json["input_scales"] = true;
+  }
+  return json;
 }
 
 }  // namespace
 
 std::string quantization_json(const QuantizationConfig& config) {
   Ordered groups = Ordered::array();
-  std::vector<UniformLayout> seen;  // in order of the first layer that has it
+  std::vector<PackedLayout> seen;  // in order of the first layer that has it
+  int version = 1;
   for (const auto& [name, layout] : config.layers) {
     check_layout("write quantization_config, layer " + name, layout);
     const auto at = static_cast<std::size_t>(std::ranges::find(seen, layout) - seen.begin());
     if (at == seen.size()) {
       seen.push_back(layout);
-      groups.push_back({{"grid", kGrid},
-                        {"bits", layout.bits},
-                        {"group", layout.group},
-                        {"symmetric", layout.symmetric},
-                        {"bilevel", layout.bilevel},
-                        {"layers", Ordered::array()}});
+      groups.push_back(layout_json(layout));
+      version = std::max(version, version_of(layout));
     }
     groups[at]["layers"].push_back(name);
   }
   return Ordered{{"quant_method", "karat"},
                  {"format", kFormat},
-                 {"format_version", kFormatVersion},
+                 {"format_version", version},
                  {"method", config.method},
                  {"layouts", std::move(groups)}}
       .dump();
@@ -130,12 +178,12 @@ std::optional<QuantizationConfig> parse_quantization(std::string_view config_jso
   if (!root.is_object()) fail("read config.json", "text that is not a JSON object", "one");
   const auto found = root.find("quantization_config");
   if (found == root.end() || found->is_null()) return std::nullopt;
-  check_header(*found);
+  const std::int64_t version = read_header(*found);
   QuantizationConfig config;
   config.method = text(*found, "method");
   const Json& layouts = field(*found, "layouts");
   if (!layouts.is_array()) fail(kWhere, brief(layouts), "an array \"layouts\"");
-  for (const Json& layout : layouts) read_layers(layout, config);
+  for (const Json& layout : layouts) read_layers(layout, version, config);
   return config;
 }
 

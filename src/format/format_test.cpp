@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "core/file.h"
 #include "format/random_matrix.h"
@@ -16,22 +17,37 @@ namespace {
 
 constexpr std::uint16_t kHalf = 0x3800, kQuarter = 0x3400, kOne = 0x3c00, kTwo = 0x4000;
 
-/// The two matrices that docs/format.md shows.
-UniformMatrix plain_example() {
-  UniformMatrix m = empty_matrix({.bits = 3, .group = 8}, 2, 9);
+/// The four matrices that docs/format.md shows.
+PackedMatrix plain_example() {
+  PackedMatrix m = empty_matrix({.bits = 3, .group = 8}, 2, 9);
   m.codes = {0, 1, 2, 3, 4, 5, 6, 7, 1, 7, 6, 5, 4, 3, 2, 1, 0, 6};
   m.scales = {kHalf, kQuarter, kOne, kTwo};
   m.zeros = {kTwo, kOne, 0x4300, 0xbc00};  // 2, 1, 3.5, −1
   m.overlay = {{0, 1, 3}, {8, 0, 7}, {kOne, 0xb800, kQuarter}};
   return m;
 }
-UniformMatrix bilevel_example() {
-  UniformMatrix m = empty_matrix({.bits = 2, .group = 4, .bilevel = true}, 3, 4);
+PackedMatrix bilevel_example() {
+  PackedMatrix m = empty_matrix({.bits = 2, .group = 4, .bilevel = true}, 3, 4);
   m.codes = {0, 1, 2, 3, 3, 2, 1, 0, 1, 1, 2, 2};
   m.scale_codes = {5, 6, 7};
   m.zero_codes = {1, 0, 4};
   m.scale_stats = {kQuarter, kOne};
   m.zero_stats = {kHalf, 0xbc00};
+  return m;
+}
+
+PackedMatrix nf4_example() {
+  PackedMatrix m = empty_matrix({.bits = 4, .group = 4, .codebook = Codebook::nf4}, 2, 5);
+  m.codes = {0, 1, 7, 15, 8, 15, 7, 14, 0, 3};
+  m.scales = {kOne, kHalf, kTwo, kQuarter};
+  m.zeros = {0, kOne, 0xbc00, kHalf};
+  return m;
+}
+PackedMatrix lut_example() {
+  PackedMatrix m = empty_matrix({.bits = 2, .group = 0, .codebook = Codebook::lut}, 2, 4);
+  m.codes = {0, 1, 2, 3, 3, 3, 0, 2};
+  m.tables = {0xbc00, 0xb400, kHalf, kTwo, 0x4400, 0, kOne, 0xb800};  // −1 −¼ ½ 2, 4 0 1 −½
+  m.overlay = {{0, 0, 1}, {2}, {kOne}};
   return m;
 }
 
@@ -48,10 +64,15 @@ void check_equal(const std::vector<float>& got, const std::vector<float>& expect
   for (std::size_t i = 0; i < got.size(); ++i) CHECK_MESSAGE(got[i] == expected[i], "element ", i);
 }
 
-/// ŵ of one element by the definition, from the plain arrays.
-float definition(const UniformMatrix& m, std::int64_t o, std::int64_t i) {
+/// ŵ of one element by the definition, without its outlier, from the plain arrays.
+float dense_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
   const std::int64_t groups = m.layout.groups(m.in), g = i / m.layout.group_size(m.in);
-  float scale, zero = static_cast<float>(1 << (m.layout.bits - 1));
+  const int code = m.codes[o * m.in + i];
+  if (m.layout.codebook == Codebook::lut)
+    return f16_to_float(m.tables[((o * groups + g) << m.layout.bits) + code]);
+  const bool uniform = m.layout.codebook == Codebook::uniform;
+  const float value = uniform ? static_cast<float>(code) : codebook_values(m.layout.codebook)[code];
+  float scale, zero = uniform ? static_cast<float>(1 << (m.layout.bits - 1)) : 0;
   if (m.layout.bilevel) {
     const auto value = [&](const auto& codes, const auto& stats) {
       const std::size_t cell = static_cast<std::size_t>(2 * (o / 16 * groups + g));
@@ -63,11 +84,14 @@ float definition(const UniformMatrix& m, std::int64_t o, std::int64_t i) {
     scale = f16_to_float(m.scales[o * groups + g]);
     if (!m.layout.symmetric) zero = f16_to_float(m.zeros[o * groups + g]);
   }
-  float w = scale * (m.codes[o * m.in + i] - zero);
+  return scale * (value - zero);
+}
+float definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
+  float w = dense_definition(m, o, i);
   if (!m.overlay.offsets.empty())
     for (auto k = m.overlay.offsets[o]; k < m.overlay.offsets[o + 1]; ++k)
       if (m.overlay.columns[k] == i) w += f16_to_float(m.overlay.values[k]);
-  return w;
+  return m.layout.input_scales ? w * f16_to_float(m.input_scales[i]) : w;
 }
 
 }  // namespace
@@ -75,13 +99,14 @@ float definition(const UniformMatrix& m, std::int64_t o, std::int64_t i) {
 TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
   const std::string document = read_text(std::string(KARAT_SOURCE_DIR) + "/docs/format.md");
   std::size_t lines = 0;
-  for (const auto& tensors : {pack("plain", plain_example()), pack("two", bilevel_example())})
+  for (const auto& tensors : {pack("plain", plain_example()), pack("two", bilevel_example()),
+                              pack("nf4", nf4_example()), pack("lut", lut_example())})
     for (const OwnedTensor& tensor : tensors) {
       const std::string line = golden_line(tensor);
       CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
       ++lines;
     }
-  CHECK(lines == 11);
+  CHECK(lines == 19);
 }
 
 TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md") {
@@ -90,27 +115,64 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
                3, 2.5, 1.5, 0.5, -0.5, -1.5, -2.5, -3.25, 14});
   check_equal(unpack(pack_and_view(bilevel_example()).view),
               {-1, 0, 1, 2, 3.125, 1.875, 0.625, -0.625, -2.25, -2.25, -0.75, -0.75});
+  check_equal(unpack(pack_and_view(nf4_example()).view),
+              {-1, -0.6961928f, 0, 1, 0.5f * (0.0795803f - 1),  //
+               4, 2, 2 * (0.72295684f + 1), 0, 0.25f * (-0.3949175f - 0.5f)});
+  check_equal(unpack(pack_and_view(lut_example()).view), {-1, -0.25, 0.5, 2, -0.5, -0.5, 5, 1});
 }
 
-TEST_CASE("unpack after pack is exact, over bits, groups, levels and odd sizes") {
+TEST_CASE("codebooks: names there and back, lists ascending, of the length the format says") {
+  for (const auto& [codebook, name, count, last] :
+       {std::tuple{Codebook::uniform, "uniform", 0, 0.0f},
+        {Codebook::nf4, "nf4", 16, 1.0f},
+        {Codebook::fp4, "fp4", 15, 12.0f},
+        {Codebook::e2m1, "e2m1", 15, 6.0f},
+        {Codebook::e2m1_daq, "e2m1-daq", 15, 6.0f},
+        {Codebook::lut, "lut", 0, 0.0f}}) {
+    CHECK(name_of(codebook) == name);
+    CHECK(find_codebook(name) == codebook);
+    const std::span<const float> values = codebook_values(codebook);
+    REQUIRE(static_cast<int>(values.size()) == count);
+    for (std::size_t i = 1; i < values.size(); ++i) CHECK(values[i - 1] < values[i]);
+    if (count == 0) continue;
+    CHECK(values.front() == -last);
+    CHECK(values[7] == 0);
+    CHECK(values.back() == last);
+  }
+  CHECK_FALSE(find_codebook("NF4").has_value());
+  CHECK(codebook_values(Codebook::fp4)[8] == 0.0625f);
+  CHECK(codebook_values(Codebook::e2m1)[8] == 0.5f);
+  CHECK(codebook_values(Codebook::e2m1_daq)[8] == 0.0625f);
+}
+
+TEST_CASE("unpack after pack is exact, over layouts, groups and odd sizes") {
   Rng rng(1);
-  for (const int bits : {2, 3, 4, 8})
-    for (const std::int64_t group : {0, 5, 16, 128})
-      for (const int kind : {0, 1, 2, 3})
-        for (const auto& [out, in] : {std::pair{1, 1}, {3, 17}, {16, 16}, {35, 131}}) {
-          const UniformLayout layout{bits, group, (kind & 1) != 0, (kind & 2) != 0};
-          const UniformMatrix m = random_matrix(rng, layout, out, in, in > 1 ? 0.05 : 0);
-          std::vector<float> expected;
-          for (std::int64_t o = 0; o < out; ++o)
-            for (std::int64_t i = 0; i < in; ++i) expected.push_back(definition(m, o, i));
-          CHECK(unpack(pack_and_view(m).view) == expected);
-        }
+  for (const std::int64_t group : {0, 5, 16, 128})
+    for (const PackedLayout& layout : all_layouts(group))
+      for (const auto& [out, in] : {std::pair{1, 1}, {3, 17}, {16, 16}, {35, 131}}) {
+        const PackedMatrix m = random_matrix(rng, layout, out, in, in > 1 ? 0.05 : 0);
+        std::vector<float> expected;
+        for (std::int64_t o = 0; o < out; ++o)
+          for (std::int64_t i = 0; i < in; ++i) expected.push_back(definition(m, o, i));
+        CAPTURE(name_of(layout.codebook));
+        CHECK(unpack(pack_and_view(m).view) == expected);
+      }
+}
+
+TEST_CASE("code 15 of a list of 15 reads as its last value") {
+  PackedMatrix m = empty_matrix({.bits = 4, .group = 0, .codebook = Codebook::fp4}, 1, 3);
+  m.codes = {0, 14, 7};
+  m.scales = {kHalf};
+  m.zeros = {kOne};
+  PackedTensors packed = pack_and_view(m);
+  packed.tensors[0].data[0] = std::byte{0xff};
+  CHECK(unpack(packed.view) == std::vector<float>{5.5f, 5.5f, -0.5f});
 }
 
 TEST_CASE("dense slot plus overlay gives the weight within FP16 rounding of the residual") {
   Rng rng(2);
   const std::int64_t out = 32, in = 96;
-  UniformMatrix m = random_matrix(rng, {.bits = 3, .group = 32}, out, in, 0);
+  PackedMatrix m = random_matrix(rng, {.bits = 3, .group = 32}, out, in, 0);
   std::vector<float> weights;
   m.overlay.offsets.push_back(0);
   for (std::int64_t o = 0; o < out; ++o) {
@@ -118,7 +180,7 @@ TEST_CASE("dense slot plus overlay gives the weight within FP16 rounding of the 
       weights.push_back(static_cast<float>(rng.uniform() * 4 - 2));
       if (rng.below(20) != 0) continue;
       m.overlay.columns.push_back(static_cast<std::uint16_t>(i));
-      UniformMatrix bare = m;
+      PackedMatrix bare = m;
       bare.overlay = {};
       m.overlay.values.push_back(float_to_f16(weights.back() - definition(bare, o, i)));
     }
@@ -137,9 +199,9 @@ TEST_CASE("dense slot plus overlay gives the weight within FP16 rounding of the 
 
 TEST_CASE("bits per weight: 3-bit bilevel g16 with 1 % outliers is 3.945 within 0.005") {
   Rng rng(3);
-  const UniformLayout layout{.bits = 3, .group = 16, .bilevel = true};
+  const PackedLayout layout{.bits = 3, .group = 16, .bilevel = true};
   for (const auto& [out, in] : {std::pair{2048, 2048}, {4096, 4096}, {8192, 2048}, {2048, 8192}}) {
-    const PackedMatrix packed = pack_and_view(random_matrix(rng, layout, out, in, 0.01));
+    const PackedTensors packed = pack_and_view(random_matrix(rng, layout, out, in, 0.01));
     const double weights = static_cast<double>(out) * in;
     CHECK(packed.view.outliers() == static_cast<std::int64_t>(std::floor(0.01 * weights)));
     const double bits = static_cast<double>(packed.view.stored_bits()) / weights;
@@ -151,51 +213,85 @@ TEST_CASE("bits per weight: 3-bit bilevel g16 with 1 % outliers is 3.945 within 
   }
 }
 
+TEST_CASE("bits per weight of the other grids: 4-bit lists at g128, 3-bit tables per row") {
+  Rng rng(5);
+  for (const auto& [layout, expected] :
+       {std::pair{PackedLayout{.group = 128, .codebook = Codebook::nf4}, 4.25},
+        {PackedLayout{.group = 128, .symmetric = true, .codebook = Codebook::e2m1}, 4.125},
+        {PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::lut}, 3.125}}) {
+    const PackedTensors packed = pack_and_view(random_matrix(rng, layout, 64, 1024, 0));
+    CHECK(static_cast<double>(packed.view.stored_bits()) == expected * 64 * 1024);
+  }
+}
+
 TEST_CASE("outlier counts take two bytes only where a row has more than 255") {
   for (const int in : {255, 256}) {
-    UniformMatrix m = empty_matrix({.bits = 2, .group = 0, .symmetric = true}, 1, in);
+    PackedMatrix m = empty_matrix({.bits = 2, .group = 0, .symmetric = true}, 1, in);
     m.codes.assign(in, 1);
     m.scales = {kOne};
     m.overlay.offsets = {0, static_cast<std::uint32_t>(in)};
     for (int i = 0; i < in; ++i) m.overlay.columns.push_back(static_cast<std::uint16_t>(i));
     m.overlay.values.assign(in, kHalf);
-    const PackedMatrix packed = pack_and_view(m);
+    const PackedTensors packed = pack_and_view(m);
     CHECK(packed.view.outlier_counts.dtype == (in == 256 ? DType::u16 : DType::u8));
     CHECK(unpack(packed.view) == std::vector<float>(in, -0.5f));
   }
 }
 
 TEST_CASE("pack refuses values that do not fit, naming the tensor") {
-  const auto refused = [](UniformMatrix m, auto change, const char* tensor) {
-    REQUIRE(pack("m", m).size() > 4);
+  const auto refused = [](PackedMatrix m, auto change, const char* tensor) {
+    REQUIRE(pack("m", m).size() > 2);
     change(m);
     CHECK_THROWS_WITH_AS(pack("m", m), doctest::Contains(tensor), Error);
   };
-  const UniformMatrix plain = plain_example(), two = bilevel_example();
+  const PackedMatrix plain = plain_example(), two = bilevel_example();
+  const PackedMatrix nf4 = nf4_example(), lut = lut_example();
   refused(
-      plain, [](UniformMatrix& m) { m.codes[3] = 8; }, "m.codes");
+      plain, [](PackedMatrix& m) { m.codes[3] = 8; }, "m.codes");
   refused(
-      plain, [](UniformMatrix& m) { m.codes.pop_back(); }, "m.codes");
+      plain, [](PackedMatrix& m) { m.codes.pop_back(); }, "m.codes");
   refused(
-      plain, [](UniformMatrix& m) { m.scales[0] = 0x7c00; }, "m.scales");
+      plain, [](PackedMatrix& m) { m.scales[0] = 0x7c00; }, "m.scales");
   refused(
-      plain, [](UniformMatrix& m) { m.zeros.clear(); }, "m.zeros");
+      plain, [](PackedMatrix& m) { m.zeros.clear(); }, "m.zeros");
   refused(
-      two, [](UniformMatrix& m) { m.scale_codes[2] = 8; }, "m.scale_codes");
+      two, [](PackedMatrix& m) { m.scale_codes[2] = 8; }, "m.scale_codes");
   refused(
-      two, [](UniformMatrix& m) { m.zero_stats[1] = 0x7e01; }, "m.zero_stats");
+      two, [](PackedMatrix& m) { m.zero_stats[1] = 0x7e01; }, "m.zero_stats");
   refused(
-      plain, [](UniformMatrix& m) { m.overlay.values[0] = 0x7e00; }, "outlier");
+      plain, [](PackedMatrix& m) { m.overlay.values[0] = 0x7e00; }, "outlier");
   refused(
-      plain, [](UniformMatrix& m) { m.overlay.columns[0] = 9; }, "outliers of m");
+      plain, [](PackedMatrix& m) { m.overlay.columns[0] = 9; }, "outliers of m");
   refused(
-      plain, [](UniformMatrix& m) { m.overlay.columns[2] = 0; }, "outliers of m");
+      plain, [](PackedMatrix& m) { m.overlay.columns[2] = 0; }, "outliers of m");
   refused(
-      plain, [](UniformMatrix& m) { m.overlay.offsets[1] = 9; }, "outliers of m");
+      plain, [](PackedMatrix& m) { m.overlay.offsets[1] = 9; }, "outliers of m");
   refused(
-      plain, [](UniformMatrix& m) { m.layout.bits = 5; }, "packed layer m");
+      plain, [](PackedMatrix& m) { m.layout.bits = 5; }, "packed layer m");
   refused(
-      plain, [](UniformMatrix& m) { m.layout.group = -1; }, "packed layer m");
+      plain, [](PackedMatrix& m) { m.layout.group = -1; }, "packed layer m");
   refused(
-      plain, [](UniformMatrix& m) { m.in = 1ll << 40; }, "packed layer m");
+      plain, [](PackedMatrix& m) { m.in = 1ll << 40; }, "packed layer m");
+  refused(
+      nf4, [](PackedMatrix& m) { m.codes[3] = 16; }, "m.codes");
+  refused(
+      nf4, [](PackedMatrix& m) { m.layout.codebook = Codebook::fp4; }, "m.codes");  // has a 15
+  refused(
+      nf4, [](PackedMatrix& m) { m.layout.codebook = Codebook::lut; }, "m.tables");
+  refused(
+      nf4, [](PackedMatrix& m) { m.layout.bits = 3; }, "packed layer m");
+  refused(
+      nf4, [](PackedMatrix& m) { m.layout.bilevel = true; }, "packed layer m");
+  refused(
+      nf4, [](PackedMatrix& m) { m.layout.codebook = Codebook(6); }, "packed layer m");
+  refused(
+      lut, [](PackedMatrix& m) { m.tables.pop_back(); }, "m.tables");
+  refused(
+      lut, [](PackedMatrix& m) { m.tables[7] = 0xfc00; }, "m.tables");
+  refused(
+      lut, [](PackedMatrix& m) { m.layout.bits = 8; }, "packed layer m");
+  refused(
+      lut, [](PackedMatrix& m) { m.layout.symmetric = true; }, "packed layer m");
+  refused(
+      lut, [](PackedMatrix& m) { m.layout.bilevel = true; }, "packed layer m");
 }

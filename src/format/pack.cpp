@@ -15,11 +15,11 @@ void expect_size(const std::string& tensor, std::size_t got, std::int64_t expect
     fail("pack " + tensor, fmt::format("{} values", got), fmt::format("{}", expected));
 }
 
-void expect_codes(const std::string& tensor, const std::vector<std::uint8_t>& codes, int bits) {
-  const auto bad = std::ranges::find_if(codes, [&](auto code) { return code >> bits != 0; });
+void expect_codes(const std::string& tensor, const std::vector<std::uint8_t>& codes, int limit) {
+  const auto bad = std::ranges::find_if(codes, [&](auto code) { return code >= limit; });
   if (bad != codes.end())
     fail("pack " + tensor, fmt::format("code {} at {}", *bad, bad - codes.begin()),
-         fmt::format("below {}", 1 << bits));
+         fmt::format("below {}", limit));
 }
 
 void expect_finite(const std::string& tensor, const std::vector<std::uint16_t>& halves) {
@@ -34,9 +34,9 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
   return std::as_bytes(std::span(values));
 }
 
-OwnedTensor pack_codes(const std::string& tensor, const UniformMatrix& m) {
+OwnedTensor pack_codes(const std::string& tensor, const PackedMatrix& m) {
   expect_size(tensor, m.codes.size(), m.out * m.in);
-  expect_codes(tensor, m.codes, m.layout.bits);
+  expect_codes(tensor, m.codes, code_limit(m.layout));
   const std::int64_t stride = row_bytes(m.in, m.layout.bits);
   std::vector<std::byte> bytes(static_cast<std::size_t>(m.out * stride));
   for (std::int64_t o = 0; o < m.out; ++o)
@@ -59,7 +59,7 @@ OwnedTensor pack_halves(const std::string& tensor, const std::vector<std::uint16
 OwnedTensor pack_second_level(const std::string& tensor, const std::vector<std::uint8_t>& codes,
                               std::int64_t out, std::int64_t groups) {
   expect_size(tensor, codes.size(), out * groups);
-  expect_codes(tensor, codes, kBilevelBits);
+  expect_codes(tensor, codes, 1 << kBilevelBits);
   const std::int64_t blocks = row_blocks(out);
   std::vector<std::byte> bytes(static_cast<std::size_t>(blocks * groups * kBilevelBytes));
   for (std::int64_t o = 0; o < out; ++o)
@@ -69,7 +69,7 @@ OwnedTensor pack_second_level(const std::string& tensor, const std::vector<std::
   return {tensor, DType::u8, {blocks, groups, kBilevelBytes}, std::move(bytes)};
 }
 
-void check_overlay(const std::string& name, const UniformMatrix& m) {
+void check_overlay(const std::string& name, const PackedMatrix& m) {
   const Overlay& overlay = m.overlay;
   const std::string where = "pack the outliers of " + name;
   const std::size_t n = overlay.columns.size();
@@ -93,7 +93,7 @@ void check_overlay(const std::string& name, const UniformMatrix& m) {
 }
 
 /// U8 where every row's count fits, else U16 (a row has at most 65536 columns; 65536 is refused).
-OwnedTensor pack_counts(const std::string& tensor, const UniformMatrix& m) {
+OwnedTensor pack_counts(const std::string& tensor, const PackedMatrix& m) {
   std::vector<std::uint32_t> counts(static_cast<std::size_t>(m.out));
   for (std::int64_t o = 0; o < m.out; ++o)
     counts[o] = m.overlay.offsets[o + 1] - m.overlay.offsets[o];
@@ -107,7 +107,7 @@ OwnedTensor pack_counts(const std::string& tensor, const UniformMatrix& m) {
   return own_bytes(tensor, DType::u16, {m.out}, bytes_of(wide));
 }
 
-void pack_overlay(const std::string& name, const UniformMatrix& m, std::vector<OwnedTensor>& out) {
+void pack_overlay(const std::string& name, const PackedMatrix& m, std::vector<OwnedTensor>& out) {
   if (m.overlay.columns.empty() && m.overlay.values.empty()) return;
   check_overlay(name, m);
   const auto n = static_cast<std::int64_t>(m.overlay.columns.size());
@@ -118,13 +118,17 @@ void pack_overlay(const std::string& name, const UniformMatrix& m, std::vector<O
 
 }  // namespace
 
-std::vector<OwnedTensor> pack(const std::string& name, const UniformMatrix& m) {
+std::vector<OwnedTensor> pack(const std::string& name, const PackedMatrix& m) {
   check_layout(name, m.layout, m.out, m.in);
   const std::int64_t groups = m.layout.groups(m.in), blocks = row_blocks(m.out);
   const bool zeros = !m.layout.symmetric;
   std::vector<OwnedTensor> tensors;
   tensors.push_back(pack_codes(name + ".codes", m));
-  if (m.layout.bilevel) {
+  if (m.layout.input_scales)
+    tensors.push_back(pack_halves(name + ".input_scales", m.input_scales, {m.in}));
+  if (m.layout.codebook == Codebook::lut) {
+    tensors.push_back(pack_halves(name + ".tables", m.tables, {m.out, groups, 1 << m.layout.bits}));
+  } else if (m.layout.bilevel) {
     const std::vector<std::int64_t> stats = {blocks, groups, 2};
     tensors.push_back(pack_second_level(name + ".scale_codes", m.scale_codes, m.out, groups));
     tensors.push_back(pack_halves(name + ".scale_stats", m.scale_stats, stats));

@@ -2,24 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <limits>
 
 #include "karat/error.h"
 
 namespace karat {
 
-std::int64_t UniformLayout::group_size(std::int64_t in) const {
+std::int64_t PackedLayout::group_size(std::int64_t in) const {
   return group == 0 || group > in ? in : group;
 }
-std::int64_t UniformLayout::groups(std::int64_t in) const {
+std::int64_t PackedLayout::groups(std::int64_t in) const {
   const std::int64_t size = group_size(in);
   return size == 0 ? 0 : (in - 1) / size + 1;
 }
 
-std::vector<Part> layout_parts(const UniformLayout& layout, std::int64_t out, std::int64_t in) {
+std::vector<Part> layout_parts(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
   const std::int64_t groups = layout.groups(in), blocks = row_blocks(out);
   std::vector<Part> parts = {
       {"codes", DType::u8, {out, row_bytes(in, layout.bits)}, &PackedView::codes}};
+  if (layout.input_scales)
+    parts.push_back({"input_scales", DType::f16, {in}, &PackedView::input_scales});
+  if (layout.codebook == Codebook::lut) {
+    parts.push_back({"tables", DType::f16, {out, groups, 1 << layout.bits}, &PackedView::tables});
+    return parts;
+  }
   if (!layout.bilevel) {
     parts.push_back({"scales", DType::f16, {out, groups}, &PackedView::scales});
     if (!layout.symmetric)
@@ -36,14 +44,33 @@ std::vector<Part> layout_parts(const UniformLayout& layout, std::int64_t out, st
   return parts;
 }
 
-void check_layout(const std::string& where, const UniformLayout& layout) {
-  if (layout.bits != 2 && layout.bits != 3 && layout.bits != 4 && layout.bits != 8)
-    fail(where, fmt::format("{} bits", layout.bits), "2, 3, 4 or 8");
+namespace {
+
+/// The bits and the flags that go with a codebook.
+void check_codebook(const std::string& where, const PackedLayout& layout) {
+  const auto bits_among = [&](std::initializer_list<int> allowed, const char* expected) {
+    if (std::ranges::find(allowed, layout.bits) == allowed.end())
+      fail(where, fmt::format("{} bits", layout.bits), expected);
+  };
+  if (layout.codebook > Codebook::lut)
+    fail(where, fmt::format("codebook {}", static_cast<int>(layout.codebook)), "one with a name");
+  if (layout.codebook == Codebook::uniform) return bits_among({2, 3, 4, 8}, "2, 3, 4 or 8");
+  const std::string_view name = name_of(layout.codebook);
+  if (layout.bilevel) fail(where, fmt::format("a bilevel {} layout", name), "a uniform one");
+  if (layout.codebook != Codebook::lut) return bits_among({4}, "4, as of every list of values");
+  bits_among({2, 3, 4}, "2, 3 or 4 for a table");
+  if (layout.symmetric) fail(where, "a symmetric lut layout", "none: a table has no zero");
+}
+
+}  // namespace
+
+void check_layout(const std::string& where, const PackedLayout& layout) {
+  check_codebook(where, layout);
   if (layout.group < 0 || layout.group > std::numeric_limits<std::int32_t>::max())
     fail(where, fmt::format("group {}", layout.group), "0 (the whole row) or a positive size");
 }
 
-void check_layout(const std::string& name, const UniformLayout& layout, std::int64_t out,
+void check_layout(const std::string& name, const PackedLayout& layout, std::int64_t out,
                   std::int64_t in) {
   const std::string where = "packed layer " + name;
   check_layout(where, layout);
@@ -54,9 +81,10 @@ void check_layout(const std::string& name, const UniformLayout& layout, std::int
 
 namespace {
 void for_each_part(const PackedView& view, const auto& body) {
-  for (const TensorView* part : {&view.codes, &view.scales, &view.zeros, &view.scale_codes,
-                                 &view.zero_codes, &view.scale_stats, &view.zero_stats,
-                                 &view.outlier_counts, &view.outlier_columns, &view.outlier_values})
+  for (const TensorView* part :
+       {&view.codes, &view.scales, &view.zeros, &view.scale_codes, &view.zero_codes,
+        &view.scale_stats, &view.zero_stats, &view.tables, &view.input_scales, &view.outlier_counts,
+        &view.outlier_columns, &view.outlier_values})
     if (part->data != nullptr) body(*part);
 }
 }  // namespace

@@ -18,13 +18,13 @@ struct Part {
   std::vector<std::int64_t> shape;
   TensorView PackedView::*view;
 };
-std::vector<Part> layout_parts(const UniformLayout& layout, std::int64_t out, std::int64_t in);
+std::vector<Part> layout_parts(const PackedLayout& layout, std::int64_t out, std::int64_t in);
 
 /// Throws unless the layout is one that docs/format.md allows and 1 <= out, in <= 2^31 − 1.
-void check_layout(const std::string& name, const UniformLayout& layout, std::int64_t out,
+void check_layout(const std::string& name, const PackedLayout& layout, std::int64_t out,
                   std::int64_t in);
 /// The same for a layout alone; `where` begins the message.
-void check_layout(const std::string& where, const UniformLayout& layout);
+void check_layout(const std::string& where, const PackedLayout& layout);
 
 inline constexpr std::int64_t kBilevelBytes = kBilevelRows * kBilevelBits / 8;  // 6: 16 rows
 inline constexpr std::int64_t kMaxOverlayInputs = 65536;                        // U16 columns
@@ -34,6 +34,16 @@ inline std::int64_t row_bytes(std::int64_t in, int bits) {
 }
 inline std::int64_t row_blocks(std::int64_t out) {
   return (out + kBilevelRows - 1) / kBilevelRows;
+}
+
+/// Codes of a layout are below it: 2^bits, or the length of its list.
+int code_limit(const PackedLayout& layout);
+/// value[code] of every 4-bit code [16], a list of 15 with its last value twice; nullptr for
+/// uniform and lut.
+const float* code_values(Codebook codebook);
+/// The zero of a symmetric layout.
+inline float fixed_zero(const PackedLayout& layout) {
+  return layout.codebook == Codebook::uniform ? static_cast<float>(1 << (layout.bits - 1)) : 0;
 }
 
 /// Element i of unaligned little-endian 16-bit data.

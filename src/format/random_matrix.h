@@ -1,17 +1,35 @@
 // Random packed matrices for tests and benchmarks: every code, statistic and column is drawn.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/rng.h"
+#include "format/parts.h"
 #include "karat/packed.h"
 
 namespace karat {
 
-inline std::vector<std::uint8_t> random_codes(Rng& rng, std::int64_t n, int bits) {
+/// Every layout of one group size that docs/format.md allows.
+inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
+  std::vector<PackedLayout> layouts;
+  for (const int bits : {2, 3, 4, 8})
+    for (const bool symmetric : {false, true})
+      for (const bool bilevel : {false, true}) layouts.push_back({bits, group, symmetric, bilevel});
+  for (const auto codebook : {Codebook::nf4, Codebook::fp4, Codebook::e2m1, Codebook::e2m1_daq})
+    for (const bool symmetric : {false, true})
+      layouts.push_back({4, group, symmetric, false, codebook});
+  for (const int bits : {2, 3, 4}) layouts.push_back({bits, group, false, false, Codebook::lut});
+  for (const Codebook codebook : {Codebook::uniform, Codebook::nf4, Codebook::lut})
+    layouts.push_back({4, group, false, false, codebook, /*input_scales=*/true});
+  return layouts;
+}
+
+/// n codes below `limit`, at most 256.
+inline std::vector<std::uint8_t> random_codes(Rng& rng, std::int64_t n, int limit) {
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(n));
-  for (auto& code : codes) code = static_cast<std::uint8_t>(rng.next() >> (64 - bits));
+  for (auto& code : codes) code = static_cast<std::uint8_t>((rng.next() >> 32) * limit >> 32);
   return codes;
 }
 
@@ -38,38 +56,48 @@ inline Overlay random_overlay(Rng& rng, std::int64_t out, std::int64_t in, std::
   return overlay;
 }
 
-inline UniformMatrix empty_matrix(const UniformLayout& layout, std::int64_t out, std::int64_t in) {
-  UniformMatrix m;
+inline PackedMatrix empty_matrix(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
+  PackedMatrix m;
   m.layout = layout;
   m.out = out;
   m.in = in;
   return m;
 }
 
-/// Weights of the order of 0.1; floor(share · out · in) outliers of the order of 1.
-inline UniformMatrix random_matrix(Rng& rng, const UniformLayout& layout, std::int64_t out,
-                                   std::int64_t in, double share) {
-  const std::int64_t cells = out * layout.groups(in);
-  const std::int64_t stats = (out + kBilevelRows - 1) / kBilevelRows * layout.groups(in) * 2;
-  const float top = static_cast<float>(1 << layout.bits);
-  UniformMatrix m = empty_matrix(layout, out, in);
-  m.codes = random_codes(rng, out * in, layout.bits);
-  if (layout.bilevel) {
-    m.scale_codes = random_codes(rng, cells, kBilevelBits);
+/// Statistics for weights of the order of 0.1.
+inline void random_statistics(Rng& rng, PackedMatrix& m) {
+  const PackedLayout& layout = m.layout;
+  const std::int64_t cells = m.out * layout.groups(m.in);
+  const std::int64_t stats = row_blocks(m.out) * layout.groups(m.in) * 2;
+  const std::span<const float> values = codebook_values(layout.codebook);
+  const float top = values.empty() ? static_cast<float>(1 << layout.bits) : values.back();
+  if (layout.codebook == Codebook::lut) {
+    m.tables = random_halves(rng, cells << layout.bits, -0.2f, 0.2f);
+  } else if (layout.bilevel) {
+    m.scale_codes = random_codes(rng, cells, 1 << kBilevelBits);
     m.scale_stats = random_halves(rng, stats, 0.01f, 0.2f / top);
-    if (!layout.symmetric) m.zero_codes = random_codes(rng, cells, kBilevelBits);
+    if (!layout.symmetric) m.zero_codes = random_codes(rng, cells, 1 << kBilevelBits);
     if (!layout.symmetric) m.zero_stats = random_halves(rng, stats, 0.1f, 1.0f);
   } else {
     m.scales = random_halves(rng, cells, 0.01f, 0.2f / top);
-    if (!layout.symmetric) m.zeros = random_halves(rng, cells, 0, top);
+    if (!layout.symmetric) m.zeros = random_halves(rng, cells, values.empty() ? 0 : -top, top);
   }
+}
+
+/// Weights of the order of 0.1; floor(share · out · in) outliers of the order of 1.
+inline PackedMatrix random_matrix(Rng& rng, const PackedLayout& layout, std::int64_t out,
+                                  std::int64_t in, double share) {
+  PackedMatrix m = empty_matrix(layout, out, in);
+  m.codes = random_codes(rng, out * in, code_limit(layout));
+  random_statistics(rng, m);
+  if (layout.input_scales) m.input_scales = random_halves(rng, in, 0.5f, 2);
   const auto count = static_cast<std::int64_t>(share * static_cast<double>(out * in));
   if (count > 0) m.overlay = random_overlay(rng, out, in, count);
   return m;
 }
 
 /// The tensors of a packed layer "m" and the view onto them.
-struct PackedMatrix {
+struct PackedTensors {
   std::vector<OwnedTensor> tensors;
   std::vector<TensorView> views;
   PackedView view;
@@ -81,8 +109,8 @@ inline const TensorView* find_view(const std::vector<TensorView>& views, std::st
   return nullptr;
 }
 
-inline PackedMatrix pack_and_view(const UniformMatrix& m) {
-  PackedMatrix packed{pack("m", m), {}, {}};
+inline PackedTensors pack_and_view(const PackedMatrix& m) {
+  PackedTensors packed{pack("m", m), {}, {}};
   for (const OwnedTensor& tensor : packed.tensors) packed.views.push_back(tensor.view());
   packed.view = packed_view("m", m.layout, m.out, m.in,
                             [&](std::string_view name) { return find_view(packed.views, name); });

@@ -12,10 +12,11 @@ namespace {
 
 /// A good layer to spoil: 20 × 40, groups of 16, with an overlay.
 struct Layer {
-  UniformLayout layout;
-  PackedMatrix packed;
+  PackedLayout layout;
+  PackedTensors packed;
 
-  explicit Layer(bool bilevel) : layout{.bits = 3, .group = 16, .bilevel = bilevel} {
+  explicit Layer(bool bilevel) : Layer(PackedLayout{.bits = 3, .group = 16, .bilevel = bilevel}) {}
+  explicit Layer(const PackedLayout& wanted) : layout(wanted) {
     Rng rng(4);
     packed = pack_and_view(random_matrix(rng, layout, 20, 40, 0.05));
   }
@@ -34,8 +35,9 @@ struct Layer {
   }
 };
 
-void refused(bool bilevel, const char* message, void (*spoil)(Layer&)) {
-  Layer layer(bilevel);
+/// `kind`: a layout, or whether the uniform one is bilevel.
+void refused(const auto& kind, const char* message, void (*spoil)(Layer&)) {
+  Layer layer(kind);
   REQUIRE(unpack(layer.read()).size() == 800);
   spoil(layer);
   CHECK_THROWS_WITH_AS(layer.read(), doctest::Contains(message), Error);
@@ -70,6 +72,28 @@ TEST_CASE("packed_view refuses parts that are missing, misshapen or of another t
     l.view("zero_codes").shape = {1, 3, 6};
   });
   refused(false, "m.zeros: got a part", [](Layer& l) { l.layout.symmetric = true; });
+}
+
+TEST_CASE("packed_view refuses parts that belong to another grid") {
+  const PackedLayout lut{.bits = 3, .group = 16, .codebook = Codebook::lut};
+  const PackedLayout e2m1{.bits = 4, .group = 16, .codebook = Codebook::e2m1};
+  refused(lut, "m.tables: got nothing", [](Layer& l) { l.view("tables").name.clear(); });
+  refused(lut, "m.tables: got F16 [20, 3, 4]", [](Layer& l) {
+    l.view("tables").shape = {20, 3, 4};
+  });
+  refused(lut, "m.tables: got BF16", [](Layer& l) { l.view("tables").dtype = DType::bf16; });
+  refused(lut, "m.tables: got NaN", [](Layer& l) { l.set_u16("tables", 479, 0x7c00); });
+  refused(lut, "m.scales: got nothing", [](Layer& l) { l.layout.codebook = Codebook::uniform; });
+  refused(e2m1, "m.zeros: got a part", [](Layer& l) { l.layout.symmetric = true; });
+  refused(e2m1, "m.zeros: got NaN", [](Layer& l) { l.set_u16("zeros", 59, 0x7c00); });
+  refused(e2m1, "bilevel e2m1", [](Layer& l) { l.layout.bilevel = true; });
+  for (const char* stray : {"m.tables", "m.scales"}) {
+    Layer layer(stray[2] == 't' ? e2m1 : lut);
+    TensorView extra = layer.packed.views.front();
+    extra.name = stray;
+    layer.packed.views.push_back(extra);
+    CHECK_THROWS_WITH_AS(layer.read(), doctest::Contains("a part that"), Error);
+  }
 }
 
 TEST_CASE("packed_view refuses statistics and outliers that are not numbers") {
@@ -114,8 +138,8 @@ TEST_CASE("the layout itself is checked before any size is computed from it") {
 }
 
 TEST_CASE("quantization_config survives the round trip, layers grouped by layout") {
-  const UniformLayout bilevel{.bits = 3, .group = 16, .bilevel = true};
-  const UniformLayout rows{.bits = 8, .group = 0, .symmetric = true};
+  const PackedLayout bilevel{.bits = 3, .group = 16, .bilevel = true};
+  const PackedLayout rows{.bits = 8, .group = 0, .symmetric = true};
   const QuantizationConfig written{"gwq", {{"a", bilevel}, {"b \"x\"", rows}, {"c", bilevel}}};
   const std::string json = quantization_json(written);
   CHECK(json ==
@@ -129,6 +153,49 @@ TEST_CASE("quantization_config survives the round trip, layers grouped by layout
   CHECK(read->layers == written.layers);
 }
 
+TEST_CASE("a folder with another grid is of version 2, with the keys that its grids have") {
+  const PackedLayout nf4{.bits = 4, .group = 128, .codebook = Codebook::nf4};
+  const PackedLayout daq{.bits = 4, .group = 0, .symmetric = true, .codebook = Codebook::e2m1_daq};
+  const PackedLayout lut{.bits = 3, .group = 0, .codebook = Codebook::lut};
+  const PackedLayout uniform{.bits = 4, .group = 128};
+  const QuantizationConfig written{
+      "daq", {{"a", nf4}, {"b", lut}, {"c", uniform}, {"d", daq}, {"e", nf4}}};
+  const std::string json = quantization_json(written);
+  CHECK(json ==
+        R"({"quant_method":"karat","format":"karat-packed","format_version":2,"method":"daq",)"
+        R"("layouts":[{"grid":"nf4","bits":4,"group":128,"symmetric":false,"layers":["a","e"]},)"
+        R"({"grid":"lut","bits":3,"group":0,"layers":["b"]},)"
+        R"({"grid":"uniform","bits":4,"group":128,"symmetric":false,"bilevel":false,)"
+        R"("layers":["c"]},)"
+        R"({"grid":"e2m1-daq","bits":4,"group":0,"symmetric":true,"layers":["d"]}]})");
+  const auto read = parse_quantization("{\"quantization_config\":" + json + "}");
+  REQUIRE(read.has_value());
+  CHECK(read->layers == written.layers);
+}
+
+TEST_CASE("version 2 layouts that are wrong, or in a version 1 folder") {
+  const std::string two =
+      "\"quant_method\":\"karat\",\"format\":\"karat-packed\",\"format_version\":2";
+  const auto layout = [](const char* grid, const char* rest) {
+    return "\"grid\":\"" + std::string(grid) + "\"," + rest;
+  };
+  const char *lut = "\"bits\":3,\"group\":0", *list = "\"bits\":4,\"group\":64,\"symmetric\":true";
+  CHECK(parse_quantization(config(two))->layers.size() == 1);
+  CHECK(parse_quantization(config(two, layout("lut", lut)))->layers.at("a").bits == 3);
+  CHECK(parse_quantization(config(two, layout("fp4", list)))->layers.at("a").symmetric);
+  config_refused(config("", layout("lut", lut)), "grid lut in format version 1");
+  config_refused(config("", layout("fp4", list)), "grid fp4 in format version 1");
+  config_refused(config(two, layout("trellis", lut)), "upgrade karat");
+  config_refused(config(two, layout("nf4", lut)), "no \"symmetric\"");
+  config_refused(config(two, layout("lut", list)), "\"symmetric\" in a layout of grid lut");
+  config_refused(
+      config(two, layout("nf4", "\"bits\":4,\"group\":0,\"symmetric\":true,\"bilevel\":true")),
+      "\"bilevel\" in a layout of grid nf4");
+  config_refused(config(two, layout("nf4", "\"bits\":3,\"group\":0,\"symmetric\":true")),
+                 "got 3 bits");
+  config_refused(config(two, layout("lut", "\"bits\":8,\"group\":0")), "got 8 bits");
+}
+
 TEST_CASE("an unquantized config.json has no quantization_config") {
   CHECK_FALSE(parse_quantization("{\"model_type\":\"llama\"}").has_value());
   CHECK_FALSE(parse_quantization("{\"quantization_config\":null}").has_value());
@@ -138,7 +205,7 @@ TEST_CASE("an unquantized config.json has no quantization_config") {
 TEST_CASE("quantization_config of another tool, of the future, or wrong") {
   const std::string karat = "\"quant_method\":\"karat\",\"format\":\"karat-packed\"";
   config_refused(config("\"quant_method\":\"gptq\""), "expected \"karat\"");
-  config_refused(config(karat + ",\"format_version\":2"), "upgrade karat");
+  config_refused(config(karat + ",\"format_version\":3"), "upgrade karat");
   config_refused(config(karat + ",\"format_version\":0"), "format version 0");
   config_refused(config(karat + ",\"format_version\":1.5"), "got 1.5");
   config_refused(config(karat), "no \"format_version\"");
@@ -146,7 +213,7 @@ TEST_CASE("quantization_config of another tool, of the future, or wrong") {
                         "\"format_version\":1"),
                  "upgrade karat");
   const std::string flags = ",\"symmetric\":false,\"bilevel\":false";
-  config_refused(config("", "\"grid\":\"nf4\""), "upgrade karat");
+  config_refused(config("", "\"grid\":\"nf5\""), "upgrade karat");
   config_refused(config("", "\"grid\":\"uniform\",\"bits\":5,\"group\":16" + flags), "got 5 bits");
   config_refused(config("", "\"grid\":\"uniform\",\"bits\":3,\"group\":-1" + flags), "group -1");
   config_refused(config("", "\"grid\":\"uniform\",\"bits\":4294967299,\"group\":1" + flags),

@@ -42,9 +42,9 @@ std::vector<std::uint32_t> outlier_offsets(const PackedView& view) {
 }
 
 GroupStats group_stats(const PackedView& view, std::int64_t row, std::int64_t group) {
-  const UniformLayout& layout = view.layout;
+  const PackedLayout& layout = view.layout;
   const std::int64_t groups = layout.groups(view.in);
-  GroupStats stats{0, static_cast<float>(1 << (layout.bits - 1))};
+  GroupStats stats{0, fixed_zero(layout)};
   if (layout.bilevel) {
     const std::int64_t cell = row / kBilevelRows * groups + group;
     const int lane = static_cast<int>(row % kBilevelRows);
@@ -59,12 +59,18 @@ GroupStats group_stats(const PackedView& view, std::int64_t row, std::int64_t gr
 
 void dense_row(const PackedView& view, std::int64_t row, float* w) {
   const int bits = view.layout.bits;
-  const std::int64_t size = view.layout.group_size(view.in);
+  const std::int64_t size = view.layout.group_size(view.in), groups = view.layout.groups(view.in);
   const std::byte* codes = view.codes.data + row * row_bytes(view.in, bits);
+  const bool lut = view.layout.codebook == Codebook::lut;
+  const float* values = code_values(view.layout.codebook);
   for (std::int64_t g = 0, i = 0; i < view.in; ++g) {
-    const GroupStats stats = group_stats(view, row, g);
-    for (const std::int64_t end = std::min(i + size, view.in); i < end; ++i)
-      w[i] = stats.scale * (static_cast<float>(read_bits(codes, i * bits, bits)) - stats.zero);
+    const GroupStats stats = lut ? GroupStats{} : group_stats(view, row, g);
+    const std::int64_t table = (row * groups + g) << bits;
+    for (const std::int64_t end = std::min(i + size, view.in); i < end; ++i) {
+      const unsigned code = read_bits(codes, i * bits, bits);
+      const float value = values != nullptr ? values[code] : static_cast<float>(code);
+      w[i] = lut ? half_at(view.tables, table + code) : stats.scale * (value - stats.zero);
+    }
   }
 }
 
@@ -80,6 +86,8 @@ std::vector<float> unpack(const PackedView& view) {
     float* row = weights.data() + o * view.in;
     dense_row(view, o, row);
     if (!offsets.empty()) add_outliers(view, offsets[o], offsets[o + 1], row);
+    for (std::int64_t i = 0; i < view.in && view.layout.input_scales; ++i)
+      row[i] *= half_at(view.input_scales, i);
   }
   return weights;
 }

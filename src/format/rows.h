@@ -11,7 +11,7 @@ namespace karat {
 /// end at the number of columns.
 std::vector<std::uint32_t> outlier_offsets(const PackedView& view);
 
-/// Scale and zero of a row's group, second level undone.
+/// Scale and zero of a row's group, second level undone; not for lut, which has none.
 struct GroupStats {
   float scale, zero;
 };

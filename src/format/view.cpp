@@ -34,8 +34,8 @@ void check_finite(const TensorView& view) {
 /// The parts that `layout` does not have must not be there: they would be read by nobody.
 void refuse_strays(const std::string& name, const std::vector<Part>& parts,
                    const FindTensor& find) {
-  for (const std::string_view stray :
-       {"scales", "zeros", "scale_codes", "scale_stats", "zero_codes", "zero_stats"}) {
+  for (const std::string_view stray : {"scales", "zeros", "scale_codes", "scale_stats",
+                                       "zero_codes", "zero_stats", "tables", "input_scales"}) {
     bool known = false;
     for (const Part& part : parts) known |= part.name == stray;
     if (!known && find(fmt::format("{}.{}", name, stray)) != nullptr)
@@ -78,7 +78,7 @@ void find_overlay(const std::string& name, PackedView& view, const FindTensor& f
 
 }  // namespace
 
-PackedView packed_view(const std::string& name, const UniformLayout& layout, std::int64_t out,
+PackedView packed_view(const std::string& name, const PackedLayout& layout, std::int64_t out,
                        std::int64_t in, const FindTensor& find) {
   check_layout(name, layout, out, in);
   PackedView view;

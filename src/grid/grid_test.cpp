@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/rng.h"
-#include "grid/uniform.h"
+#include "grid/affine/affine.h"
 #include "karat/error.h"
 #include "karat/packed.h"
 
@@ -40,7 +40,8 @@ Solution round_all(const Grid& grid, const torch::Tensor& weight, const Kept& ke
   for (std::int64_t begin = 0; begin < weight.size(1); begin += width) {
     const std::int64_t end = std::min(weight.size(1), begin + width);
     const auto part = weight.slice(1, begin, end);
-    solution.params.push_back(grid.fit(part, kept.defined() ? kept.slice(1, begin, end) : kept));
+    solution.params.push_back(
+        grid.fit({.weight = part, .kept = kept.defined() ? kept.slice(1, begin, end) : kept}));
     codes.push_back(grid.encode(part, solution.params.back()));
   }
   solution.codes = torch::cat(codes, 1);
@@ -123,12 +124,13 @@ TEST_CASE("the dossier's group of eight") {
   const torch::Tensor w = torch::tensor({{-.30f, -.10f, .05f, .20f, .25f, 1.50f, -.05f, .10f}});
   const auto check = [&](const Kept& kept, double scale, double zero, std::vector<int> codes,
                          double mse) {
-    const Range range = min_max(w, kept, 3);
-    const torch::Tensor z = real_zero(range.low, range.scale);
+    const Levels levels = integer_levels(3);
+    const Affine range = min_max(w, kept, levels);
+    const torch::Tensor z = zero_of(range);
     CHECK(range.scale.item<double>() == doctest::Approx(scale).epsilon(1e-6));
     CHECK(z.item<double>() == doctest::Approx(zero).epsilon(1e-6));
-    const torch::Tensor found = uniform_encode(w, range.scale, z, 3);
-    torch::Tensor decoded = uniform_decode(found, range.scale, z);
+    const torch::Tensor found = encode(w, range.scale, z, levels);
+    torch::Tensor decoded = decode(found, range.scale, z, levels);
     if (kept.defined()) decoded = torch::where(kept, w, decoded);
     for (std::size_t i = 0; i < codes.size(); ++i)
       if (codes[i] >= 0) CHECK(found[0][static_cast<std::int64_t>(i)].item<int>() == codes[i]);

@@ -40,6 +40,16 @@ std::int64_t row_grain(const MatrixView& matrix, std::int64_t tokens) {
   return std::max<std::int64_t>((std::int64_t{1} << 17) / row / 16, 1) * 16;
 }
 
+/// x ∘ input_scales, in a buffer of this thread's that lasts until its next call.
+const float* scaled(const MatrixView& matrix, const float* x, std::int64_t tokens) {
+  thread_local std::vector<float> buffer;
+  buffer.resize(static_cast<std::size_t>(tokens * matrix.in));
+  for (std::int64_t t = 0; t < tokens; ++t)
+    for (std::int64_t i = 0; i < matrix.in; ++i)
+      buffer[t * matrix.in + i] = x[t * matrix.in + i] * matrix.input_scales[i];
+  return buffer.data();
+}
+
 }  // namespace
 
 const std::vector<const KernelSet*>& usable_kernels() {
@@ -68,9 +78,10 @@ void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float
 void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
             float* y) {
   if (tokens <= 0) return;
+  if (matrix.input_scales != nullptr) x = scaled(matrix, x, tokens);
   KernelInput input{x, tokens, nullptr};
   thread_local std::vector<float> sums;
-  if (matrix.store == MatrixView::Store::packed && tokens == 1) {
+  if (matrix.store == MatrixView::Store::packed && matrix.tables == nullptr && tokens == 1) {
     sums.resize(static_cast<std::size_t>(matrix.groups));
     set.group_sums(x, matrix.in, matrix.group, sums.data());
     input.group_sums = sums.data();

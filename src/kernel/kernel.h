@@ -10,8 +10,9 @@
 
 namespace karat {
 
-/// What one call multiplies with: x [tokens, in] and, for a packed matrix and one token, the sums
-/// of x over each group of inputs [groups] (Σ s(q − z)x = sΣqx − szΣx; rows share Σx).
+/// What one call multiplies with: x [tokens, in] and, for one token and a packed matrix that has
+/// scales, the sums of x over each group of inputs [groups] (Σ s(q − z)x = sΣqx − szΣx; rows share
+/// Σx).
 struct KernelInput {
   const float* x = nullptr;
   std::int64_t tokens = 0;

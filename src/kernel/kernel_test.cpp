@@ -23,9 +23,9 @@ struct GuardedMatrix {
   std::vector<float> weights;  // [out, in], by the format's own reader
 };
 
-GuardedMatrix guarded_packed(const UniformMatrix& m) {
+GuardedMatrix guarded_packed(const PackedMatrix& m) {
   GuardedMatrix guarded;
-  PackedMatrix packed = pack_and_view(m);
+  PackedTensors packed = pack_and_view(m);
   for (TensorView& view : packed.views) {
     guarded.parts.emplace_back(view.span());
     view.data = guarded.parts.back().data();
@@ -81,9 +81,11 @@ void check_product(const KernelSet& set, const GuardedMatrix& m, std::int64_t to
       }
       wrong += !(std::fabs(y.floats()[t * out + o] - sum) <= 16 * 0x1p-24 * size);
     }
+  const PackedView* packed = m.matrix.view().packed;
   CHECK_MESSAGE(wrong == 0, set.isa, ": ", wrong, " of ", tokens * out, " outputs, ", out, " x ",
                 in, ", ", tokens, " tokens, ", m.matrix.view().bits, " bits, group ",
-                m.matrix.view().group);
+                m.matrix.view().group, ", ",
+                packed == nullptr ? "dense" : name_of(packed->layout.codebook));
 }
 
 constexpr std::int64_t kTokens[] = {1, 2, 3, 5, 33};
@@ -106,24 +108,32 @@ TEST_CASE("dense products of every set, F32, F16 and BF16, odd sizes") {
     }
 }
 
-TEST_CASE("packed products of every set: bits, groups, levels, overlay, odd sizes") {
+TEST_CASE("packed products of every set: layouts, groups, overlay, odd sizes") {
   Rng rng(12);
-  for (const int bits : {2, 3, 4, 8})
-    for (const std::int64_t group : {0, 5, 16, 24, 128})
-      for (const int kind : {0, 1, 2, 3})
-        for (const auto& [out, in] : {std::pair{1, 1}, {3, 9}, {16, 64}, {35, 131}, {17, 1100}}) {
-          const UniformLayout layout{bits, group, (kind & 1) != 0, (kind & 2) != 0};
-          const double share = rng.below(2) == 0 ? 0.0 : 0.03;
-          const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, out, in, share));
-          for (const KernelSet* set : usable_kernels())
-            for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
-        }
+  for (const std::int64_t group : {0, 5, 16, 24, 128})
+    for (const PackedLayout& layout : all_layouts(group))
+      for (const auto& [out, in] : {std::pair{1, 1}, {3, 9}, {16, 64}, {35, 131}, {17, 1100}}) {
+        const double share = rng.below(2) == 0 ? 0.0 : 0.03;
+        const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, out, in, share));
+        for (const KernelSet* set : usable_kernels())
+          for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
+      }
+}
+
+TEST_CASE("code 15 of a list of 15 is multiplied as its last value") {
+  Rng rng(15);
+  const PackedLayout layout{.bits = 4, .group = 16, .codebook = Codebook::e2m1};
+  GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 20, 70, 0));
+  std::memset(m.parts[0].data(), 0xff, m.parts[0].size());  // the codes, under the view
+  m.weights = unpack(*m.matrix.view().packed);
+  for (const KernelSet* set : usable_kernels())
+    for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
 }
 
 TEST_CASE("an overlay of every size adds what unpack adds") {
   Rng rng(13);
   for (const double share : {0.0, 0.001, 0.01, 0.3, 1.0}) {
-    const UniformLayout layout{.bits = 3, .group = 16, .bilevel = true};
+    const PackedLayout layout{.bits = 3, .group = 16, .bilevel = true};
     const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 50, 333, share));
     for (const KernelSet* set : usable_kernels())
       for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
@@ -132,21 +142,25 @@ TEST_CASE("an overlay of every size adds what unpack adds") {
 
 TEST_CASE("the number of threads changes no bit") {
   Rng rng(14);
-  const UniformLayout layout{.bits = 3, .group = 16, .bilevel = true};
-  const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 1000, 520, 0.01));
   const int before = thread_count();
-  for (const KernelSet* set : usable_kernels())
-    for (const std::int64_t tokens : {1, 7}) {
-      const Guarded x = random_input(rng, tokens * 520);
-      std::vector<float> first(1000 * tokens), y(first.size());
-      set_thread_count(1);
-      matmul(*set, m.matrix, x.floats(), tokens, first.data());
-      for (const int threads : {2, 3, 8}) {
-        set_thread_count(threads);
-        matmul(*set, m.matrix, x.floats(), tokens, y.data());
-        CHECK(std::memcmp(first.data(), y.data(), first.size() * 4) == 0);
+  for (const PackedLayout& layout : {PackedLayout{.bits = 3, .group = 16, .bilevel = true},
+                                     PackedLayout{.bits = 4, .codebook = Codebook::nf4},
+                                     PackedLayout{.bits = 4, .group = 0, .codebook = Codebook::lut},
+                                     PackedLayout{.bits = 3, .codebook = Codebook::lut}}) {
+    const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 1000, 520, 0.01));
+    for (const KernelSet* set : usable_kernels())
+      for (const std::int64_t tokens : {1, 7}) {
+        const Guarded x = random_input(rng, tokens * 520);
+        std::vector<float> first(1000 * tokens), y(first.size());
+        set_thread_count(1);
+        matmul(*set, m.matrix, x.floats(), tokens, first.data());
+        for (const int threads : {2, 3, 8}) {
+          set_thread_count(threads);
+          matmul(*set, m.matrix, x.floats(), tokens, y.data());
+          CHECK(std::memcmp(first.data(), y.data(), first.size() * 4) == 0);
+        }
       }
-    }
+  }
   set_thread_count(before);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "format/parts.h"
 #include "format/rows.h"
 #include "karat/error.h"
 
@@ -37,10 +38,13 @@ Matrix::Matrix(const PackedView& view)
   view_.bits = view.layout.bits;
   view_.symmetric = view.layout.symmetric;
   view_.bilevel = view.layout.bilevel;
+  view_.fixed_zero = fixed_zero(view.layout);
   view_.group = view.layout.group_size(view.in);
   view_.groups = view.layout.groups(view.in);
   view_.row_bytes = view.codes.shape.at(1);
   view_.codes = view.codes.data;
+  view_.values = code_values(view.layout.codebook);
+  view_.tables = view.tables.data;
   view_.scales = view.scales.data;
   view_.zeros = view.zeros.data;
   view_.scale_codes = view.scale_codes.data;
@@ -50,6 +54,8 @@ Matrix::Matrix(const PackedView& view)
   view_.outlier_offsets = outlier_offsets_.empty() ? nullptr : outlier_offsets_.data();
   view_.outlier_columns = view.outlier_columns.data;
   view_.outlier_values = view.outlier_values.data;
+  if (view.layout.input_scales) input_scales_ = to_floats(view.input_scales);
+  view_.input_scales = input_scales_.empty() ? nullptr : input_scales_.data();
   bytes_ = view.stored_bits() / 8;
 }
 

@@ -22,13 +22,17 @@ struct MatrixView {
   const PackedView* packed = nullptr;  // for Store::packed, what follows is taken from it
   int bits = 0;
   bool symmetric = false, bilevel = false;
+  float fixed_zero = 0;                                           // when symmetric
   std::int64_t group = 0, groups = 0, row_bytes = 0;              // inputs, per row, of codes
   const std::byte* codes = nullptr;                               // [out, row_bytes]
+  const float* values = nullptr;                                  // [16] by code; a codebook's
+  const std::byte* tables = nullptr;                              // F16 [out, groups, 2^bits]
   const std::byte *scales = nullptr, *zeros = nullptr;            // F16 [out, groups]
   const std::byte *scale_codes = nullptr, *zero_codes = nullptr;  // [ceil(out/16), groups, 6]
   const std::byte *scale_stats = nullptr, *zero_stats = nullptr;  // F16 [ceil(out/16), groups, 2]
   const std::uint32_t* outlier_offsets = nullptr;                 // [out + 1]
   const std::byte *outlier_columns = nullptr, *outlier_values = nullptr;  // U16, F16 [n]
+  const float* input_scales = nullptr;  // [in]; x is multiplied by them before a kernel sees it
 };
 
 /// A MatrixView and what is computed once for it. The mapped bytes must outlive it. Converts to
@@ -52,6 +56,7 @@ class Matrix {
   MatrixView view_;
   std::unique_ptr<const PackedView> packed_;
   std::vector<std::uint32_t> outlier_offsets_;
+  std::vector<float> input_scales_;
   std::int64_t bytes_ = 0;
 };
 

@@ -1,5 +1,5 @@
 // metric magnitude: |w|, the score that needs no data.
-#include "karat/recipe.h"
+#include "karat/axes.h"
 
 namespace karat {
 

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "karat/recipe.h"
+#include "karat/axes.h"
 
 namespace karat {
 Metric none_metric(Options&);
@@ -9,6 +9,8 @@ Metric random_metric(Options&);
 Metric gradient_metric(Options&);
 Metric fisher_metric(Options&);
 Metric hessian_metric(Options&);
+Metric identity_metric(Options&);
+Metric activation_metric(Options&);
 }  // namespace karat
 using namespace karat;
 
@@ -29,6 +31,7 @@ Layer layer() {
   layer.stats.gradient = torch::tensor({{-3.0f, 1.0f}, {2.0f, 0.0f}});
   layer.stats.fisher = torch::tensor({{9.0f, 1.0f}, {4.0f, 0.0f}});
   layer.stats.hessian = torch::tensor({{2.0f, 1.0f}, {1.0f, 4.0f}});
+  layer.stats.input_square = torch::tensor({1.0f, 2.0f});
   return layer;
 }
 
@@ -63,9 +66,14 @@ TEST_CASE("hessian keys against the explicit inverse") {
   CHECK(make(hessian_metric).needs == Needs{.hessian = true});
 }
 
+TEST_CASE("activation is the mean square of a weight's input") {
+  check(make(activation_metric), torch::tensor({{1.0f, 2.0f}, {1.0f, 2.0f}}));
+}
+
 TEST_CASE("metrics without data") {
   CHECK(!make(none_metric).score);
   check(make(magnitude_metric), kWeight.abs());
+  check(make(identity_metric), torch::ones({2, 2}));
   CHECK(!make(magnitude_metric).needs.any());
   const auto draw = [](const std::string& seed, const std::string& name) {
     Layer other = layer();

@@ -1,5 +1,5 @@
 // metric none: every weight costs the same, so there is nothing to choose by.
-#include "karat/recipe.h"
+#include "karat/axes.h"
 
 namespace karat {
 

@@ -1,7 +1,7 @@
 // metric random: the control group of every selector contest. The numbers depend on the seed and
 // the layer's name alone.
 #include "core/rng.h"
-#include "karat/recipe.h"
+#include "karat/axes.h"
 
 namespace karat {
 namespace {

@@ -11,6 +11,7 @@ using Table = std::map<std::string, Value (*)(Options&)>;
 // Written by cmake/registry.cmake from the file names.
 const Table<Metric>& metric_table();
 const Table<Selector>& selector_table();
+const Table<Transform>& transform_table();
 const Table<Grid>& grid_table();
 const Table<Solver>& solver_table();
 const std::map<std::string, Recipe (*)()>& method_table();
@@ -66,12 +67,22 @@ void set_option(const std::string& kind, Axis<Value>& axis, bool written_out,
 void apply(const Overrides& overrides, Recipe& recipe) {
   replace(recipe.metric, overrides.metric);
   replace(recipe.selector, overrides.selector);
+  replace(recipe.transform, overrides.transform);
   replace(recipe.grid, overrides.grid);
   replace(recipe.solver, overrides.solver);
   set_option("grid", recipe.grid, !overrides.grid.empty(), "bits", overrides.bits);
   set_option("grid", recipe.grid, !overrides.grid.empty(), "group", overrides.group);
   set_option("selector", recipe.selector, !overrides.selector.empty(), "ratio", overrides.ratio);
   if (name_of(recipe.selector.text) == "none" && overrides.metric.empty()) recipe.metric = {"none"};
+  if (!overrides.inputs.empty()) recipe.inputs = overrides.inputs;
+}
+
+void check_inputs(const Assembled& made) {
+  const std::string& inputs = made.recipe.inputs;
+  if (inputs != "quantized" && inputs != "original")
+    fail("recipe", "inputs " + inputs, "quantized or original");
+  if (!made.overrides.inputs.empty() && !made.solve_needs().forward().any())
+    fail("recipe", "--inputs " + inputs, "none", "nothing in this recipe reads a layer's inputs");
 }
 
 /// A metric serves a selector: neither does anything alone.
@@ -117,15 +128,18 @@ Assembled assemble(Recipe recipe, const Overrides& overrides) {
   Assembled made{.recipe = std::move(recipe), .overrides = overrides};
   made.metric = make("metric", made.recipe.metric, metric_table());
   made.selector = make("selector", made.recipe.selector, selector_table());
+  made.transform = make("transform", made.recipe.transform, transform_table());
   made.grid = make("grid", made.recipe.grid, grid_table());
   made.solver = make("solver", made.recipe.solver, solver_table());
   check_pair(made);
+  check_inputs(made);
   return made;
 }
 
 std::map<std::string, std::vector<AxisValue>> axis_values() {
   return {{"metric", values_of(metric_table())},
           {"selector", values_of(selector_table())},
+          {"transform", values_of(transform_table())},
           {"grid", values_of(grid_table())},
           {"solver", values_of(solver_table())}};
 }

@@ -25,7 +25,7 @@ TEST_CASE("gwq is what the dossier says") {
   const Recipe gwq = assemble(find_method("gwq")).recipe;
   CHECK(gwq.metric.text == "gradient:key=g");
   CHECK(gwq.selector.text == "top:ratio=0.01,scope=matrix");
-  CHECK(gwq.grid.text == "uniform:bits=3,group=16,bilevel=1,symmetric=0");
+  CHECK(gwq.grid.text == "uniform:bits=3,group=16,bilevel=1,symmetric=0,fit=minmax");
   CHECK(gwq.solver.text == "nearest");
   CHECK(assemble(find_method("gwq")).needs() == Needs{.gradient = true});
   CHECK(assemble(find_method("gwq-obs")).needs() == Needs{.gradient = true, .hessian = true});
@@ -37,13 +37,13 @@ TEST_CASE("overrides replace an axis or one option of it") {
     return assemble(find_method(method), overrides).recipe;
   };
   CHECK(with("gwq", {.bits = "4", .group = "32", .ratio = "0.02"}).grid.text ==
-        "uniform:bits=4,group=32,bilevel=1,symmetric=0");
+        "uniform:bits=4,group=32,bilevel=1,symmetric=0,fit=minmax");
   CHECK(with("gwq", {.ratio = "0.02"}).selector.text == "top:ratio=0.02,scope=matrix");
   CHECK(with("gwq", {.metric = "gradient:gw"}).metric.text == "gradient:key=gw");
   CHECK(with("rtn", {.metric = "magnitude", .selector = "top:0.01,scope=row"}).selector.text ==
         "top:ratio=0.01,scope=row");
   CHECK(with("gwq", {.grid = "uniform:bits=2", .group = "64"}).grid.text ==
-        "uniform:bits=2,group=64,bilevel=0,symmetric=0");
+        "uniform:bits=2,group=64,bilevel=0,symmetric=0,fit=minmax");
   CHECK(with("gwq", {.selector = "none"}).metric.text == "none");
 }
 
@@ -59,21 +59,27 @@ TEST_CASE("what would change nothing, or is not known, is an error") {
   refused("gwq", {.bits = "5"});
   refused("gwq", {.solver = "nearest:damp=0.1"});
   CHECK_THROWS_WITH(assemble(find_method("gwq"), {.metric = "vibes"}),
-                    "metric: got 'vibes', expected fisher, gradient, hessian, magnitude, none, "
-                    "random");
-  CHECK_THROWS_WITH(find_method("gqw"), "method: got 'gqw', expected gptq, gwq, gwq-obs, rtn");
+                    "metric: got 'vibes', expected activation, fisher, gradient, hessian, "
+                    "identity, magnitude, none, random");
+  CHECK_THROWS_WITH_AS(find_method("gqw"), doctest::Contains("gptq, gwq, gwq-obs"), Error);
+  refused("rtn", {.inputs = "original"});  // nothing reads them
+  refused("gptq", {.inputs = "both"});
+  refused("rtn", {.transform = "turn"});
+  refused("rtn", {.grid = "uniform:fit=best"});
+  refused("rtn", {.grid = "uniform:symmetric=1,fit=mse"});
+  refused("rtn", {.grid = "nf4:bits=3"});
 }
 
 TEST_CASE("a method may hold a value of its own, and the shortcuts reach it") {
   const auto factory = [](Options& options) -> Grid {
     return {.group = options.integer("group", 8, 1, 64, "columns"),
-            .fit = [](const auto&, const auto&) { return GridParams(); }};
+            .fit = [](const Slab&) { return GridParams(); }};
   };
   const Recipe recipe{.name = "mine", .grid = {"own-grid:group=16", factory}};
   CHECK(assemble(recipe).grid.group == 16);
   CHECK(assemble(recipe, {.group = "32"}).recipe.grid.text == "own-grid:group=32");
   CHECK(assemble(recipe, {.grid = "own-grid"}).grid.group == 8);
   CHECK(assemble(recipe, {.grid = "uniform:group=64"}).recipe.grid.text ==
-        "uniform:bits=4,group=64,bilevel=0,symmetric=0");
+        "uniform:bits=4,group=64,bilevel=0,symmetric=0,fit=minmax");
   CHECK_THROWS_AS(assemble(recipe, {.bits = "3"}), Error);
 }

@@ -1,10 +1,11 @@
-// quantize: the second sweep. Each block is solved as it comes by; when the solver uses statistics,
-// later blocks see what this one computes with its new weights, as in GPTQ.
+// quantize: the second sweep. Each block is solved as it comes by. Later blocks see what this one
+// computes with its new weights, as in GPTQ, or what the original did, as in DAQ (Recipe::inputs).
 #include <chrono>
 
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/steps.h"
+#include "recipe/basis.h"
 
 namespace karat {
 namespace {
@@ -34,10 +35,19 @@ double bits_of(const std::vector<OwnedTensor>& tensors) {
   return bits;
 }
 
+/// transform, solve, store.
+Stored store_layer(const Assembled& recipe, const Layer& layer, const Kept& kept) {
+  const Basis basis =
+      recipe.transform.fit ? recipe.transform.fit(layer, kept, recipe.grid) : Basis{};
+  Solution solution = recipe.solver.solve(in_basis(layer, basis), kept, recipe.grid);
+  solution.basis = basis;
+  return recipe.grid.store(layer.name, solution);
+}
+
 LayerReport solve_layer(const Assembled& recipe, const Layer& layer, const Kept& kept,
                         Stored& stored) {
   const auto start = std::chrono::steady_clock::now();
-  stored = recipe.grid.store(layer.name, recipe.solver.solve(layer, kept, recipe.grid));
+  stored = store_layer(recipe, layer, kept);
   if (!stored.decoded.isfinite().all().item<bool>())
     fail("quantize " + layer.name, "values beyond the range of FP16", "smaller weights");
   const torch::Tensor error = layer.weight - stored.decoded;
@@ -57,17 +67,20 @@ LayerReport solve_layer(const Assembled& recipe, const Layer& layer, const Kept&
 
 std::vector<LayerReport> quantize_blocks(const Source& model, const Assembled& recipe,
                                          const CalibrationSet& text, const Chosen& kept,
-                                         const TakeTensors& take, const ProgressFn& progress) {
+                                         const Carried& carried, const TakeTensors& take,
+                                         const ProgressFn& progress) {
   std::vector<LayerReport> reports;
-  const Needs needs = recipe.solver.needs;
-  const SweepOptions options{.needs = needs, .propagate = needs.any(), .progress = progress};
+  const Needs needs = recipe.solve_needs().forward();
+  const bool propagate = needs.any() && recipe.recipe.inputs == "quantized";
+  const SweepOptions options{.needs = needs, .propagate = propagate, .progress = progress};
   sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
     const auto linears = model.arch.blocks[block.index].linears();
     std::vector<Stored> stored(linears.size());
     std::vector<LayerReport> block_reports(linears.size());
     parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
       const std::string& name = linears[i]->name;
-      const Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
+      Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
+      if (recipe.grid.needs.fisher) layer.stats.fisher = carried.fisher(name);
       block_reports[i] = solve_layer(recipe, layer, mask_of(kept, name, layer.weight), stored[i]);
     });
     for (std::size_t i = 0; i < linears.size(); ++i) {

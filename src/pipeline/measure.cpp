@@ -2,45 +2,65 @@
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/steps.h"
+#include "recipe/slab.h"
 
 namespace karat {
 namespace {
 
 /// ŵ − w of plain rounding to `grid`.
-torch::Tensor rounding_error(const torch::Tensor& weight, const Grid& grid) {
+torch::Tensor rounding_error(const Layer& layer, const Grid& grid) {
+  const Slabs slabs(layer, {}, grid);
   std::vector<torch::Tensor> parts;
-  for (const torch::Tensor& slab : weight.split(grid.group_size(weight.size(1)), 1)) {
-    const GridParams params = grid.fit(slab, {});
-    parts.push_back(grid.decode(grid.encode(slab, params), params) - slab);
+  for (std::int64_t begin = 0; begin < layer.weight.size(1); begin += slabs.width()) {
+    const Slab slab = slabs.cut(layer.weight, begin);
+    const GridParams params = grid.fit(slab);
+    parts.push_back(grid.decode(grid.encode(slab.weight, params), params) - slab.weight);
   }
   return torch::cat(parts, 1);
 }
 
-torch::Tensor score(const Metric& metric, const Grid& grid, const Layer& layer) {
-  torch::Tensor scores =
-      metric.score(layer, [&] { return rounding_error(layer.weight, grid); }).contiguous();
+torch::Tensor finite(torch::Tensor scores, const std::string& layer) {
   if (!scores.isfinite().all().item<bool>())
-    fail("measure " + layer.name, "NaN or infinite scores", "finite ones",
+    fail("measure " + layer, "NaN or infinite scores", "finite ones",
          "the model overflows on this calibration text");
   return scores;
 }
 
+torch::Tensor score(const MeasureStep& step, const Layer& layer) {
+  const auto error = [&] { return rounding_error(layer, step.grid); };
+  torch::Tensor scores = finite(step.metric.score(layer, error).contiguous(), layer.name);
+  if (!step.selector.worth) return scores;
+  return finite(step.selector.worth(layer, scores, step.grid), layer.name);
+}
+
+bool carries(const MeasureStep& step) {
+  return step.carried != nullptr && step.grid.needs.fisher;
+}
+
 }  // namespace
 
-SweepResult measure(const Source& model, const Metric& metric, const Grid& grid,
-                    const CalibrationSet& text, const ScoreVisitor& visit,
-                    const ProgressFn& progress) {
-  if (!metric.score) return {};
-  const SweepOptions options{.needs = metric.needs, .progress = progress};
+Needs MeasureStep::needs() const {
+  Needs needs = metric.needs;
+  if (metric.error) needs = needs | grid.needs;
+  if (carries(*this)) needs.fisher = true;
+  return needs;
+}
+
+SweepResult measure(const Source& model, const MeasureStep& step, const CalibrationSet& text,
+                    const ScoreVisitor& visit, const ProgressFn& progress) {
+  const bool scores_wanted = static_cast<bool>(step.metric.score);
+  if (!scores_wanted && !carries(step)) return {};
+  const SweepOptions options{.needs = step.needs(), .progress = progress};
   return sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
     const auto linears = model.arch.blocks[block.index].linears();
     std::vector<torch::Tensor> scores(linears.size());
     parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
       const std::string& name = linears[i]->name;
-      scores[i] =
-          score(metric, grid, {name, block.weights.at(name + ".weight"), block.stats_of(name)});
+      const Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
+      if (carries(step)) step.carried->put(name, layer.stats.fisher);
+      if (scores_wanted) scores[i] = score(step, layer);
     });
-    for (std::size_t i = 0; i < linears.size(); ++i) visit(*linears[i], scores[i]);
+    for (std::size_t i = 0; scores_wanted && i < linears.size(); ++i) visit(*linears[i], scores[i]);
   });
 }
 

@@ -32,7 +32,7 @@ CalibrationSet fixture_text(const std::string& family) {
 struct Result {
   std::vector<LayerReport> reports;
   std::map<std::string, torch::Tensor> decoded;
-  std::map<std::string, UniformLayout> layouts;
+  std::map<std::string, PackedLayout> layouts;
 };
 
 /// The middle of the sentence, on a fixture that has no tokenizer.
@@ -40,7 +40,9 @@ Result run(const Source& model, const std::string& family, const Assembled& reci
            const fs::path& folder, std::size_t limit = kShardBytes) {
   const CalibrationSet text = recipe.needs().any() ? fixture_text(family) : CalibrationSet{};
   Chooser choose(recipe.selector);
-  measure(model, recipe.metric, recipe.grid, text, std::ref(choose), {});
+  Carried carried(folder / "carried");
+  measure(model, {recipe.metric, recipe.grid, recipe.selector, &carried}, text, std::ref(choose),
+          {});
   ShardWriter shards(folder, limit);
   Result result;
   const auto take = [&](const std::string& layer, Stored& stored) {
@@ -48,7 +50,7 @@ Result run(const Source& model, const std::string& family, const Assembled& reci
     result.layouts[layer] = stored.layout;
     for (OwnedTensor& tensor : stored.tensors) shards.add(std::move(tensor));
   };
-  result.reports = quantize_blocks(model, recipe, text, choose.finish(), take, {});
+  result.reports = quantize_blocks(model, recipe, text, choose.finish(), carried, take, {});
   shards.finish();
   return result;
 }
@@ -113,7 +115,7 @@ TEST_CASE("what is written reads back as what was solved, for every method and f
 TEST_CASE("bytes do not depend on the number of threads") {
   TemporaryFolder temporary;
   const Source model = load(kFamilies / "llama3");
-  for (const char* method : {"gwq", "gwq-obs"}) {
+  for (const char* method : {"gwq", "gwq-obs", "karat", "squeezellm", "awq", "daq"}) {
     std::vector<std::map<std::string, std::string>> files;
     for (const int threads : {1, 2, 3}) {
       set_torch_threads(threads);
@@ -132,7 +134,7 @@ TEST_CASE("gwq keeps the weights with the largest gradients of the whole graph")
   const Source model = load(kFamilies / "llama3");
   const Assembled gwq = assemble(find_method("gwq"), {.ratio = "0.03"});
   Chooser choose(gwq.selector);
-  measure(model, gwq.metric, gwq.grid, fixture_text("llama3"), std::ref(choose), {});
+  measure(model, {gwq.metric, gwq.grid}, fixture_text("llama3"), std::ref(choose), {});
   for (const auto& [name, indices] : choose.finish()) {
     CAPTURE(name);
     const auto gradient = leaves.at(name + ".weight").grad().abs().flatten();
@@ -161,7 +163,7 @@ TEST_CASE("a whole folder, and its report") {
   CHECK(read_text(job.out / "tokenizer.json") == "{}");
   const auto json = nlohmann::json::parse(read_text(job.out / "karat_report.json"));
   CHECK(json == nlohmann::json::parse(to_json(report)));
-  CHECK(json["recipe"]["grid"] == "uniform:bits=3,group=0,bilevel=0,symmetric=0");
+  CHECK(json["recipe"]["grid"] == "uniform:bits=3,group=0,bilevel=0,symmetric=0,fit=minmax");
   CHECK(json["overrides"] == nlohmann::json{{"bits", "3"}, {"group", "0"}});
   CHECK(json["tensors"].size() == 14);
   CHECK(json["file_bytes"] == fs::file_size(job.out / "model.safetensors"));

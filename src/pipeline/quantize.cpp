@@ -81,8 +81,9 @@ QuantizeReport quantize(const QuantizeJob& job) {
   OutputFolder folder(job.out, job.replace);
 
   Chooser choose(recipe.selector);
-  const SweepResult measured =
-      measure(model, recipe.metric, recipe.grid, text, std::ref(choose), job.progress);
+  auto carried = std::make_unique<Carried>(folder.path() / "carried");
+  const MeasureStep step{recipe.metric, recipe.grid, recipe.selector, carried.get()};
+  const SweepResult measured = measure(model, step, text, std::ref(choose), job.progress);
   const Chosen kept = choose.finish();
 
   ShardWriter shards(folder.path(), kShardBytes);
@@ -92,12 +93,14 @@ QuantizeReport quantize(const QuantizeJob& job) {
     config.layers[layer] = stored.layout;
     for (OwnedTensor& tensor : stored.tensors) shards.add(std::move(tensor));
   };
-  QuantizeReport report{.model = model.name(),
-                        .recipe = recipe.recipe,
-                        .overrides = job.overrides,
-                        .calibration = {},
-                        .loss = measured.loss,
-                        .layers = quantize_blocks(model, recipe, text, kept, take, job.progress)};
+  QuantizeReport report{
+      .model = model.name(),
+      .recipe = recipe.recipe,
+      .overrides = job.overrides,
+      .calibration = {},
+      .loss = measured.loss,
+      .layers = quantize_blocks(model, recipe, text, kept, *carried, take, job.progress)};
+  carried.reset();
   shards.finish();
   if (text.ids.defined()) report.calibration = text;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

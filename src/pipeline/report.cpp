@@ -11,9 +11,14 @@ namespace {
 using nlohmann::ordered_json;
 
 ordered_json recipe_json(const Recipe& recipe) {
-  return {{"method", recipe.name},        {"paper", recipe.paper},
-          {"metric", recipe.metric.text}, {"selector", recipe.selector.text},
-          {"grid", recipe.grid.text},     {"solver", recipe.solver.text}};
+  return {{"method", recipe.name},
+          {"paper", recipe.paper},
+          {"metric", recipe.metric.text},
+          {"selector", recipe.selector.text},
+          {"transform", recipe.transform.text},
+          {"grid", recipe.grid.text},
+          {"solver", recipe.solver.text},
+          {"inputs", recipe.inputs}};
 }
 
 ordered_json overrides_json(const Overrides& overrides) {
@@ -23,11 +28,13 @@ ordered_json overrides_json(const Overrides& overrides) {
   };
   add("metric", overrides.metric);
   add("selector", overrides.selector);
+  add("transform", overrides.transform);
   add("grid", overrides.grid);
   add("solver", overrides.solver);
   add("bits", overrides.bits);
   add("group", overrides.group);
   add("ratio", overrides.ratio);
+  add("inputs", overrides.inputs);
   return json;
 }
 
@@ -48,6 +55,7 @@ std::string rule(const Recipe& recipe) {
   std::string text;
   if (recipe.selector.text != "none")
     text = recipe.selector.text + " by " + recipe.metric.text + ", ";
+  if (recipe.transform.text != "none") text += recipe.transform.text + ", ";
   return text + recipe.grid.text + " by " + recipe.solver.text;
 }
 

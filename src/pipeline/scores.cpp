@@ -4,17 +4,11 @@
 
 #include "core/file.h"
 #include "karat/error.h"
+#include "pipeline/owned.h"
 #include "pipeline/steps.h"
 
 namespace karat {
 namespace {
-
-OwnedTensor to_owned(const std::string& name, const torch::Tensor& scores) {
-  const torch::Tensor flat = scores.to(torch::kCPU).contiguous();
-  const auto* bytes = static_cast<const std::byte*>(flat.data_ptr());
-  return own_bytes(name, DType::f32, scores.sizes().vec(),
-                   {bytes, static_cast<std::size_t>(flat.numel()) * sizeof(float)});
-}
 
 /// Scores are not negative. Gini of sorted x₁ ≤ … ≤ xₙ: Σ (2i − n − 1) xᵢ / (n Σ xᵢ).
 ScoreSummary summarize(const Linear& layer, const OwnedTensor& scores) {
@@ -51,8 +45,8 @@ MeasureReport measure(const MeasureJob& job) {
   if (fs::exists(job.out) && !job.replace)
     fail("measure " + job.out.string(), "a file that exists", "a new one", "use --force");
   const Source model = load(job.model);
-  const Needs needs = recipe.metric.needs;
-  const CalibrationSet text = calibrate(model, needs, 1, job.calibration);
+  const MeasureStep step{.metric = recipe.metric, .grid = recipe.grid};
+  const CalibrationSet text = calibrate(model, step.needs(), 1, job.calibration);
   MeasureReport report{.model = model.name(), .metric = recipe.recipe.metric.text};
   std::map<std::string, OwnedTensor> scores;
   std::map<std::string, ScoreSummary> summaries;
@@ -60,7 +54,7 @@ MeasureReport measure(const MeasureJob& job) {
     OwnedTensor& kept = scores[layer.name] = to_owned(layer.name, found);
     summaries[layer.name] = summarize(layer, kept);
   };
-  report.loss = measure(model, recipe.metric, recipe.grid, text, visit, job.progress).loss;
+  report.loss = measure(model, step, text, visit, job.progress).loss;
   if (text.ids.defined()) report.calibration = text;
   std::vector<TensorView> views;
   for (const auto& [name, tensor] : scores) views.push_back(tensor.view());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "karat/quantize.h"
+#include "pipeline/carried.h"
 
 namespace karat {
 
@@ -27,9 +28,16 @@ CalibrationSet calibrate(const Source& model, const Needs& needs, std::int64_t s
 
 /// measure: scores [out, in] F32 of every linear layer as the sweep comes by.
 using ScoreVisitor = std::function<void(const Linear& layer, const torch::Tensor& scores)>;
-SweepResult measure(const Source& model, const Metric& metric, const Grid& grid,
-                    const CalibrationSet& text, const ScoreVisitor& visit,
-                    const ProgressFn& progress);
+struct MeasureStep {
+  Metric metric = {};
+  Grid grid = {};              // whose rounding error and range the scores may be about
+  Selector selector = {};      // turns scores into what keeping a weight is worth
+  Carried* carried = nullptr;  // takes the statistics of gradients that the grid needs later
+
+  Needs needs() const;
+};
+SweepResult measure(const Source& model, const MeasureStep& step, const CalibrationSet& text,
+                    const ScoreVisitor& visit, const ProgressFn& progress);
 
 /// choose: flat indices of the weights that stay at FP16, by layer name.
 using Chosen = std::map<std::string, torch::Tensor>;
@@ -49,7 +57,8 @@ class Chooser {
 using TakeTensors = std::function<void(const std::string& layer, Stored& stored)>;
 std::vector<LayerReport> quantize_blocks(const Source& model, const Assembled& recipe,
                                          const CalibrationSet& text, const Chosen& kept,
-                                         const TakeTensors& take, const ProgressFn& progress);
+                                         const Carried& carried, const TakeTensors& take,
+                                         const ProgressFn& progress);
 
 /// save: model.safetensors, or shards with an index once there is more than `limit` bytes.
 class ShardWriter {

@@ -89,7 +89,7 @@ bool Options::flag(const std::string& key, bool fallback, std::string help) {
 }
 
 std::string Options::choice(const std::string& key, const std::string& fallback,
-                            std::initializer_list<std::string> allowed, std::string help) {
+                            const std::vector<std::string>& allowed, std::string help) {
   const std::string text = take(key, fallback, std::move(help));
   if (std::find(allowed.begin(), allowed.end(), text) == allowed.end())
     reject(key, text, list_text(allowed));

@@ -18,7 +18,7 @@ constexpr double kKept = 0.02;
 
 /// The tiny model with its linear layers packed, and the dense model of the same weights.
 struct Twins {
-  explicit Twins(const UniformLayout& layout, nlohmann::json config = testing::tiny_config()) {
+  explicit Twins(const PackedLayout& layout, nlohmann::json config = testing::tiny_config()) {
     testing::write_tiny_llama(dense.path(), config);
     const Architecture arch = read_architecture(dense.path());
     std::vector<OwnedTensor> plain = testing::random_weights(dense.path()), small = plain;
@@ -26,7 +26,7 @@ struct Twins {
     Rng rng(2);
     for (const Block& block : arch.blocks)
       for (const Linear* linear : block.linears()) {
-        const UniformMatrix matrix = random_matrix(rng, layout, linear->out, linear->in, kKept);
+        const PackedMatrix matrix = random_matrix(rng, layout, linear->out, linear->in, kKept);
         const std::vector<OwnedTensor> parts = pack(linear->name, matrix);
         replace(plain, *linear,
                 {testing::f32_tensor(linear->name + ".weight", {linear->out, linear->in},
@@ -40,7 +40,7 @@ struct Twins {
   }
 
   static std::vector<float> values(const std::vector<OwnedTensor>& parts, const Linear& linear,
-                                   const UniformLayout& layout) {
+                                   const PackedLayout& layout) {
     std::map<std::string, TensorView, std::less<>> views;
     for (const OwnedTensor& part : parts) views[part.name] = part.view();
     return unpack(packed_view(linear.name, layout, linear.out, linear.in, [&](std::string_view n) {
@@ -66,10 +66,10 @@ std::vector<float> states(const LanguageModel& model, std::size_t tokens) {
 }
 
 TEST_CASE("a Karat folder runs as the dense model of the same weights") {
-  for (const UniformLayout& layout : {UniformLayout{.bits = 4, .group = 16},
-                                      UniformLayout{.bits = 2, .group = 8, .symmetric = true},
-                                      UniformLayout{.bits = 3, .group = 16, .bilevel = true},
-                                      UniformLayout{.bits = 8, .group = 0}}) {
+  for (const PackedLayout& layout : {PackedLayout{.bits = 4, .group = 16},
+                                     PackedLayout{.bits = 2, .group = 8, .symmetric = true},
+                                     PackedLayout{.bits = 3, .group = 16, .bilevel = true},
+                                     PackedLayout{.bits = 8, .group = 0}}) {
     const Twins twins(layout);
     const LanguageModel dense = LanguageModel::open(twins.dense.path());
     const LanguageModel packed = LanguageModel::open(twins.packed.path());

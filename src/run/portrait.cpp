@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kWeight = ".weight";
 
 /// The layout of the layer whose weight `tensor` is; nullptr when it is stored dense.
-const UniformLayout* packed_layout(const LanguageModel& model, std::string_view tensor) {
+const PackedLayout* packed_layout(const LanguageModel& model, std::string_view tensor) {
   if (!model.quantization() || !tensor.ends_with(kWeight)) return nullptr;
   tensor.remove_suffix(kWeight.size());
   const auto& layers = model.quantization()->layers;
@@ -22,16 +22,18 @@ const UniformLayout* packed_layout(const LanguageModel& model, std::string_view 
   return found == layers.end() ? nullptr : &found->second;
 }
 
-std::string describe(const UniformLayout& layout) {
+std::string describe(const PackedLayout& layout) {
   std::string text = std::to_string(layout.bits) + "-bit";
+  if (layout.codebook != Codebook::uniform) text += " " + std::string(name_of(layout.codebook));
   text += layout.group > 0 ? " g" + std::to_string(layout.group) : " rows";
   if (layout.symmetric) text += " symmetric";
   if (layout.bilevel) text += " bilevel";
+  if (layout.input_scales) text += " scaled";
   return text;
 }
 
 PackedView view_of(const LanguageModel& model, const TensorPortrait& tensor,
-                   const UniformLayout& layout) {
+                   const PackedLayout& layout) {
   const std::string layer = tensor.name.substr(0, tensor.name.size() - kWeight.size());
   return packed_view(layer, layout, tensor.shape.at(0), tensor.shape.at(1),
                      [&](std::string_view name) { return model.files().find(name); });
@@ -48,7 +50,7 @@ const Linear* find_linear(const Architecture& arch, const std::string& tensor) {
 TensorPortrait portray(const LanguageModel& model, const NamedShape& named) {
   const Linear* linear = find_linear(model.architecture(), named.name);
   TensorPortrait tensor{.name = named.name, .shape = named.shape, .linear = linear != nullptr};
-  if (const UniformLayout* layout = packed_layout(model, named.name)) {
+  if (const PackedLayout* layout = packed_layout(model, named.name)) {
     tensor.packed = true;
     if (linear) tensor.shape = {linear->out, linear->in};
     tensor.stored = describe(*layout);
@@ -106,7 +108,7 @@ Portrait draw_portrait(const LanguageModel& model) {
 }
 
 float largest_weight(const LanguageModel& model, const TensorPortrait& tensor) {
-  if (const UniformLayout* layout = packed_layout(model, tensor.name))
+  if (const PackedLayout* layout = packed_layout(model, tensor.name))
     return largest(unpack(view_of(model, tensor, *layout)), 0);
   TensorView view = model.files().get(tensor.name);
   if (view.shape.size() != 2) return largest(to_floats(view), 0);

@@ -40,7 +40,7 @@ class Finder {
   LinearWeights linear(const Linear& linear) const {
     LinearWeights found;
     if (linear.bias) found.bias = to_floats(get(linear.name + ".bias"));
-    if (const UniformLayout* layout = packed_layout(linear.name)) {
+    if (const PackedLayout* layout = packed_layout(linear.name)) {
       const auto find = [this](std::string_view name) { return model_.files.find(name); };
       found.matrix = Matrix(packed_view(linear.name, *layout, linear.out, linear.in, find));
       return found;
@@ -76,7 +76,7 @@ class Finder {
 
  private:
   const TensorView& get(const std::string& name) const { return model_.files.get(name); }
-  const UniformLayout* packed_layout(const std::string& name) const {
+  const PackedLayout* packed_layout(const std::string& name) const {
     if (!model_.quantization) return nullptr;
     const auto& layers = model_.quantization->layers;
     const auto found = layers.find(name);

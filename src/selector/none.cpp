@@ -1,5 +1,5 @@
 // selector none: every weight goes onto the grid.
-#include "karat/recipe.h"
+#include "karat/axes.h"
 
 namespace karat {
 

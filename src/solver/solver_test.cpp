@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
+#include "karat/axes.h"
 #include "karat/error.h"
-#include "karat/recipe.h"
 #include "recipe/hessian.h"
 
 namespace karat {
@@ -15,8 +15,9 @@ namespace {
 /// The plainest grid there is: per group and row, whole multiples of max|w| / 3.
 Grid test_grid(std::int64_t group) {
   return {.group = group,
-          .fit = [](const auto& weight, const Kept& kept) -> GridParams {
-            const torch::Tensor counted = kept.defined() ? weight.masked_fill(kept, 0) : weight;
+          .fit = [](const Slab& slab) -> GridParams {
+            const torch::Tensor counted =
+                slab.kept.defined() ? slab.weight.masked_fill(slab.kept, 0) : slab.weight;
             return {counted.abs().amax(1, true).clamp_min(1e-6) / 3};
           },
           .encode = [](const auto& weight, const GridParams& params) -> torch::Tensor {
@@ -36,9 +37,9 @@ torch::Tensor decode(const Solution& solution, const Grid& grid) {
   return solution.kept.defined() ? torch::where(solution.kept, solution.weight, dense) : dense;
 }
 
-Solution solve(Solver (*factory)(Options&), const Layer& layer, const Kept& kept,
-               const Grid& grid) {
-  Options options("solver", "");
+Solution solve(Solver (*factory)(Options&), const Layer& layer, const Kept& kept, const Grid& grid,
+               const std::string& text = "") {
+  Options options("solver", text);
   return factory(options).solve(layer, kept, grid);
 }
 
@@ -66,8 +67,9 @@ torch::Tensor naive_gptq(const Layer& layer, const Kept& kept, const Grid& grid)
   GridParams params;
   for (std::int64_t j = 0; j < in; ++j) {
     if (j % width == 0)
-      params = grid.fit(w.slice(1, j, std::min(in, j + width)).to(torch::kFloat32),
-                        kept.defined() ? kept.slice(1, j, std::min(in, j + width)) : kept);
+      params =
+          grid.fit({.weight = w.slice(1, j, std::min(in, j + width)).to(torch::kFloat32),
+                    .kept = kept.defined() ? kept.slice(1, j, std::min(in, j + width)) : kept});
     const torch::Tensor column = w.slice(1, j, j + 1).clone();
     torch::Tensor value = grid.decode(grid.encode(column.to(torch::kFloat32), params), params);
     if (kept.defined())
@@ -121,6 +123,29 @@ TEST_CASE("gptq equals the column by column derivation") {
         CHECK(output_error(layer, found) ==
               doctest::Approx(output_error(layer, expected)).epsilon(0.05));
       }
+}
+
+TEST_CASE("act-order is gptq on reordered columns with the groups they came from") {
+  const Layer layer = random_layer(5, 96, 11);
+  const Grid grid = test_grid(16);
+  const Kept kept = torch::rand({5, 96}) < 0.1;
+  // In a grid of one group the order of columns is all that act-order changes.
+  const Grid whole = test_grid(0);
+  const torch::Tensor order = layer.stats.hessian.diagonal().argsort(0, /*descending=*/true);
+  Layer moved{.name = "layer", .weight = layer.weight.index_select(1, order)};
+  moved.stats.hessian = layer.stats.hessian.index_select(0, order).index_select(1, order);
+  const Solution expected = solve(gptq_solver, moved, kept.index_select(1, order), whole);
+  const Solution found = solve(gptq_solver, layer, kept, whole, "order=1");
+  CHECK(torch::equal(found.codes.index_select(1, order), expected.codes));
+  // Static groups are fitted to the weights as they were.
+  const Solution fixed = solve(gptq_solver, layer, kept, grid, "static=1");
+  const Solution plain = solve(nearest_solver, layer, kept, grid);
+  REQUIRE(fixed.params.size() == 6);
+  for (std::size_t g = 0; g < 6; ++g) CHECK(torch::equal(fixed.params[g][0], plain.params[g][0]));
+  CHECK(output_error(layer, decode(solve(gptq_solver, layer, {}, grid, "order=1"), grid)) <
+        output_error(layer, decode(solve(nearest_solver, layer, {}, grid), grid)));
+  Options bad("solver gptq", "order=1,static=0");
+  CHECK_THROWS_AS(gptq_solver(bad), Error);
 }
 
 TEST_CASE("gptq is nearest when inputs are independent") {

@@ -28,6 +28,7 @@ std::string text_of(const Needs& needs) {
   if (needs.fisher) names.push_back("fisher");
   if (needs.hessian) names.push_back("hessian");
   if (needs.input_abs) names.push_back("input_abs");
+  if (needs.input_square) names.push_back("input_square");
   return names.empty() ? "nothing" : list_text(names);
 }
 
@@ -39,6 +40,7 @@ void print_json() {
                        {"paper", method.recipe.paper},
                        {"metric", method.recipe.metric.text},
                        {"selector", method.recipe.selector.text},
+                       {"transform", method.recipe.transform.text},
                        {"grid", method.recipe.grid.text},
                        {"solver", method.recipe.solver.text},
                        {"needs", text_of(method.needs())}});
@@ -53,11 +55,13 @@ void print_json() {
 }
 
 void print_markdown() {
-  fmt::print("| method | metric | selector | grid | solver | paper |\n|---|---|---|---|---|---|\n");
+  fmt::print(
+      "| method | metric | selector | transform | grid | solver | paper "
+      "|\n|---|---|---|---|---|---|---|\n");
   for (const Assembled& method : assembled_methods()) {
     const Recipe& r = method.recipe;
-    fmt::print("| `{}` | `{}` | `{}` | `{}` | `{}` | {} |\n", r.name, r.metric.text,
-               r.selector.text, r.grid.text, r.solver.text, r.paper);
+    fmt::print("| `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | {} |\n", r.name, r.metric.text,
+               r.selector.text, r.transform.text, r.grid.text, r.solver.text, r.paper);
   }
 }
 
@@ -66,8 +70,8 @@ void print_text() {
     const Recipe& r = method.recipe;
     fmt::print("{}: {}\n  paper     {}\n  measures  {}\n", r.name, r.summary, r.paper,
                text_of(method.needs()));
-    fmt::print("  metric    {}\n  selector  {}\n  grid      {}\n  solver    {}\n\n", r.metric.text,
-               r.selector.text, r.grid.text, r.solver.text);
+    fmt::print("  metric    {}\n  selector  {}\n  transform {}\n  grid      {}\n  solver    {}\n\n",
+               r.metric.text, r.selector.text, r.transform.text, r.grid.text, r.solver.text);
   }
   for (const auto& [axis, values] : axis_values()) {
     fmt::print("--{}\n", axis);

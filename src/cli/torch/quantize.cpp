@@ -19,11 +19,12 @@ constexpr const char* kHelp =
   karat quantize models/karat-tiny --calib text.txt --out small
   karat quantize models/karat-tiny --method gptq --bits 4 --group 64 --calib text.txt --out small
 
-A method is one value on each of four axes; `karat methods` lists both. Any axis can be replaced, so
+A method is one value on each of five axes; `karat methods` lists both. Any axis can be replaced, so
 methods that no paper has are one flag away:
 
   --metric   what an error in a weight costs     gradient:key=gw
   --selector who stays at FP16                   top:0.01,scope=row
+  --transform in which basis it is quantized     scale
   --grid     which values the others may take    uniform:bits=3,group=16,bilevel=1
   --solver   which of them each weight takes     gptq:damp=0.01
 
@@ -47,8 +48,11 @@ void declare(CLI::App& app, QuantizeArguments& a) {
   app.add_option("--ratio", overrides.ratio, "Share kept at FP16: the selector's `ratio`");
   app.add_option("--metric", overrides.metric, "Replace the metric");
   app.add_option("--selector", overrides.selector, "Replace the selector");
+  app.add_option("--transform", overrides.transform, "Replace the transform");
   app.add_option("--grid", overrides.grid, "Replace the grid");
   app.add_option("--solver", overrides.solver, "Replace the solver");
+  app.add_option("--inputs", overrides.inputs,
+                 "Layers see inputs from the blocks as quantized or as original");
   declare_calibration(app, job.calibration);
   app.add_flag("--json", a.json, "Print the report as JSON");
 }
@@ -57,8 +61,9 @@ void print(const QuantizeJob& job, const QuantizeReport& report) {
   const Recipe& recipe = report.recipe;
   fmt::print("method    {} ({})\n", recipe.name, recipe.paper);
   const bool changed = !(report.overrides == Overrides{});
-  fmt::print("recipe    {} | {} | {} | {}{}\n", recipe.metric.text, recipe.selector.text,
-             recipe.grid.text, recipe.solver.text, changed ? "  (changed)" : "");
+  fmt::print("recipe    {} | {} | {} | {} | {}{}\n", recipe.metric.text, recipe.selector.text,
+             recipe.transform.text, recipe.grid.text, recipe.solver.text,
+             changed ? "  (changed)" : "");
   if (report.calibration)
     fmt::print("text      {}: {} tokens, seed {}\n", report.calibration->file,
                report.calibration->ids.numel(), report.calibration->options.seed);

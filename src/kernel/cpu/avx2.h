@@ -15,6 +15,8 @@ void matmul(const MatrixView& m, const KernelInput& input, float* y, std::int64_
             std::int64_t row_end);
 void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                   std::int64_t row_end);  // one token
+void multiply_lut(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+                  std::int64_t row_end);  // one token, lookup tables
 void multiply_many(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                    std::int64_t row_end);
 
@@ -76,46 +78,6 @@ constexpr std::int64_t kRows = 16;  // rows read together: one block of bilevel 
 /// Four bytes at an address of any alignment, in every lane.
 [[maybe_unused]] inline __m256i broadcast_word(const std::byte* p) {
   return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p)));
-}
-
-/// Eight codes as floats, lane k multiplied by 1/lane_scale<bits>()[k]. At 2 and 3 bits a mask per
-/// lane is enough: code k stays where it lies, 2^(k·bits) too large, which is exact in a float and
-/// costs one multiplication per row to undo instead of one shift per eight codes.
-template <int bits>
-constexpr std::int64_t kLoadBytes = bits == 8 ? 8 : 4;  // what load_codes reads
-
-template <int bits>
-inline __m256 load_codes(const std::byte* p) {
-  if constexpr (bits == 8) {
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-  } else {
-    __m256i words = broadcast_word(p), mask;
-    if constexpr (bits == 4) {
-      words = _mm256_srlv_epi32(words, _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
-      mask = _mm256_set1_epi32(15);
-    } else {
-      constexpr int b = bits, m = (1 << b) - 1;
-      mask = _mm256_setr_epi32(m, m << b, m << 2 * b, m << 3 * b, m << 4 * b, m << 5 * b,
-                               m << 6 * b, m << 7 * b);
-    }
-    return _mm256_cvtepi32_ps(_mm256_and_si256(words, mask));
-  }
-}
-
-template <int bits>
-inline __m256 lane_scale() {
-  if constexpr (bits >= 4) return _mm256_set1_ps(1);
-  constexpr float r = 1.0f / (1 << bits), r2 = r * r, r4 = r2 * r2;
-  return _mm256_setr_ps(1, r, r2, r2 * r, r4, r4 * r, r4 * r2, r4 * r2 * r);
-}
-
-/// The same where only `available` bytes may be read; codes past them read 0.
-template <int bits>
-inline __m256 load_codes_near_end(const std::byte* p, std::int64_t available) {
-  std::byte buffer[8] = {};
-  std::memcpy(buffer, p, static_cast<std::size_t>(least(available, 8)));
-  return load_codes<bits>(buffer);
 }
 
 /// Scales and zeros of up to kGroups groups for the kRows rows from `row`: [group][row], second
@@ -194,8 +156,28 @@ struct Stats {
     if (!m.symmetric) transpose_halves(m.zeros + 2 * first, m.groups, rows, groups, stats.zero);
   }
   if (m.symmetric)
-    for (std::int64_t i = 0; i < groups * kRows; ++i)
-      stats.zero[i] = static_cast<float>(1 << (m.bits - 1));
+    for (std::int64_t i = 0; i < groups * kRows; ++i) stats.zero[i] = m.fixed_zero;
+}
+
+/// Σ value·x[column] over a row's outliers.
+[[maybe_unused]] inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
+  if (m.outlier_offsets == nullptr) return 0;
+  const std::int64_t end = m.outlier_offsets[row + 1];
+  std::int64_t k = m.outlier_offsets[row];
+  __m256 acc = _mm256_setzero_ps();
+  for (; k + kLanes <= end; k += kLanes) {
+    const __m128i columns =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(m.outlier_columns + 2 * k));
+    const __m256 xs = _mm256_i32gather_ps(x, _mm256_cvtepu16_epi32(columns), 4);
+    acc = _mm256_fmadd_ps(load_halves(m.outlier_values + 2 * k), xs, acc);
+  }
+  float sum = sum_lanes(acc);
+  for (; k < end; ++k) {
+    std::uint16_t column;
+    std::memcpy(&column, m.outlier_columns + 2 * k, 2);
+    sum += load_half(m.outlier_values, k) * x[column];
+  }
+  return sum;
 }
 
 }  // namespace

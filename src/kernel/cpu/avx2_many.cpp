@@ -3,7 +3,7 @@
 // multiplications). Blocking after Goto and van de Geijn, Anatomy of High-Performance Matrix
 // Multiplication (2008).
 #if defined(__AVX2__)
-#include "kernel/cpu/avx2.h"
+#include "kernel/cpu/avx2_codes.h"
 
 namespace karat::avx2 {
 namespace {
@@ -18,48 +18,93 @@ struct Tile {
 };
 
 template <int bits>
-inline float read_code(const std::byte* row, std::int64_t i) {
+inline unsigned read_code(const std::byte* row, std::int64_t i) {
   const std::int64_t bit = i * bits;
   unsigned word = static_cast<unsigned>(row[bit / 8]);
   if (bit % 8 + bits > 8) word |= static_cast<unsigned>(row[bit / 8 + 1]) << 8;
-  return static_cast<float>(word >> bit % 8 & ((1u << bits) - 1));
+  return word >> bit % 8 & ((1u << bits) - 1);
 }
 
-/// s·(q − z) for inputs [begin, end) of one group, w[0] being input `begin`.
-template <int bits>
-inline void unpack_group(const std::byte* row, std::int64_t row_bytes, std::int64_t begin,
-                         std::int64_t end, float scale, float zero, float* w) {
-  const __m256 s = _mm256_set1_ps(scale), z = _mm256_set1_ps(zero), undo = lane_scale<bits>();
+/// The decoder of s·(q − z) from that of q.
+template <class Codes>
+struct Scaled {
+  static constexpr int kBits = Codes::kBits;
+  Codes codes;
+  float scale, zero;
+
+  __m256 load(const std::byte* p) const {
+    const __m256 s = _mm256_set1_ps(scale), z = _mm256_set1_ps(zero);
+    return _mm256_mul_ps(s, _mm256_fmsub_ps(codes.load(p), Codes::lane_scale(), z));
+  }
+  float one(unsigned code) const { return scale * (codes.one(code) - zero); }
+};
+
+/// Weights of inputs [begin, end) of one group, w[0] being input `begin`.
+template <class Weights>
+inline void unpack_group(Weights decode, const std::byte* row, std::int64_t row_bytes,
+                         std::int64_t begin, std::int64_t end, float* w) {
+  constexpr int bits = Weights::kBits;
   std::int64_t i = begin;
   const auto one = [&] {
-    w[i - begin] = scale * (read_code<bits>(row, i) - zero);
+    w[i - begin] = decode.one(read_code<bits>(row, i));
     ++i;
   };
   while (i < end && i % kLanes != 0) one();
   for (; i + kLanes <= end; i += kLanes) {
     const std::int64_t at = i / kLanes * bits, available = row_bytes - at;
-    const __m256 codes = available >= kLoadBytes<bits>
-                             ? load_codes<bits>(row + at)
-                             : load_codes_near_end<bits>(row + at, available);
-    _mm256_storeu_ps(w + (i - begin), _mm256_mul_ps(s, _mm256_fmsub_ps(codes, undo, z)));
+    _mm256_storeu_ps(w + (i - begin), available >= kLoadBytes<bits>
+                                          ? decode.load(row + at)
+                                          : load_near_end(decode, row + at, available));
   }
   while (i < end) one();
 }
 
-template <int bits>
-void unpack_tile(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
-                 std::int64_t end, Tile& tile) {
-  const std::int64_t first = begin / m.group, last = (end - 1) / m.group + 1;
-  load_stats(m, row, first, last, tile.stats);
+/// Inputs [begin, end) of W's rows to tile.w; weights(r, g) is the decoder of group g of the r-th.
+template <class WeightsOf>
+inline void unpack_tile(const MatrixView& m, std::int64_t row, std::int64_t rows,
+                        std::int64_t begin, std::int64_t end, Tile& tile,
+                        const WeightsOf& weights) {
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::byte* codes = m.codes + (row + r) * m.row_bytes;
-    for (std::int64_t g = first, i = begin; g < last; ++g) {
-      const std::int64_t stop = least((g + 1) * m.group, end), at = (g - first) * kRows + r;
-      unpack_group<bits>(codes, m.row_bytes, i, stop, tile.stats.scale[at], tile.stats.zero[at],
-                         tile.w[r] + (i - begin));
+    for (std::int64_t g = begin / m.group, i = begin; i < end; ++g) {
+      const std::int64_t stop = least((g + 1) * m.group, end);
+      unpack_group(weights(r, g), codes, m.row_bytes, i, stop, tile.w[r] + (i - begin));
       i = stop;
     }
   }
+}
+
+template <class Codes>
+void unpack_scaled(Codes codes, const MatrixView& m, std::int64_t row, std::int64_t rows,
+                   std::int64_t begin, std::int64_t end, Tile& tile) {
+  const std::int64_t first = begin / m.group;
+  load_stats(m, row, first, (end - 1) / m.group + 1, tile.stats);
+  unpack_tile(m, row, rows, begin, end, tile, [&](std::int64_t r, std::int64_t g) {
+    const std::int64_t at = (g - first) * kRows + r;
+    return Scaled<Codes>{codes, tile.stats.scale[at], tile.stats.zero[at]};
+  });
+}
+
+template <int bits>
+void unpack_tables(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+                   std::int64_t end, Tile& tile) {
+  unpack_tile(m, row, rows, begin, end, tile,
+              [&](std::int64_t r, std::int64_t g) { return load_table<bits>(m, row + r, g); });
+}
+
+void unpack_packed(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+                   std::int64_t end, Tile& tile) {
+  if (m.tables != nullptr) {
+    if (m.bits == 2) return unpack_tables<2>(m, row, rows, begin, end, tile);
+    if (m.bits == 3) return unpack_tables<3>(m, row, rows, begin, end, tile);
+    return unpack_tables<4>(m, row, rows, begin, end, tile);
+  }
+  if (m.values != nullptr)
+    return unpack_scaled(load_list(m.values), m, row, rows, begin, end, tile);
+  if (m.bits == 2) return unpack_scaled(Numbers<2>{}, m, row, rows, begin, end, tile);
+  if (m.bits == 3) return unpack_scaled(Numbers<3>{}, m, row, rows, begin, end, tile);
+  if (m.bits == 4) return unpack_scaled(Numbers<4>{}, m, row, rows, begin, end, tile);
+  unpack_scaled(Numbers<8>{}, m, row, rows, begin, end, tile);
 }
 
 /// Adds the outliers of columns [begin, end); those before were added by earlier tiles.
@@ -94,10 +139,7 @@ void fill_dense(const MatrixView& m, std::int64_t row, std::int64_t rows, std::i
 void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
           std::int64_t end, Tile& tile) {
   if (m.store != MatrixView::Store::packed) return fill_dense(m, row, rows, begin, end, tile);
-  if (m.bits == 2) unpack_tile<2>(m, row, rows, begin, end, tile);
-  if (m.bits == 3) unpack_tile<3>(m, row, rows, begin, end, tile);
-  if (m.bits == 4) unpack_tile<4>(m, row, rows, begin, end, tile);
-  if (m.bits == 8) unpack_tile<8>(m, row, rows, begin, end, tile);
+  unpack_packed(m, row, rows, begin, end, tile);
   add_outliers(m, row, rows, begin, end, tile);
 }
 

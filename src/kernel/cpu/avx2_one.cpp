@@ -1,7 +1,8 @@
 // One token (decode): codes are multiplied as they are unpacked, and a row's outliers are added in
-// the same pass. Σ s(q − z)x = Σ_g s·(Σ qx) − Σ_g s·z·(Σ x): Σ x per group comes with the input.
+// the same pass. Σ s(q − z)x = Σ_g s·(Σ qx) − Σ_g s·z·(Σ x): Σ x per group comes with the input;
+// q is the code or its value in a codebook.
 #if defined(__AVX2__)
-#include "kernel/cpu/avx2.h"
+#include "kernel/cpu/avx2_codes.h"
 
 namespace karat::avx2 {
 namespace {
@@ -17,21 +18,22 @@ struct Cursor {
   const float* scale;  // of the first row; kRows floats from group to group
 };
 
-/// Adds scale·Σ code·x of `count` groups of `vectors` · 8 inputs to acc, lanes apart, for `rows`
+/// Adds scale·Σ value·x of `count` groups of `vectors` · 8 inputs to acc, lanes apart, for `rows`
 /// rows: they share the loads of x, and their sums do not wait for each other. `fixed`: vectors,
 /// when known, for a loop of two would cost as much as its body.
-template <int bits, int rows, int fixed>
-inline void whole_groups(Cursor& at, std::int64_t count, std::int64_t vectors, __m256* acc) {
+template <class Codes, int rows, int fixed>
+inline void whole_groups(Codes decode, Cursor& at, std::int64_t count, std::int64_t vectors,
+                         __m256* acc) {
   const std::int64_t n = fixed > 0 ? fixed : vectors;
   __m256 total[rows];
   for (int r = 0; r < rows; ++r) total[r] = acc[r];
   for (; count > 0; --count) {
     __m256 sums[rows];
     for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
-    for (std::int64_t v = 0; v < n; ++v, at.codes += bits, at.x += kLanes) {
+    for (std::int64_t v = 0; v < n; ++v, at.codes += Codes::kBits, at.x += kLanes) {
       const __m256 x = _mm256_loadu_ps(at.x);
       for (int r = 0; r < rows; ++r)
-        sums[r] = _mm256_fmadd_ps(load_codes<bits>(at.codes + r * at.stride), x, sums[r]);
+        sums[r] = _mm256_fmadd_ps(decode.load(at.codes + r * at.stride), x, sums[r]);
     }
     for (int r = 0; r < rows; ++r)
       total[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(at.scale + r), sums[r], total[r]);
@@ -42,18 +44,18 @@ inline void whole_groups(Cursor& at, std::int64_t count, std::int64_t vectors, _
 
 /// The same for one group of n inputs at the end of the rows, of which `fast` vectors may be loaded
 /// whole and `available` bytes read.
-template <int bits, int rows>
-inline void last_group(Cursor& at, std::int64_t n, std::int64_t fast, std::int64_t available,
-                       __m256* acc) {
+template <class Codes, int rows>
+inline void last_group(Codes decode, Cursor& at, std::int64_t n, std::int64_t fast,
+                       std::int64_t available, __m256* acc) {
+  constexpr int bits = Codes::kBits;
   for (int r = 0; r < rows; ++r) {
     const std::byte* codes = at.codes + r * at.stride;
     __m256 sum = _mm256_setzero_ps(), other = sum;
     std::int64_t v = 0;
     for (const std::int64_t whole = least(n / kLanes, fast); v < whole; ++v)
-      sum = _mm256_fmadd_ps(load_codes<bits>(codes + v * bits), _mm256_loadu_ps(at.x + v * kLanes),
-                            sum);
+      sum = _mm256_fmadd_ps(decode.load(codes + v * bits), _mm256_loadu_ps(at.x + v * kLanes), sum);
     for (; v * kLanes < n; ++v)
-      other = _mm256_fmadd_ps(load_codes_near_end<bits>(codes + v * bits, available - v * bits),
+      other = _mm256_fmadd_ps(load_near_end(decode, codes + v * bits, available - v * bits),
                               _mm256_maskload_ps(at.x + v * kLanes, first_lanes(n - v * kLanes)),
                               other);
     acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(at.scale + r), _mm256_add_ps(sum, other), acc[r]);
@@ -63,24 +65,25 @@ inline void last_group(Cursor& at, std::int64_t n, std::int64_t fast, std::int64
   at.scale += kRows;
 }
 
-/// Adds Σ_g scale·Σ code·x over groups [begin, end) of `rows` rows to acc, lanes apart. Groups
+/// Adds Σ_g scale·Σ value·x over groups [begin, end) of `rows` rows to acc, lanes apart. Groups
 /// start at whole bytes: their size is a multiple of 8, or there is only one.
-template <int bits, int rows>
-inline void rows_dot(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
-                     const float* scale, const float* x, __m256* acc) {
+template <class Codes, int rows>
+inline void rows_dot(Codes decode, const MatrixView& m, std::int64_t row, std::int64_t begin,
+                     std::int64_t end, const float* scale, const float* x, __m256* acc) {
+  constexpr int bits = Codes::kBits;
   const std::int64_t vectors = m.group / kLanes, room = m.row_bytes - kLoadBytes<bits>;
   const std::int64_t fast = room < 0 ? 0 : room / bits + 1;  // vectors of a row loadable whole
   const std::int64_t whole = m.group % kLanes != 0 ? 0 : least(fast / vectors, m.in / m.group);
   const std::int64_t count = least(end, whole) - begin, skip = begin * vectors;
   Cursor at{m.codes + row * m.row_bytes + skip * bits, m.row_bytes, x + skip * kLanes, scale};
   if (vectors == 2)
-    whole_groups<bits, rows, 2>(at, count, vectors, acc);
+    whole_groups<Codes, rows, 2>(decode, at, count, vectors, acc);
   else
-    whole_groups<bits, rows, 0>(at, count, vectors, acc);
+    whole_groups<Codes, rows, 0>(decode, at, count, vectors, acc);
   for (std::int64_t g = begin + (count > 0 ? count : 0); g < end; ++g) {
     const std::int64_t first = g * vectors;
-    last_group<bits, rows>(at, least(m.group, m.in - g * m.group), fast - first,
-                           m.row_bytes - first * bits, acc);
+    last_group<Codes, rows>(decode, at, least(m.group, m.in - g * m.group), fast - first,
+                            m.row_bytes - first * bits, acc);
   }
 }
 
@@ -97,30 +100,9 @@ inline void zero_sums(const Stats& stats, const float* sums, std::int64_t groups
   to[1] = b;
 }
 
-/// Σ value·x[column] over a row's outliers.
-inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
-  if (m.outlier_offsets == nullptr) return 0;
-  const std::int64_t end = m.outlier_offsets[row + 1];
-  std::int64_t k = m.outlier_offsets[row];
-  __m256 acc = _mm256_setzero_ps();
-  for (; k + kLanes <= end; k += kLanes) {
-    const __m128i columns =
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(m.outlier_columns + 2 * k));
-    const __m256 xs = _mm256_i32gather_ps(x, _mm256_cvtepu16_epi32(columns), 4);
-    acc = _mm256_fmadd_ps(load_halves(m.outlier_values + 2 * k), xs, acc);
-  }
-  float sum = sum_lanes(acc);
-  for (; k < end; ++k) {
-    std::uint16_t column;
-    std::memcpy(&column, m.outlier_columns + 2 * k, 2);
-    sum += load_half(m.outlier_values, k) * x[column];
-  }
-  return sum;
-}
-
-template <int bits>
-void packed_rows(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
-                 std::int64_t row_end) {
+template <class Codes>
+void packed_rows(Codes decode, const MatrixView& m, const KernelInput& input, float* y,
+                 std::int64_t row_begin, std::int64_t row_end) {
   Stats stats;
   for (std::int64_t row = row_begin; row < row_end; row += kRows) {
     const std::int64_t rows = least(kRows, row_end - row);
@@ -132,15 +114,15 @@ void packed_rows(const MatrixView& m, const KernelInput& input, float* y, std::i
       zero_sums(stats, input.group_sums + g, end - g, zeros);
       std::int64_t r = 0;
       for (; r + 4 <= rows; r += 4)
-        rows_dot<bits, 4>(m, row + r, g, end, stats.scale + r, input.x, acc + r);
+        rows_dot<Codes, 4>(decode, m, row + r, g, end, stats.scale + r, input.x, acc + r);
       for (; r < rows; ++r)
-        rows_dot<bits, 1>(m, row + r, g, end, stats.scale + r, input.x, acc + r);
+        rows_dot<Codes, 1>(decode, m, row + r, g, end, stats.scale + r, input.x, acc + r);
     }
     alignas(32) float zero[kRows];
     _mm256_store_ps(zero, zeros[0]);
     _mm256_store_ps(zero + 8, zeros[1]);
     for (std::int64_t r = 0; r < rows; ++r)
-      y[row + r] = sum_lanes(_mm256_mul_ps(acc[r], lane_scale<bits>())) - zero[r] +
+      y[row + r] = sum_lanes(_mm256_mul_ps(acc[r], Codes::lane_scale())) - zero[r] +
                    outlier_dot(m, row + r, input.x);
   }
 }
@@ -176,10 +158,12 @@ void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::
   if (m.store == Store::f32) return dense_rows<Store::f32>(m, input.x, y, row_begin, row_end);
   if (m.store == Store::f16) return dense_rows<Store::f16>(m, input.x, y, row_begin, row_end);
   if (m.store == Store::bf16) return dense_rows<Store::bf16>(m, input.x, y, row_begin, row_end);
-  if (m.bits == 2) return packed_rows<2>(m, input, y, row_begin, row_end);
-  if (m.bits == 3) return packed_rows<3>(m, input, y, row_begin, row_end);
-  if (m.bits == 4) return packed_rows<4>(m, input, y, row_begin, row_end);
-  packed_rows<8>(m, input, y, row_begin, row_end);
+  if (m.tables != nullptr) return multiply_lut(m, input, y, row_begin, row_end);
+  if (m.values != nullptr) return packed_rows(load_list(m.values), m, input, y, row_begin, row_end);
+  if (m.bits == 2) return packed_rows(Numbers<2>{}, m, input, y, row_begin, row_end);
+  if (m.bits == 3) return packed_rows(Numbers<3>{}, m, input, y, row_begin, row_end);
+  if (m.bits == 4) return packed_rows(Numbers<4>{}, m, input, y, row_begin, row_end);
+  packed_rows(Numbers<8>{}, m, input, y, row_begin, row_end);
 }
 
 }  // namespace karat::avx2

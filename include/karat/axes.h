@@ -1,0 +1,112 @@
+// The axes that a method is made of. An axis value is a small struct: what it needs of calibration
+// and a function or two, made by `<name>_<axis>(Options&)` in src/<axis>/<name>.cpp. An axis never
+// includes another; a solver is handed a grid.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "karat/calibrate.h"
+#include "karat/options.h"
+#include "karat/packed.h"
+#include "karat/torch.h"
+
+namespace karat {
+
+/// A linear layer as the axes see it.
+struct Layer {
+  std::string name;        // "model.layers.0.self_attn.q_proj"
+  torch::Tensor weight;    // [out, in] F32
+  LinearStats stats = {};  // what the axis value needs
+};
+/// Weights chosen to stay at FP16: bool [out, in]; undefined means none.
+using Kept = torch::Tensor;
+
+/// metric: what does an error here cost?
+struct Metric {
+  Needs needs = {};
+  bool error = false;  // calls `error`, so the grid's own needs are served too
+  /// Scores [out, in], F32, not negative; the larger, the dearer. `error` computes ŵ − w of plain
+  /// rounding to the recipe's grid. Empty: the metric `none`.
+  std::function<torch::Tensor(const Layer& layer, const std::function<torch::Tensor()>& error)>
+      score = {};
+};
+
+struct Grid;
+
+/// selector: who gets more bits?
+struct Selector {
+  bool whole_model = false;  // `choose` sees every layer at once instead of one
+  /// What keeping each weight is worth [out, in], where that differs from its score. Empty: the
+  /// scores themselves.
+  std::function<torch::Tensor(const Layer& layer, const torch::Tensor& scores, const Grid& grid)>
+      worth = {};
+  /// Flat indices (int64, ascending) of the weights to keep at FP16, per score tensor. Empty: none.
+  std::function<std::vector<torch::Tensor>(const std::vector<torch::Tensor>& scores)> choose = {};
+};
+
+/// The basis that a layer is quantized in. With m = `multiplier`, y = Wx is computed as
+/// (W/m)(m∘x): the grid sees W/m, and m is stored beside it.
+struct Basis {
+  torch::Tensor multiplier = {};  // [in] F32, positive, exact in FP16; undefined: as it is
+};
+
+/// transform: in which basis is a layer quantized?
+struct Transform {
+  Needs needs = {};
+  /// Empty: none. The layer's statistics are of its own basis.
+  std::function<Basis(const Layer& layer, const Kept& kept, const Grid& grid)> fit = {};
+};
+
+/// Parameters that a group of columns shares; only the grid that made them looks inside.
+using GridParams = std::vector<torch::Tensor>;
+
+/// What a solver hands to its grid's store().
+struct Solution {
+  torch::Tensor codes = {};             // [out, in], as encode() gave them
+  std::vector<GridParams> params = {};  // one per group of columns
+  torch::Tensor weight = {};  // [out, in] the weights that were rounded (a solver may move them)
+  Kept kept = {};             // these stay at `weight`
+  Basis basis = {};           // that all of the above is in
+};
+/// A layer as it will lie in the file.
+struct Stored {
+  PackedLayout layout;
+  std::vector<OwnedTensor> tensors;
+  torch::Tensor decoded;  // [out, in] F32: what the tensors decode to, in the layer's own basis
+};
+
+/// What is fitted at once: a group of a layer's columns, or rows of several groups stacked.
+struct Slab {
+  torch::Tensor weight;     // [rows, n] F32
+  Kept kept = {};           // [rows, n]; kept entries do not take part
+  torch::Tensor cost = {};  // [rows, n] or [1, n]: of a squared error, ≥ 0; undefined: all alike
+  torch::Tensor gram = {};  // [n, n] block of H on the diagonal; undefined unless Grid::gram
+};
+
+/// grid: which values exist, and with which parameters?
+struct Grid {
+  std::int64_t group = 0;  // consecutive columns that share parameters; 0: all of them
+  Needs needs = {};        // of a layer's statistics, for what follows
+  /// Cost of a squared error in each weight of a layer, [out, in] or [1, in]; empty: all alike.
+  std::function<torch::Tensor(const Layer& layer)> cost = {};
+  bool gram = false;  // slabs want their block of the Hessian
+  std::function<GridParams(const Slab& slab)> fit = {};
+  /// A cheap stand-in for `fit` that treats every row alone and needs no gram: selectors ask it
+  /// what a range costs. Empty: the grid has no range to speak of.
+  std::function<GridParams(const Slab& slab)> fit_rows = {};
+  std::function<torch::Tensor(const torch::Tensor& weight, const GridParams& params)> encode = {};
+  std::function<torch::Tensor(const torch::Tensor& codes, const GridParams& params)> decode = {};
+  std::function<Stored(const std::string& name, const Solution& solution)> store = {};
+
+  std::int64_t group_size(std::int64_t in) const { return group > 0 ? std::min(group, in) : in; }
+};
+
+/// solver: which code for which weight?
+struct Solver {
+  Needs needs = {};
+  std::function<Solution(const Layer& layer, const Kept& kept, const Grid& grid)> solve = {};
+};
+
+}  // namespace karat

@@ -1,0 +1,164 @@
+// karat compare: quantize a model in several ways and say what each costs
+#include "karat/compare.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Option.hpp>
+#include <memory>
+
+#include "cli/common.h"
+#include "core/file.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kHelp =
+    R"(Quantize a model in several ways and measure each against the original on the same text.
+
+  karat compare models/karat-tiny --methods rtn,gptq,gwq --bits 3,4 --calib calibration.txt \
+      --text test.txt --html page.html
+  karat compare models/karat-tiny --methods gptq --recipe "mine=gwq --grid uniform:group=32" \
+      --equal-bits --seeds 3 --calib calibration.txt --text test.txt --json
+
+One row a method: bits per weight counted in the file, perplexity, KL from the original, seconds and
+peak memory. Plain rounding of the same size is always added, and each row says its KL over that
+one's: below 1, a method is worth its trouble. With --equal-bits the grids' groups are chosen so
+that all rows are as large, which is the fair comparison.
+
+A --recipe is a label, a method, and the flags that `karat quantize` takes: --metric, --selector,
+--transform, --grid, --solver, --bits, --group, --ratio, --inputs. The options of this verb hold for
+whatever a recipe does not say itself. Quantized models lie in a temporary folder, one at a time.)";
+
+/// A file that appears when it is complete; until then, whether it can be written is known.
+class NewFile {
+ public:
+  NewFile(const fs::path& target, bool replace) : target_(target), temporary_(target) {
+    std::error_code ignored;
+    if (fs::exists(target, ignored) && (!replace || fs::is_directory(target, ignored)))
+      fail("write " + target.string(), "a path that exists", "a new one",
+           "pass --force to replace a file");
+    temporary_ += fmt::format(".partial-{}", ::getpid());
+    write_file(temporary_, "");
+  }
+  ~NewFile() {
+    std::error_code ignored;
+    fs::remove(temporary_, ignored);
+  }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  void commit(const std::string& text) {
+    write_file(temporary_, text);
+    std::error_code error;
+    fs::rename(temporary_, target_, error);
+    if (error) fail("write " + target_.string(), error.message(), "a path that can be written");
+  }
+
+ private:
+  fs::path target_, temporary_;
+};
+
+struct CompareArguments {
+  CompareJob job;
+  std::string methods, bits;
+  CompareDefaults defaults;
+  std::vector<std::string> recipes;
+  std::string html, report;
+  bool force = false, json = false;
+};
+
+void declare_recipes(CLI::App& app, CompareArguments& a) {
+  app.add_option("model", a.job.model, "Folder of the original model")->required();
+  app.add_option("--methods", a.methods, "Parted by commas; see `karat methods`");
+  app.add_option("--recipe", a.recipes, "\"label=method --grid … --solver …\"; may be repeated")
+      ->allow_extra_args(false);
+  app.add_option("--bits", a.bits, "Bits of a code, parted by commas: a row for each");
+  app.add_option("--group", a.defaults.group, "Inputs that share statistics: the grids' `group`");
+  app.add_option("--ratio", a.defaults.ratio, "Share kept at FP16: the selectors' `ratio`");
+  app.add_flag("--equal-bits", a.job.equal_bits,
+               "Choose every grid's group so that rows are as large as the largest");
+  app.add_option("--target-bits", a.job.target_bits, "As large as this instead; bits per weight");
+}
+
+void declare_texts(CLI::App& app, CompareArguments& a) {
+  CalibrationRequest& calibration = a.job.calibration;
+  app.add_option("--calib", calibration.file, "Calibration text: .txt, or .jsonl with `text`");
+  app.add_option("--samples", calibration.samples, "Sequences to read (default: the method's)");
+  app.add_option("--length", calibration.length,
+                 "Tokens a sequence (default: 2048, or as many as the model knows)");
+  app.add_option("--seeds", a.job.seeds, "Calibration seeds 1 … N; rows are their mean")
+      ->capture_default_str();
+  app.add_option("--text", a.job.text, "UTF-8 text to score")->required();
+  app.add_option("--convention", a.job.convention, "How it is cut; see `karat evaluate --help`")
+      ->capture_default_str();
+  app.add_option("--limit", a.job.limit, "Most windows or documents; 0: all")
+      ->capture_default_str();
+}
+
+void declare_output(CLI::App& app, CompareArguments& a) {
+  app.add_flag("--json", a.json, "Print JSON instead of the table");
+  app.add_option("--html", a.html, "Page to write: table and plot, readable offline");
+  app.add_option("--report", a.report, "JSON file to write");
+  app.add_flag("--force", a.force, "Replace existing files");
+  app.add_option("--work", a.job.work, "Folder for temporary models (default: the system's)");
+}
+
+/// "a,b" as its items; an empty one is an error.
+std::vector<std::string> split(const std::string& option, const std::string& text) {
+  std::vector<std::string> items;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    items.push_back(text.substr(begin, end - begin));
+    if (items.back().empty())
+      fail(option, fmt::format("'{}'", text), "values parted by single commas");
+    begin = end + 1;
+  }
+  return items;
+}
+
+std::vector<CompareRecipe> recipes_of(CompareArguments& a) {
+  std::vector<CompareRecipe> recipes;
+  if (!a.methods.empty())
+    for (const std::string& name : split("--methods", a.methods))
+      recipes.push_back({.label = name, .method = name});
+  for (const std::string& text : a.recipes) recipes.push_back(parse_recipe(text));
+  if (recipes.empty())
+    fail("compare", "no method", "--methods a,b,c or --recipe \"label=method …\"");
+  if (!a.bits.empty()) a.defaults.bits = split("--bits", a.bits);
+  if ((a.job.equal_bits || a.job.target_bits) && !a.defaults.group.empty())
+    fail("compare", "--group and equal bits", "one of them", "equal bits choose the group");
+  return with_defaults(recipes, a.defaults);
+}
+
+void run(CompareArguments& a) {
+  CompareJob& job = a.job;
+  job.recipes = recipes_of(a);
+  std::unique_ptr<NewFile> html, report;
+  if (!a.html.empty()) html = std::make_unique<NewFile>(a.html, a.force);
+  if (!a.report.empty()) report = std::make_unique<NewFile>(a.report, a.force);
+  job.progress = terminal_progress();
+  job.announce = [](std::int64_t row, std::int64_t rows, const std::string& name) {
+    fmt::print(stderr, "row {} of {}: {}\n", row, rows, name);
+  };
+  const CompareReport found = compare(job);
+  if (html) html->commit(to_html(found));
+  if (report) report->commit(to_json(found));
+  fmt::print("{}", a.json ? to_json(found) : to_table(found));
+}
+
+}  // namespace
+
+Action compare_verb(CLI::App& app) {
+  app.description(kHelp);
+  auto arguments = std::make_shared<CompareArguments>();
+  declare_recipes(app, *arguments);
+  declare_texts(app, *arguments);
+  declare_output(app, *arguments);
+  return [arguments] { run(*arguments); };
+}
+
+}  // namespace karat

@@ -1,0 +1,20 @@
+// What differs between systems; outside the kernels, all conditional compilation is here.
+#pragma once
+
+#include <cstdlib>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+namespace karat {
+
+/// Gives freed memory back to the system where the allocator would keep it, so that what is
+/// resident is what is in use.
+inline void release_freed_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
+
+}  // namespace karat

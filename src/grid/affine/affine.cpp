@@ -1,0 +1,102 @@
+#include "grid/affine/affine.h"
+
+#include <limits>
+
+namespace karat {
+namespace {
+
+constexpr double kSmallestHalf = 0x1p-24;
+// |zero| stays below this even when the scale is rounded to a subnormal, so it never overflows
+// FP16.
+constexpr double kLargestZero = 32768;
+
+torch::Tensor through_half(const torch::Tensor& x) {
+  return x.to(torch::kFloat16).to(torch::kFloat32);
+}
+
+/// Rounds one statistic [out, 1] to 3 bits over 16 rows: {decoded [out, 1], codes [out, 1], FP16
+/// {scale, zero} [ceil(out/16), 2]}. Rows in `absent` [out, 1] and the padding do not count.
+std::vector<torch::Tensor> second_level(const torch::Tensor& statistic,
+                                        const torch::Tensor& absent) {
+  const std::int64_t out = statistic.size(0);
+  const std::int64_t padding = (kBilevelRows - out % kBilevelRows) % kBilevelRows;
+  const auto tiled = [&](const torch::Tensor& x, double value) {
+    return torch::constant_pad_nd(x, {0, 0, 0, padding}, value).view({-1, kBilevelRows});
+  };
+  const Levels levels = integer_levels(kBilevelBits);
+  const torch::Tensor tiles = tiled(statistic, 0);
+  const GridParams level = store_plain(min_max(tiles, tiled(absent, 1), levels));
+  const torch::Tensor codes = encode(tiles, level[0], level[1], levels);
+  const auto rows = [&](const torch::Tensor& x) { return x.view({-1, 1}).narrow(0, 0, out); };
+  return {rows(decode(codes, level[0], level[1], levels)), rows(codes), torch::cat(level, 1)};
+}
+
+}  // namespace
+
+Levels integer_levels(int bits) {
+  Levels levels{.integers = true, .middle = static_cast<double>(1 << (bits - 1))};
+  for (int code = 0; code < 1 << bits; ++code) levels.values.push_back(static_cast<float>(code));
+  return levels;
+}
+
+Levels levels_of(const PackedLayout& layout) {
+  if (layout.codebook == Codebook::uniform) return integer_levels(layout.bits);
+  const std::span<const float> values = codebook_values(layout.codebook);
+  return {.values = {values.begin(), values.end()}};
+}
+
+Affine min_max(const torch::Tensor& weight, const Kept& kept, const Levels& levels) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  torch::Tensor low = kept.defined() ? weight.masked_fill(kept, kInfinity) : weight;
+  torch::Tensor high = kept.defined() ? weight.masked_fill(kept, -kInfinity) : weight;
+  low = low.amin(1, /*keepdim=*/true);
+  high = high.amax(1, /*keepdim=*/true);
+  const torch::Tensor empty = low > high;
+  low = low.masked_fill(empty, 0);
+  high = high.masked_fill(empty, 0);
+  const torch::Tensor farthest = torch::maximum(low.abs(), high.abs());
+  const torch::Tensor narrow = (high - low) * (kLargestZero / levels.span()) <= farthest;
+  low = torch::where(narrow, low.clamp_max(0), low);
+  high = torch::where(narrow, high.clamp_min(0), high);
+  const torch::Tensor scale = (high - low) / levels.span();
+  return {scale, low - scale * levels.values.front()};
+}
+
+torch::Tensor encode(const torch::Tensor& weight, const torch::Tensor& scale,
+                     const torch::Tensor& zero, const Levels& levels) {
+  // With scale 0 every code decodes to 0; dividing by 1 keeps them finite.
+  const torch::Tensor position = weight / scale.masked_fill(scale == 0, 1) + zero;
+  if (levels.integers) return position.round().clamp(0, levels.values.back()).to(torch::kUInt8);
+  const torch::Tensor values = torch::tensor(levels.values, position.options());
+  const torch::Tensor middles = (values.slice(0, 1) + values.slice(0, 0, -1)) / 2;
+  return torch::bucketize(position.contiguous(), middles, /*out_int32=*/true).to(torch::kUInt8);
+}
+
+torch::Tensor decode(const torch::Tensor& codes, const torch::Tensor& scale,
+                     const torch::Tensor& zero, const Levels& levels) {
+  if (levels.integers) return scale * (codes.to(torch::kFloat32) - zero);
+  const torch::Tensor values = torch::tensor(levels.values, scale.options());
+  const torch::Tensor found = values.index_select(0, codes.flatten().to(torch::kInt32));
+  return scale * (found.view(codes.sizes()) - zero);
+}
+
+torch::Tensor zero_of(const Affine& line) {
+  return torch::where(line.scale != 0, -line.offset / line.scale, torch::zeros_like(line.scale));
+}
+
+GridParams store_plain(const Affine& line) {
+  const torch::Tensor& scale = line.scale;
+  const torch::Tensor stored =
+      through_half(torch::where(scale > 0, scale.clamp_min(kSmallestHalf), scale));
+  return {stored, through_half(zero_of({stored, line.offset}))};
+}
+
+GridParams store_bilevel(const Affine& line, const Kept& kept) {
+  const torch::Tensor absent =
+      kept.defined() ? kept.all(1, /*keepdim=*/true) : torch::zeros_like(line.scale, torch::kBool);
+  const auto scales = second_level(line.scale, absent);
+  const auto zeros = second_level(zero_of(line), absent);
+  return {scales[0], zeros[0], scales[1], zeros[1], scales[2], zeros[2]};
+}
+
+}  // namespace karat

@@ -1,0 +1,105 @@
+#include "pipeline/sizes.h"
+
+#include <algorithm>
+
+#include "format/parts.h"
+
+namespace karat {
+namespace {
+
+/// The recipe's grid on one row: codes and parameters of every group, then stored.
+PackedLayout trial_layout(const Assembled& recipe) {
+  constexpr std::int64_t kInputs = 64;
+  const Grid& grid = recipe.grid;
+  Solution solution{.weight = torch::linspace(-1, 1, kInputs).view({1, kInputs})};
+  std::vector<torch::Tensor> codes;
+  for (const torch::Tensor& part : solution.weight.split(grid.group_size(kInputs), 1)) {
+    Slab slab{.weight = part};
+    if (grid.gram) slab.gram = torch::eye(part.size(1));
+    solution.params.push_back(grid.fit(slab));
+    codes.push_back(grid.encode(part, solution.params.back()));
+  }
+  solution.codes = torch::cat(codes, 1);
+  if (recipe.transform.fit) solution.basis.multiplier = torch::ones({kInputs});
+  return grid.store("trial", solution).layout;
+}
+
+double layout_bits(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
+  double bits = 0;
+  for (const Part& part : layout_parts(layout, out, in)) {
+    double values = 1;
+    for (const std::int64_t extent : part.shape) values *= static_cast<double>(extent);
+    bits += 8 * values * static_cast<double>(byte_size(part.dtype));
+  }
+  return bits;
+}
+
+/// 0.29 · 100 is 28.999… in binary.
+std::int64_t share(double ratio, std::int64_t count) {
+  return static_cast<std::int64_t>(ratio * static_cast<double>(count) * (1 + 1e-12));
+}
+
+/// A column and a value of 16 bits each per kept weight, a count of 8 bits per row.
+double overlay_bits(const StoredSize& size, std::int64_t out, std::int64_t in) {
+  const std::int64_t kept = size.by_row ? out * share(size.ratio, in) : share(size.ratio, out * in);
+  return kept == 0 ? 0 : 32 * static_cast<double>(kept) + 8 * static_cast<double>(out);
+}
+
+}  // namespace
+
+std::optional<std::string> option_of(std::string_view axis_text, std::string_view key) {
+  const std::size_t colon = axis_text.find(':');
+  if (colon == axis_text.npos) return {};
+  axis_text.remove_prefix(colon + 1);
+  while (!axis_text.empty()) {
+    const std::string_view item = axis_text.substr(0, axis_text.find(','));
+    const std::size_t equals = item.find('=');
+    if (equals != item.npos && item.substr(0, equals) == key)
+      return std::string(item.substr(equals + 1));
+    axis_text.remove_prefix(std::min(item.size() + 1, axis_text.size()));
+  }
+  return {};
+}
+
+StoredSize size_of(const Assembled& recipe) {
+  const std::string& selector = recipe.recipe.selector.text;
+  return {.layout = trial_layout(recipe),
+          .ratio = std::stod(option_of(selector, "ratio").value_or("0")),
+          .by_row = option_of(selector, "scope") == "row"};
+}
+
+double predicted_bits(const Architecture& arch, const StoredSize& size) {
+  double bits = 0, weights = 0;
+  for (const Block& block : arch.blocks)
+    for (const Linear* linear : block.linears()) {
+      bits += layout_bits(size.layout, linear->out, linear->in) +
+              overlay_bits(size, linear->out, linear->in);
+      weights += static_cast<double>(linear->out) * static_cast<double>(linear->in);
+    }
+  return bits / weights;
+}
+
+std::optional<std::int64_t> group_for(const Architecture& arch, const StoredSize& size,
+                                      double target) {
+  constexpr double kRounding = 1e-9;
+  std::int64_t low = 1, high = 1;
+  for (const Block& block : arch.blocks)
+    for (const Linear* linear : block.linears()) high = std::max(high, linear->in);
+  const std::int64_t widest = high;
+  auto bits_with = [&arch, trial = size](std::int64_t group) mutable {
+    trial.layout.group = group;
+    return predicted_bits(arch, trial);
+  };
+  if (bits_with(0) > target + kRounding) return {};
+  while (low < high) {  // bits never grow with the group
+    const std::int64_t middle = low + (high - low) / 2;
+    if (bits_with(middle) <= target + kRounding)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  if (bits_with(low) == bits_with(size.layout.group)) return size.layout.group;
+  return low == widest ? 0 : low;
+}
+
+}  // namespace karat

@@ -1,0 +1,11 @@
+// A layer and its statistics in another basis.
+#pragma once
+
+#include "karat/axes.h"
+
+namespace karat {
+
+/// W/m and what was measured of W, as it would have been measured of W/m with inputs m∘x.
+Layer in_basis(const Layer& layer, const Basis& basis);
+
+}  // namespace karat

@@ -1,0 +1,83 @@
+#include "selector/shared/budget.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace karat {
+namespace {
+
+using Indices = std::vector<std::int64_t>;
+
+/// The `count` best of scores[0, size): offset + index each, ascending.
+void append_top(const float* scores, std::int64_t size, std::int64_t count, std::int64_t offset,
+                Indices& result) {
+  Indices order(static_cast<std::size_t>(size));
+  std::iota(order.begin(), order.end(), 0);
+  std::nth_element(order.begin(), order.begin() + count, order.end(), [&](auto a, auto b) {
+    return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
+  });
+  order.resize(static_cast<std::size_t>(count));
+  std::sort(order.begin(), order.end());
+  for (const std::int64_t index : order) result.push_back(offset + index);
+}
+
+torch::Tensor as_tensor(const Indices& indices) {
+  return torch::tensor(indices, torch::kInt64);
+}
+
+torch::Tensor best_of_rows(const torch::Tensor& scores, const Budget& budget, std::int64_t rows) {
+  const torch::Tensor flat = scores.to(torch::kCPU).to(torch::kFloat32).contiguous();
+  const std::int64_t width = flat.numel() / rows;
+  const float* values = flat.data_ptr<float>();
+  Indices result;
+  for (std::int64_t row = 0; row < rows; ++row)
+    append_top(values + row * width, width, share(budget.ratio, width), row * width, result);
+  if (budget.only_positive) std::erase_if(result, [&](auto index) { return values[index] <= 0; });
+  return as_tensor(result);
+}
+
+std::vector<torch::Tensor> best_of_all(const std::vector<torch::Tensor>& scores,
+                                       const Budget& budget) {
+  std::vector<torch::Tensor> flat;
+  for (const torch::Tensor& one : scores) flat.push_back(one.flatten());
+  const torch::Tensor best = best_of_rows(torch::cat(flat), budget, 1);
+  const std::int64_t* next = best.data_ptr<std::int64_t>();
+  const std::int64_t* end = next + best.numel();
+  std::vector<torch::Tensor> result;
+  for (std::int64_t offset = 0; const torch::Tensor& one : flat) {
+    Indices indices;
+    for (; next != end && *next < offset + one.numel(); ++next) indices.push_back(*next - offset);
+    result.push_back(as_tensor(indices));
+    offset += one.numel();
+  }
+  return result;
+}
+
+}  // namespace
+
+// 0.29 · 100 is 28.999… in binary.
+std::int64_t share(double ratio, std::int64_t count) {
+  return static_cast<std::int64_t>(ratio * static_cast<double>(count) * (1 + 1e-12));
+}
+
+Budget choose_budget(Options& options) {
+  Budget budget;
+  budget.ratio = options.number("ratio", 0.01, 0, 1, "share of weights kept at FP16");
+  budget.scope = options.choice("scope", "matrix", {"matrix", "row", "model"},
+                                "the share is taken of each matrix, row, or all");
+  return budget;
+}
+
+Selector keep_best(const Budget& budget) {
+  Selector selector{.whole_model = budget.scope == "model"};
+  selector.choose = [budget](const std::vector<torch::Tensor>& scores) {
+    if (budget.scope == "model") return best_of_all(scores, budget);
+    std::vector<torch::Tensor> result;
+    for (const torch::Tensor& one : scores)
+      result.push_back(best_of_rows(one, budget, budget.scope == "row" ? one.size(0) : 1));
+    return result;
+  };
+  return selector;
+}
+
+}  // namespace karat

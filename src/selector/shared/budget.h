@@ -1,0 +1,21 @@
+// The budget that selectors share: which weights are the best floor(ratio·count).
+#pragma once
+
+#include "karat/axes.h"
+
+namespace karat {
+
+/// floor(ratio·count); a share that misses a whole number by rounding alone is meant whole.
+std::int64_t share(double ratio, std::int64_t count);
+
+struct Budget {
+  double ratio = 0;
+  std::string scope;           // "matrix", "row" or "model": what the ratio is taken of
+  bool only_positive = false;  // weights worth nothing are not kept, though the budget has room
+};
+/// The options `ratio` and `scope`.
+Budget choose_budget(Options& options);
+/// Keeps exactly that many of the best, ties going to the lower index.
+Selector keep_best(const Budget& budget);
+
+}  // namespace karat
