@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "format/parts.h"
+#include "selector/shared/budget.h"
 
 namespace karat {
 namespace {
@@ -32,11 +33,6 @@ double layout_bits(const PackedLayout& layout, std::int64_t out, std::int64_t in
     bits += 8 * values * static_cast<double>(byte_size(part.dtype));
   }
   return bits;
-}
-
-/// 0.29 · 100 is 28.999… in binary.
-std::int64_t share(double ratio, std::int64_t count) {
-  return static_cast<std::int64_t>(ratio * static_cast<double>(count) * (1 + 1e-12));
 }
 
 /// A column and a value of 16 bits each per kept weight, a count of 8 bits per row.

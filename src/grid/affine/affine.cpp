@@ -6,9 +6,6 @@ namespace karat {
 namespace {
 
 constexpr double kSmallestHalf = 0x1p-24;
-// |zero| stays below this even when the scale is rounded to a subnormal, so it never overflows
-// FP16.
-constexpr double kLargestZero = 32768;
 
 torch::Tensor through_half(const torch::Tensor& x) {
   return x.to(torch::kFloat16).to(torch::kFloat32);

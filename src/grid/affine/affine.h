@@ -7,9 +7,12 @@
 
 namespace karat {
 
+// A |zero| stays below this even where the scale is rounded to a subnormal, so it fits FP16.
+inline constexpr double kLargestZero = 32768;
+
 /// The values of a grid before scale and zero, ascending.
 struct Levels {
-  std::vector<float> values;
+  std::vector<float> values = {};
   bool integers = false;  // 0, 1, 2, …: rounding finds the nearest
   double middle = 0;      // the level that a symmetric grid decodes to 0
   double span() const { return values.back() - values.front(); }

@@ -11,7 +11,6 @@ namespace {
 
 /// What a fit found, or min-max where that cannot be stored: no scale, or a zero beyond FP16.
 Affine storable(const Affine& line, const Slab& slab, const Levels& levels) {
-  constexpr double kLargestZero = 32768;
   const torch::Tensor good = line.scale.isfinite() & line.offset.isfinite() & (line.scale > 0) &
                              (line.offset.abs() < line.scale * kLargestZero);
   if (good.all().item<bool>()) return line;
