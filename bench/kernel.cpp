@@ -70,6 +70,11 @@ struct Case {
   double share = 0;
 };
 
+/// Two bits, the smallest and so the hardest to unpack fast enough.
+PackedLayout trellis(TrellisCode code, std::optional<std::uint32_t> rotation = {}) {
+  return {.bits = 2, .group = 0, .codebook = Codebook::trellis, .code = code, .rotation = rotation};
+}
+
 const std::vector<Case> kCases = {
     {"F32", {}, DType::f32},
     {"F16", {}, DType::f16},
@@ -86,6 +91,11 @@ const std::vector<Case> kCases = {
     {"3 bit tables", PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::lut}},
     {"3 bit tables g128", PackedLayout{.bits = 3, .group = 128, .codebook = Codebook::lut}},
     {"2 bit tables", PackedLayout{.bits = 2, .group = 0, .codebook = Codebook::lut}},
+    {"4 bit trellis", PackedLayout{.bits = 4, .group = 0, .codebook = Codebook::trellis}},
+    {"3 bit trellis", PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::trellis}},
+    {"2 bit trellis", trellis(TrellisCode::one_mad)},
+    {"2 bit trellis 3inst", trellis(TrellisCode::three_inst)},
+    {"2 bit trellis, rot.", trellis(TrellisCode::one_mad, 0)},
 };
 
 void measure(const Case& c, std::int64_t out, std::int64_t in) {

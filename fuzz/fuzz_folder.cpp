@@ -36,17 +36,31 @@ void add(std::vector<OwnedTensor>& tensors, Bytes& input, const char* name, DTyp
 }
 
 void read_parts(Bytes& input) {
-  const PackedLayout layout{input.next() % 10,          input.next() % 40,
-                            (input.next() & 1) != 0,    (input.next() & 1) != 0,
-                            Codebook(input.next() % 7), (input.next() & 3) == 3};
+  PackedLayout layout{input.next() % 10,
+                      input.next() % 40,
+                      (input.next() & 1) != 0,
+                      (input.next() & 1) != 0,
+                      Codebook(input.next() % 8),
+                      (input.next() & 3) == 3,
+                      TrellisCode(input.next() % 3)};
+  if ((input.next() & 3) == 3) layout.rotation = input.next();
   const std::int64_t out = input.next() % 40, in = input.next() % 80;
   const std::int64_t groups = layout.groups(in), blocks = (out + 15) / 16, n = input.next() % 32;
   std::vector<OwnedTensor> tensors;
-  add(tensors, input, "m.codes", DType::u8, {out, (in * layout.bits + 7) / 8});
+  const bool trellis = layout.codebook == Codebook::trellis;
+  if (trellis) {
+    const std::int64_t band = (in % 16 * layout.bits * 16 + 7) / 8 + in / 16 * 32 * layout.bits,
+                       last = (in % 16 * layout.bits * (out % 16) + 7) / 8 +
+                              in / 16 * 2 * (out % 16) * layout.bits;
+    add(tensors, input, "m.codes", DType::u8, {out / 16 * band + last});
+    add(tensors, input, "m.scales", DType::f16, {out, 1});
+  } else {
+    add(tensors, input, "m.codes", DType::u8, {out, (in * layout.bits + 7) / 8});
+  }
   const bool lut = layout.codebook == Codebook::lut, stray = (input.next() & 31) == 31;
   if (lut || stray) add(tensors, input, "m.tables", DType::f16, {out, groups, 1 << layout.bits});
   if (layout.input_scales) add(tensors, input, "m.input_scales", DType::f16, {in});
-  if (!lut && !layout.bilevel) {
+  if (!lut && !trellis && !layout.bilevel) {
     add(tensors, input, "m.scales", DType::f16, {out, groups});
     if (!layout.symmetric) add(tensors, input, "m.zeros", DType::f16, {out, groups});
   }

@@ -78,6 +78,26 @@ class Quantize(TestCase):
         work.stderr.close()
         self.assertEqual(files_of(self.folder), {})
 
+    def test_killed_work_goes_on_to_the_same_bytes(self):
+        recipe = ["--method", "gwq-obs", "--calib", CALIBRATION, "--samples", 4]
+        whole = self.folder / "whole"
+        self.run_karat("quantize", MODEL, *recipe, "--out", whole)
+        out = self.folder / "out"
+        second = self.folder / "out.work" / "blocks" / "block-0001.safetensors"
+        work = subprocess.Popen([KARAT, "quantize", MODEL, *map(str, recipe), "--out", out], stderr=subprocess.DEVNULL)
+        while not second.exists() and work.poll() is None:
+            time.sleep(0.01)
+        work.kill()
+        self.assertEqual(work.wait(), -signal.SIGKILL)
+        self.assertFalse(out.exists())
+        report = self.run_json("quantize", MODEL, *recipe, "--out", out)
+        self.assertIn(report["resumed_blocks"], (2, 3))
+        self.assertFalse((self.folder / "out.work").exists())
+        one, two = files_of(whole), files_of(out)
+        for files in (one, two):
+            files.pop("karat_report.json")  # it holds seconds
+        self.assertEqual(one, two)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,17 +24,31 @@ struct Layer {
 /// Weights chosen to stay at FP16: bool [out, in]; undefined means none.
 using Kept = torch::Tensor;
 
+/// A point on the segment from the weights (0) to the quantized ones (1).
+struct PathNode {
+  double at = 0, weight = 1;
+};
+
 /// metric: what does an error here cost?
 struct Metric {
   Needs needs = {};
   bool error = false;  // calls `error`, so the grid's own needs are served too
-  /// Scores [out, in], F32, not negative; the larger, the dearer. `error` computes ŵ − w of plain
-  /// rounding to the recipe's grid. Empty: the metric `none`.
+  /// Not empty: the metric looks back on a quantization ŵ that is already there. Its gradient is
+  /// Σ weight · ∂L/∂W at w + at · (ŵ − w) over these nodes, and `error` is that ŵ − w.
+  std::vector<PathNode> path = {};
+  /// Scores [out, in], F32, not negative; the larger, the dearer. `error` computes ŵ − w: without a
+  /// path, of plain rounding to the recipe's grid. Empty: the metric `none`.
   std::function<torch::Tensor(const Layer& layer, const std::function<torch::Tensor()>& error)>
       score = {};
 };
 
 struct Grid;
+
+/// What a selector chooses a layer's weights by.
+struct Candidates {
+  torch::Tensor worth;  // [out, in] of keeping each
+  double score = 0;     // mean of the layer's scores
+};
 
 /// selector: who gets more bits?
 struct Selector {
@@ -42,19 +57,23 @@ struct Selector {
   /// scores themselves.
   std::function<torch::Tensor(const Layer& layer, const torch::Tensor& scores, const Grid& grid)>
       worth = {};
-  /// Flat indices (int64, ascending) of the weights to keep at FP16, per score tensor. Empty: none.
-  std::function<std::vector<torch::Tensor>(const std::vector<torch::Tensor>& scores)> choose = {};
+  /// Flat indices (int64, ascending) of the weights to keep at FP16, layer by layer. Empty: none.
+  std::function<std::vector<torch::Tensor>(const std::vector<Candidates>& layers)> choose = {};
 };
 
 /// The basis that a layer is quantized in. With m = `multiplier`, y = Wx is computed as
-/// (W/m)(m∘x): the grid sees W/m, and m is stored beside it.
+/// (W/m)(m∘x): the grid sees W/m, and m is stored beside it. With a rotation, the grid sees
+/// R_out (W/m) R_inᵀ, both randomized Hadamard matrices that follow from the seed.
 struct Basis {
   torch::Tensor multiplier = {};  // [in] F32, positive, exact in FP16; undefined: as it is
+  std::optional<std::uint32_t> rotation = {};  // the seed; nothing: not rotated
 };
 
 /// transform: in which basis is a layer quantized?
 struct Transform {
   Needs needs = {};
+  bool fold = false;  // layers with the same input share a basis; nothing is stored where what
+                      // makes that input can be multiplied instead
   /// Empty: none. The layer's statistics are of its own basis.
   std::function<Basis(const Layer& layer, const Kept& kept, const Grid& grid)> fit = {};
 };
@@ -88,6 +107,7 @@ struct Slab {
 /// grid: which values exist, and with which parameters?
 struct Grid {
   std::int64_t group = 0;  // consecutive columns that share parameters; 0: all of them
+  std::int64_t block = 1;  // columns that `encode` wants together
   Needs needs = {};        // of a layer's statistics, for what follows
   /// Cost of a squared error in each weight of a layer, [out, in] or [1, in]; empty: all alike.
   std::function<torch::Tensor(const Layer& layer)> cost = {};
@@ -99,6 +119,11 @@ struct Grid {
   std::function<torch::Tensor(const torch::Tensor& weight, const GridParams& params)> encode = {};
   std::function<torch::Tensor(const torch::Tensor& codes, const GridParams& params)> decode = {};
   std::function<Stored(const std::string& name, const Solution& solution)> store = {};
+  /// Better parameters for codes that are held: Σ e·gram·e + 2 e·pull of a row does not rise, with
+  /// e = ŵ − weight, 0 where kept, and pull [rows, n]. The codes may be renumbered. Empty: none.
+  std::function<void(const Slab& slab, const torch::Tensor& pull, torch::Tensor& codes,
+                     GridParams& params)>
+      refit = {};
 
   std::int64_t group_size(std::int64_t in) const { return group > 0 ? std::min(group, in) : in; }
 };

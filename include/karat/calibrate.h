@@ -48,16 +48,24 @@ struct Needs {
   bool hessian = false;
   bool input_abs = false;
   bool input_square = false;
+  bool token_weights = false;
+  bool guided = false;  // needs SweepOptions::token_weights
 
-  bool backward() const { return gradient || fisher; }
-  bool inputs() const { return hessian || input_abs || input_square; }
+  bool backward() const { return gradient || fisher || token_weights; }
+  bool inputs() const { return hessian || input_abs || input_square || guided; }
   bool any() const { return backward() || inputs(); }
   Needs forward() const {  // what no backward pass is needed for
-    return {.hessian = hessian, .input_abs = input_abs, .input_square = input_square};
+    return {
+        .hessian = hessian, .input_abs = input_abs, .input_square = input_square, .guided = guided};
   }
   Needs operator|(const Needs& other) const {
-    return {gradient || other.gradient, fisher || other.fisher, hessian || other.hessian,
-            input_abs || other.input_abs, input_square || other.input_square};
+    return {gradient || other.gradient,
+            fisher || other.fisher,
+            hessian || other.hessian,
+            input_abs || other.input_abs,
+            input_square || other.input_square,
+            token_weights || other.token_weights,
+            guided || other.guided};
   }
   bool operator==(const Needs&) const = default;
 };
@@ -71,6 +79,8 @@ struct LinearStats {
   torch::Tensor hessian;       // [in, in]   2 XᵀX / tokens; shared by layers with the same input
   torch::Tensor input_abs;     // [in]       mean |X|; shared likewise
   torch::Tensor input_square;  // [in]       mean X²; shared likewise
+  torch::Tensor token_weights;  // [tokens]  mean over outputs of (∂L/∂y)², sequence after sequence
+  torch::Tensor guided;  // [in, in]  2 Xᵀ diag(token weights) X / Σ token weights (GuidedQuant)
 };
 
 /// One block as the sweep comes by.
@@ -93,6 +103,11 @@ struct SweepOptions {
   /// Later blocks see what the visited one computes with the weights the visitor left (GPTQ's
   /// order). Only without gradients; costs one more forward pass.
   bool propagate = false;
+  std::size_t first = 0;  // earlier blocks are run, not visited; only without gradients
+  /// Changes the weights of a block whenever it is loaded, before anything is computed with them.
+  std::function<void(std::size_t block, Weights& weights)> edit = {};
+  /// Of a layer, by name: what a sweep with gradients found on the same sequences.
+  std::function<torch::Tensor(const std::string& linear)> token_weights = {};
   ProgressFn progress = {};
 };
 

@@ -15,8 +15,10 @@ namespace karat {
 using Weights =
     std::map<std::string, torch::Tensor>;  // full tensor name ("….q_proj.weight") -> tensor
 
-/// Told of every linear layer's input [tokens, in] as the block runs; may be empty.
-using LinearObserver = std::function<void(const Linear& layer, const torch::Tensor& input)>;
+/// Told of every linear layer's input [tokens, in] and output [tokens, out] as the block runs; may
+/// be empty.
+using LinearObserver = std::function<void(const Linear& layer, const torch::Tensor& input,
+                                          const torch::Tensor& output)>;
 
 /// A tensor over mapped bytes, in its own dtype, without copying. `view` must outlive it.
 torch::Tensor map_tensor(const TensorView& view);

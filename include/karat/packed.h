@@ -16,24 +16,33 @@
 namespace karat {
 
 /// What a code stands for. uniform: its own number; nf4 … e2m1_daq: a value of a fixed list; lut: a
-/// value of a table that the layer stores for each row and group.
-enum class Codebook : std::uint8_t { uniform, nf4, fp4, e2m1, e2m1_daq, lut };
+/// value of a table that the layer stores for each row and group; trellis: the first bits of a
+/// state, which the codes after it complete.
+enum class Codebook : std::uint8_t { uniform, nf4, fp4, e2m1, e2m1_daq, lut, trellis };
 
-/// "uniform", "nf4", "fp4", "e2m1", "e2m1-daq", "lut"; nothing for another name.
+/// "uniform", "nf4", "fp4", "e2m1", "e2m1-daq", "lut", "trellis"; nothing for another name.
 std::string_view name_of(Codebook codebook);
 std::optional<Codebook> find_codebook(std::string_view name);
-/// The list, ascending: 16 values of nf4, 15 of the others; empty for uniform and lut.
+/// The list, ascending: 16 values of nf4, 15 of the others; empty where there is none.
 std::span<const float> codebook_values(Codebook codebook);
 
+/// How a trellis computes a value from a state of 16 bits (QTIP, arXiv 2406.11235).
+enum class TrellisCode : std::uint8_t { one_mad, three_inst };
+std::string_view name_of(TrellisCode code);  // "1mad", "3inst"
+std::optional<TrellisCode> find_trellis_code(std::string_view name);
+
 /// How a matrix is stored, one set of statistics per row and group of inputs:
-/// ŵ = scale · (value[code] − zero), or ŵ = table[code] for lut.
+/// ŵ = scale · (value[code] − zero), ŵ = table[code] for lut, ŵ = scale · value(state) for trellis.
 struct PackedLayout {
-  int bits = 4;              // uniform: 2, 3, 4 or 8; lut: 2, 3 or 4; the lists: 4
+  int bits = 4;              // uniform: 2, 3, 4 or 8; lut, trellis: 2, 3 or 4; the lists: 4
   std::int64_t group = 128;  // inputs that share statistics; 0: the whole row
   bool symmetric = false;    // zero is not stored: 2^(bits−1) for uniform, 0 for the lists
   bool bilevel = false;      // 3-bit scales and zeros over 16 rows (SpQR), FP16 second level
   Codebook codebook = Codebook::uniform;
-  bool input_scales = false;  // ŵ[o, i] is multiplied by input_scale[i] at the end
+  bool input_scales = false;                // ŵ[o, i] is multiplied by input_scale[i] at the end
+  TrellisCode code = TrellisCode::one_mad;  // trellis alone
+  /// A seed below 2^31: ŵ is stored as R_out ŵ R_inᵀ (core/rotation.h).
+  std::optional<std::uint32_t> rotation = {};
 
   std::int64_t groups(std::int64_t in) const;      // ceil(in / group)
   std::int64_t group_size(std::int64_t in) const;  // group, or in
@@ -80,9 +89,9 @@ struct PackedView {
 
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
-/// written is the lowest that has what the layouts use: 1, or 2 for another codebook than uniform
-/// and for input scales.
-inline constexpr int kFormatVersion = 2;
+/// written is the lowest that has what the layouts use: 1; 2 for lists, tables and input scales; 3
+/// for trellis and rotations.
+inline constexpr int kFormatVersion = 3;
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"
   std::map<std::string, PackedLayout> layers;
@@ -99,7 +108,8 @@ using FindTensor = std::function<const TensorView*(std::string_view name)>;
 PackedView packed_view(const std::string& name, const PackedLayout& layout, std::int64_t out,
                        std::int64_t in, const FindTensor& find);
 
-/// [out, in] floats of a packed matrix, overlay included. The oracle of every packed kernel.
+/// [out, in] floats of a packed matrix in the layer's own basis, overlay included. The oracle of
+/// every packed kernel.
 std::vector<float> unpack(const PackedView& view);
 
 }  // namespace karat

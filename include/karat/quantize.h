@@ -47,6 +47,7 @@ struct QuantizeReport {
   std::optional<CalibrationSet> calibration = {};
   double loss = 0;  // of the calibration text under the original model; 0 when not computed
   std::vector<LayerReport> layers = {};
+  std::int64_t resumed_blocks = 0;  // that an interrupted run had finished
   double layer_bits = 0;  // per weight of the quantized layers
   double file_bits = 0;   // per weight of the whole model
   std::int64_t file_bytes = 0;
@@ -64,7 +65,9 @@ struct MeasureJob {
                         out = {};  // `out`: a safetensors file of F32 scores, by layer name
   bool replace = false;
   std::string metric = "gradient";
-  std::string grid = "uniform";  // whose rounding error the metric may ask for
+  std::string grid = "uniform";          // whose rounding error the metric may ask for
+  std::filesystem::path quantized = {};  // a Karat folder of the model: a metric with a path looks
+                                         // back on it instead of on rounding to `grid`
   CalibrationRequest calibration = {};
   ProgressFn progress = {};
 };
@@ -77,10 +80,18 @@ struct ScoreSummary {
   double top_share = 0;  // of the sum that the largest 1 % hold; 0.01 when all are equal
   double gini = 0;       // 0: all equal; 1: one weight has everything
 };
+/// What a metric with a path looked back on. Its scores with their signs add up to the change.
+struct LookedBack {
+  std::string quantized;
+  double predicted = 0;  // sum of the signed scores
+  double measured = 0;   // change of the loss, in double precision
+  double difference() const { return measured != 0 ? predicted / measured - 1 : 0; }
+};
 struct MeasureReport {
   std::string model, metric;  // the metric spelled out in full
   std::optional<CalibrationSet> calibration = {};
   double loss = 0;
+  std::optional<LookedBack> looked_back = {};
   std::vector<ScoreSummary> layers = {};
 };
 std::string to_json(const MeasureReport& report);

@@ -28,7 +28,17 @@ struct Recipe {
   Axis<Solver> solver = {"nearest"};
   /// Of the quantizing sweep: "quantized", what the blocks quantized so far compute, or "original".
   std::string inputs = "quantized";
+  /// Weights brought back to FP16 once all is quantized: Detach in text, "0.0005,rounds=2".
+  std::string detach = "none";
   std::int64_t samples = 1;  // calibration sequences unless the caller says otherwise
+  std::int64_t length = 0;   // tokens of each likewise; 0: 2048, or as many as the model knows
+};
+
+/// After quantizing: the weights of largest score in the whole model, `ratio` of all, become what
+/// they were, a share of them each round, since each round changes the scores of the others.
+struct Detach {
+  double ratio = 0;
+  std::int64_t rounds = 1;
 };
 
 /// The method called `name`. Throws listing the known ones.
@@ -40,7 +50,7 @@ std::vector<Recipe> all_methods();
 struct Overrides {
   std::string metric = {}, selector = {}, transform = {}, grid = {}, solver = {};  // empty: kept
   std::string bits = {}, group = {}, ratio = {};  // grid:bits, grid:group, selector:ratio
-  std::string inputs = {};
+  std::string inputs = {}, detach = {};
   bool operator==(const Overrides&) const = default;
 };
 
@@ -53,6 +63,7 @@ struct Assembled {
   Transform transform = {};
   Grid grid = {};
   Solver solver = {};
+  Detach detach = {};
   /// Of the quantizing sweep.
   Needs solve_needs() const { return transform.needs | grid.needs | solver.needs; }
   Needs needs() const { return metric.needs | solve_needs(); }

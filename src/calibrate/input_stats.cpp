@@ -5,9 +5,11 @@
 namespace karat {
 
 LinearObserver InputStats::observer() {
-  if (!needs_.inputs()) return {};
+  if (!needs_.hessian && !needs_.input_abs && !needs_.input_square) return {};
   last_input_.reset();
-  return [this](const Linear& layer, const torch::Tensor& input) { observe(layer, input); };
+  return [this](const Linear& layer, const torch::Tensor& input, const torch::Tensor&) {
+    observe(layer, input);
+  };
 }
 
 void InputStats::observe(const Linear& layer, const torch::Tensor& input) {

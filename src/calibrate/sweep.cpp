@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "calibrate/guided_stats.h"
 #include "calibrate/input_stats.h"
 #include "calibrate/memory.h"
 #include "karat/calibrate.h"
@@ -14,6 +15,14 @@ namespace {
 
 using Activations = std::vector<torch::Tensor>;  // [1, time, hidden] of every sequence
 
+LinearObserver both(const LinearObserver& first, const LinearObserver& second) {
+  if (!first || !second) return first ? first : second;
+  return [=](const Linear& layer, const torch::Tensor& input, const torch::Tensor& output) {
+    first(layer, input, output);
+    second(layer, input, output);
+  };
+}
+
 void check_set(const Architecture& arch, const CalibrationSet& set, const SweepOptions& options) {
   const auto reject = [](const std::string& got, const std::string& expected,
                          const std::string& hint = {}) {
@@ -23,6 +32,10 @@ void check_set(const Architecture& arch, const CalibrationSet& set, const SweepO
     reject("no sequences", "ids [samples, length]", "give a calibration text");
   if (options.needs.backward() && options.propagate)
     reject("gradients with propagate", "one of the two");
+  if (options.needs.guided && !options.needs.token_weights && !options.token_weights)
+    reject("guided statistics without token weights", "those of a sweep with gradients");
+  if (options.needs.backward() && options.first > 0)
+    reject("gradients from a later block on", "all blocks");
   const auto time = set.ids.size(1);
   if (options.needs.backward() && time < 2)
     reject("sequences of 1 token", "at least 2", "the loss needs a next token");
@@ -44,7 +57,8 @@ class Sweep {
 
   void load_and_visit() {
     Progress progress("blocks", blocks(), options_.progress);
-    for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
+    progress.step(static_cast<std::int64_t>(options_.first));
+    for (std::size_t block = options_.first; block < arch_.blocks.size(); ++block) {
       Weights weights = load(block);
       visit(block, weights, {});
       progress.step();
@@ -57,14 +71,21 @@ class Sweep {
     Activations x = embedded();
     for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
       Weights weights = load(block);
+      if (block < options_.first) {
+        for (torch::Tensor& one : x) one = run(block, weights, one, {});
+        progress.step();
+        continue;
+      }
       InputStats inputs(options_.needs);
+      GuidedStats guided(options_.needs, options_.token_weights);
       Activations y(x.size());
       for (std::size_t s = 0; s < x.size(); ++s) {
-        y[s] = run(block, weights, x[s], inputs.observer());
+        y[s] = run(block, weights, x[s], both(inputs.observer(), guided.observer()));
         if (!options_.propagate) x[s] = torch::Tensor();
       }
       std::map<std::string, LinearStats> stats;
       inputs.finish(stats);
+      guided.finish(stats);
       visit(block, weights, std::move(stats));
       if (options_.propagate)
         for (std::size_t s = 0; s < x.size(); ++s) y[s] = run(block, weights, x[s], {});
@@ -99,7 +120,11 @@ class Sweep {
  private:
   std::int64_t blocks() const { return static_cast<std::int64_t>(arch_.blocks.size()); }
   std::int64_t sequences() const { return ids_.size(0); }
-  Weights load(std::size_t block) const { return load_block(arch_, file_, block, options_.device); }
+  Weights load(std::size_t block) const {
+    Weights weights = load_block(arch_, file_, block, options_.device);
+    if (options_.edit) options_.edit(block, weights);
+    return weights;
+  }
 
   void reserve(std::int64_t layers) const {
     check_memory("calibration activations",
@@ -164,20 +189,23 @@ class Sweep {
     Weights weights = load(block);
     const auto linears = arch_.blocks[block].linears();
     std::vector<torch::Tensor> leaves;
-    for (const Linear* linear : linears)
-      leaves.push_back(weights.at(linear->name + ".weight").requires_grad_());
+    if (options_.needs.gradient || options_.needs.fisher)
+      for (const Linear* linear : linears)
+        leaves.push_back(weights.at(linear->name + ".weight").requires_grad_());
     InputStats observed(options_.needs);
+    GuidedStats guided(options_.needs);
     std::map<std::string, LinearStats> stats;
     for (std::size_t s = 0; s < inputs.size(); ++s) {
       auto parts = differentiate(block, weights, leaves, std::exchange(inputs[s], {}), gradients[s],
-                                 observed.observer());
-      for (std::size_t i = 0; i < linears.size(); ++i)
+                                 both(observed.observer(), guided.observer()));
+      for (std::size_t i = 0; i < parts.size(); ++i)
         accumulate(stats[linears[i]->name], std::move(parts[i]));
     }
     for (auto& leaf : leaves) leaf.requires_grad_(false);
     leaves.clear();
     for (auto& [name, of_layer] : stats) finish(of_layer);
     observed.finish(stats);
+    guided.finish(stats);
     visit(block, weights, std::move(stats));
   }
 
@@ -190,10 +218,11 @@ class Sweep {
     const torch::AutoGradMode grad(true);
     auto sources = leaves;
     const auto x = input.to(options_.device).detach();
-    if (block > 0) sources.push_back(x.requires_grad_());
+    const bool of_input = block > 0 || leaves.empty();
+    if (of_input) sources.push_back(x.requires_grad_());
     const auto y = block_forward(arch_, block, weights, x, observe);
     auto parts = torch::autograd::grad({y}, sources, {gradient.to(options_.device)});
-    if (block > 0) {
+    if (of_input) {
       gradient = parts.back().to(torch::kCPU);
       parts.pop_back();
     }

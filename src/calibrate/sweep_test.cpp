@@ -51,7 +51,9 @@ Weights all_inputs(const FamilyFixture& fixture) {
   const torch::NoGradGuard no_grad;
   const auto leaves = fixture.leaves();
   Weights inputs;
-  const auto keep = [&](const Linear& layer, const torch::Tensor& x) { inputs[layer.name] = x; };
+  const auto keep = [&](const Linear& layer, const torch::Tensor& x, const torch::Tensor&) {
+    inputs[layer.name] = x;
+  };
   auto x = embed(fixture.arch, leaves, fixture.ids());
   for (std::size_t i = 0; i < fixture.arch.blocks.size(); ++i)
     x = block_forward(fixture.arch, i, leaves, x, keep);

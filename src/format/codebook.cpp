@@ -14,6 +14,7 @@ struct Named {
 constexpr Named kNames[] = {
     {Codebook::uniform, "uniform"}, {Codebook::nf4, "nf4"},           {Codebook::fp4, "fp4"},
     {Codebook::e2m1, "e2m1"},       {Codebook::e2m1_daq, "e2m1-daq"}, {Codebook::lut, "lut"},
+    {Codebook::trellis, "trellis"},
 };
 
 /// Quantiles of a normal distribution, scaled to [−1, 1] (QLoRA, arXiv 2305.14314).

@@ -20,6 +20,7 @@ const std::string kWhere = "read quantization_config";
 
 /// The format version that brought what a layout uses.
 int version_of(const PackedLayout& layout) {
+  if (layout.codebook == Codebook::trellis || layout.rotation) return 3;
   return layout.codebook == Codebook::uniform && !layout.input_scales ? 1 : 2;
 }
 
@@ -64,13 +65,20 @@ void expect_text(const Json& object, const char* key, std::string_view wanted,
 }
 
 constexpr std::string_view kInputScales = "input_scales";  // absent means false
+constexpr std::string_view kRotation = "rotation";         // absent means none
 
-/// The keys of a grid's layouts, all of them required, in the order they are written in.
-std::vector<std::string_view> keys_of(Codebook codebook) {
-  std::vector<std::string_view> keys = {"grid", "bits", "group"};
-  if (codebook != Codebook::lut) keys.push_back("symmetric");
-  if (codebook == Codebook::uniform) keys.push_back("bilevel");
-  keys.push_back("layers");
+/// The keys of a grid's layouts in the order they are written in. The optional ones, which every
+/// grid may have, come after `before_optional`.
+struct Keys {
+  std::vector<std::string_view> required;
+  std::string_view before_optional;
+};
+Keys keys_of(Codebook codebook) {
+  if (codebook == Codebook::trellis) return {{"grid", "code", "bits", "layers"}, "bits"};
+  Keys keys{{"grid", "bits", "group"}, "group"};
+  if (codebook != Codebook::lut) keys.required.push_back("symmetric");
+  if (codebook == Codebook::uniform) keys.required.push_back("bilevel");
+  keys.required.push_back("layers");
   return keys;
 }
 
@@ -79,30 +87,51 @@ Codebook read_grid(const Json& object) {
   const auto codebook = find_codebook(name);
   if (!codebook)
     fail(fmt::format("{}, \"grid\"", kWhere), brief(field(object, "grid")),
-         "uniform, nf4, fp4, e2m1, e2m1-daq or lut", kUpgrade);
+         "uniform, nf4, fp4, e2m1, e2m1-daq, lut or trellis", kUpgrade);
   return *codebook;
+}
+
+TrellisCode read_code(const Json& object) {
+  const auto code = find_trellis_code(text(object, "code"));
+  if (!code)
+    fail(fmt::format("{}, \"code\"", kWhere), brief(field(object, "code")), "1mad or 3inst",
+         kUpgrade);
+  return *code;
+}
+
+std::uint32_t read_seed(const Json& object) {
+  const std::int64_t seed = integer(object, "rotation");
+  if (seed < 0) fail(fmt::format("{}, \"rotation\"", kWhere), fmt::format("{}", seed), "0 or more");
+  return static_cast<std::uint32_t>(seed);
+}
+
+void check_version(const PackedLayout& layout, std::int64_t version) {
+  if (version >= version_of(layout)) return;
+  fail(kWhere,
+       fmt::format("grid {}{}{} in format version {}", name_of(layout.codebook),
+                   layout.input_scales ? " with input scales" : "",
+                   layout.rotation ? " with a rotation" : "", version),
+       fmt::format("version {}", version_of(layout)));
 }
 
 PackedLayout read_layout(const Json& object, std::int64_t version) {
   if (!object.is_object()) fail(kWhere, brief(object), "an object in \"layouts\"");
   PackedLayout layout;
   layout.codebook = read_grid(object);
-  const std::vector<std::string_view> keys = keys_of(layout.codebook);
+  const std::vector<std::string_view> keys = keys_of(layout.codebook).required;
   const auto has = [&](std::string_view key) { return std::ranges::find(keys, key) != keys.end(); };
   for (const auto& [key, value] : object.items())
-    if (!has(key) && key != kInputScales)
+    if (!has(key) && key != kInputScales && key != kRotation)
       fail(kWhere, fmt::format("\"{}\" in a layout of grid {}", key, name_of(layout.codebook)),
            fmt::format("the keys {}", fmt::join(keys, ", ")), kUpgrade);
   layout.bits = static_cast<int>(std::clamp<std::int64_t>(integer(object, "bits"), -1, 255));
-  layout.group = integer(object, "group");
+  layout.group = has("group") ? integer(object, "group") : 0;
   layout.symmetric = has("symmetric") && boolean(object, "symmetric");
   layout.bilevel = has("bilevel") && boolean(object, "bilevel");
   layout.input_scales = object.contains(kInputScales) && boolean(object, "input_scales");
-  if (version < version_of(layout))
-    fail(kWhere,
-         fmt::format("grid {}{} in format version {}", name_of(layout.codebook),
-                     layout.input_scales ? " with input scales" : "", version),
-         fmt::format("version {}", version_of(layout)));
+  if (has("code")) layout.code = read_code(object);
+  if (object.contains(kRotation)) layout.rotation = read_seed(object);
+  check_version(layout, version);
   check_layout(kWhere, layout);
   return layout;
 }
@@ -134,17 +163,21 @@ std::int64_t read_header(const Json& config) {
 }
 
 Ordered layout_json(const PackedLayout& layout) {
+  const Keys keys = keys_of(layout.codebook);
   const Ordered values = {{"grid", name_of(layout.codebook)},
+                          {"code", name_of(layout.code)},
                           {"bits", layout.bits},
                           {"group", layout.group},
                           {"symmetric", layout.symmetric},
                           {"bilevel", layout.bilevel},
                           {"layers", Ordered::array()}};
   Ordered json;
-  for (const std::string_view key : keys_of(layout.codebook)) {
+  for (const std::string_view key : keys.required) {
     const std::string name(key);
     json[name] = values[name];
-    if (key == "group" && layout.input_scales) json["input_scales"] = true;
+    if (key != keys.before_optional) continue;
+    if (layout.input_scales) json["input_scales"] = true;
+    if (layout.rotation) json["rotation"] = *layout.rotation;
   }
   return json;
 }

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "format/overlay.h"
 #include "format/parts.h"
+#include "format/trellis.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -44,6 +46,21 @@ OwnedTensor pack_codes(const std::string& tensor, const PackedMatrix& m) {
       write_bits(bytes.data() + o * stride, i * m.layout.bits, m.layout.bits,
                  m.codes[o * m.in + i]);
   return {tensor, DType::u8, {m.out, stride}, std::move(bytes)};
+}
+
+OwnedTensor pack_tiles(const std::string& tensor, const PackedMatrix& m) {
+  expect_size(tensor, m.codes.size(), m.out * m.in);
+  expect_codes(tensor, m.codes, code_limit(m.layout));
+  const int bits = m.layout.bits;
+  const TrellisTiles tiles{m.out, m.in, bits};
+  std::vector<std::byte> bytes(static_cast<std::size_t>(tiles.bytes()));
+  for (std::int64_t i = 0; i < tiles.count(); ++i) {
+    const Tile tile = tiles.at(i);
+    for (std::int64_t t = 0; t < tile.size(); ++t)
+      write_bits(bytes.data() + tile.byte, t * bits, bits,
+                 m.codes[(tile.row + t / tile.columns) * m.in + tile.column + t % tile.columns]);
+  }
+  return {tensor, DType::u8, {tiles.bytes()}, std::move(bytes)};
 }
 
 OwnedTensor pack_halves(const std::string& tensor, const std::vector<std::uint16_t>& values,
@@ -107,6 +124,8 @@ OwnedTensor pack_counts(const std::string& tensor, const PackedMatrix& m) {
   return own_bytes(tensor, DType::u16, {m.out}, bytes_of(wide));
 }
 
+}  // namespace
+
 void pack_overlay(const std::string& name, const PackedMatrix& m, std::vector<OwnedTensor>& out) {
   if (m.overlay.columns.empty() && m.overlay.values.empty()) return;
   check_overlay(name, m);
@@ -116,14 +135,13 @@ void pack_overlay(const std::string& name, const PackedMatrix& m, std::vector<Ow
   out.push_back(own_bytes(name + ".outlier_values", DType::f16, {n}, bytes_of(m.overlay.values)));
 }
 
-}  // namespace
-
 std::vector<OwnedTensor> pack(const std::string& name, const PackedMatrix& m) {
   check_layout(name, m.layout, m.out, m.in);
   const std::int64_t groups = m.layout.groups(m.in), blocks = row_blocks(m.out);
-  const bool zeros = !m.layout.symmetric;
+  const bool trellis = m.layout.codebook == Codebook::trellis;
+  const bool zeros = !m.layout.symmetric && !trellis;
   std::vector<OwnedTensor> tensors;
-  tensors.push_back(pack_codes(name + ".codes", m));
+  tensors.push_back(trellis ? pack_tiles(name + ".codes", m) : pack_codes(name + ".codes", m));
   if (m.layout.input_scales)
     tensors.push_back(pack_halves(name + ".input_scales", m.input_scales, {m.in}));
   if (m.layout.codebook == Codebook::lut) {

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <limits>
 
+#include "format/trellis.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -20,8 +21,10 @@ std::int64_t PackedLayout::groups(std::int64_t in) const {
 
 std::vector<Part> layout_parts(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
   const std::int64_t groups = layout.groups(in), blocks = row_blocks(out);
+  const bool trellis = layout.codebook == Codebook::trellis;
   std::vector<Part> parts = {
       {"codes", DType::u8, {out, row_bytes(in, layout.bits)}, &PackedView::codes}};
+  if (trellis) parts[0].shape = {TrellisTiles{out, in, layout.bits}.bytes()};
   if (layout.input_scales)
     parts.push_back({"input_scales", DType::f16, {in}, &PackedView::input_scales});
   if (layout.codebook == Codebook::lut) {
@@ -30,7 +33,7 @@ std::vector<Part> layout_parts(const PackedLayout& layout, std::int64_t out, std
   }
   if (!layout.bilevel) {
     parts.push_back({"scales", DType::f16, {out, groups}, &PackedView::scales});
-    if (!layout.symmetric)
+    if (!layout.symmetric && !trellis)
       parts.push_back({"zeros", DType::f16, {out, groups}, &PackedView::zeros});
     return parts;
   }
@@ -52,14 +55,20 @@ void check_codebook(const std::string& where, const PackedLayout& layout) {
     if (std::ranges::find(allowed, layout.bits) == allowed.end())
       fail(where, fmt::format("{} bits", layout.bits), expected);
   };
-  if (layout.codebook > Codebook::lut)
+  if (layout.codebook > Codebook::trellis)
     fail(where, fmt::format("codebook {}", static_cast<int>(layout.codebook)), "one with a name");
   if (layout.codebook == Codebook::uniform) return bits_among({2, 3, 4, 8}, "2, 3, 4 or 8");
   const std::string_view name = name_of(layout.codebook);
   if (layout.bilevel) fail(where, fmt::format("a bilevel {} layout", name), "a uniform one");
-  if (layout.codebook != Codebook::lut) return bits_among({4}, "4, as of every list of values");
-  bits_among({2, 3, 4}, "2, 3 or 4 for a table");
-  if (layout.symmetric) fail(where, "a symmetric lut layout", "none: a table has no zero");
+  if (!codebook_values(layout.codebook).empty())
+    return bits_among({4}, "4, as of every list of values");
+  bits_among({2, 3, 4}, "2, 3 or 4 for a table or a trellis");
+  if (layout.symmetric)
+    fail(where, fmt::format("a symmetric {} layout", name), "none: it has no zero");
+  if (layout.codebook == Codebook::lut) return;
+  if (layout.group != 0) fail(where, fmt::format("groups of {} in a trellis", layout.group), "0");
+  if (layout.code > TrellisCode::three_inst)
+    fail(where, fmt::format("trellis code {}", static_cast<int>(layout.code)), "one with a name");
 }
 
 }  // namespace
@@ -68,6 +77,8 @@ void check_layout(const std::string& where, const PackedLayout& layout) {
   check_codebook(where, layout);
   if (layout.group < 0 || layout.group > std::numeric_limits<std::int32_t>::max())
     fail(where, fmt::format("group {}", layout.group), "0 (the whole row) or a positive size");
+  if (layout.rotation.value_or(0) > std::numeric_limits<std::int32_t>::max())
+    fail(where, fmt::format("rotation {}", *layout.rotation), "a seed below 2^31");
 }
 
 void check_layout(const std::string& name, const PackedLayout& layout, std::int64_t out,
@@ -77,6 +88,10 @@ void check_layout(const std::string& name, const PackedLayout& layout, std::int6
   constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max();  // out · in < 2^62
   if (out < 1 || in < 1 || out > limit || in > limit)
     fail(where, fmt::format("a matrix of [{}, {}]", out, in), "extents from 1 to 2^31 - 1");
+  for (const std::int64_t n : {out, in})
+    if (layout.rotation && n / (n & -n) > kMaxRotationOdd)
+      fail(where, fmt::format("a rotation of {} = 2^k * {}", n, n / (n & -n)),
+           fmt::format("an odd factor of at most {}", kMaxRotationOdd));
 }
 
 namespace {

@@ -28,6 +28,7 @@ void check_layout(const std::string& where, const PackedLayout& layout);
 
 inline constexpr std::int64_t kBilevelBytes = kBilevelRows * kBilevelBits / 8;  // 6: 16 rows
 inline constexpr std::int64_t kMaxOverlayInputs = 65536;                        // U16 columns
+inline constexpr std::int64_t kMaxRotationOdd = 4095;  // turning takes its square of steps
 
 inline std::int64_t row_bytes(std::int64_t in, int bits) {
   return (in * bits + 7) / 8;
@@ -38,8 +39,8 @@ inline std::int64_t row_blocks(std::int64_t out) {
 
 /// Codes of a layout are below it: 2^bits, or the length of its list.
 int code_limit(const PackedLayout& layout);
-/// value[code] of every 4-bit code [16], a list of 15 with its last value twice; nullptr for
-/// uniform and lut.
+/// value[code] of every 4-bit code [16], a list of 15 with its last value twice; nullptr where
+/// there is no list.
 const float* code_values(Codebook codebook);
 /// The zero of a symmetric layout.
 inline float fixed_zero(const PackedLayout& layout) {

@@ -23,7 +23,19 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
   for (const int bits : {2, 3, 4}) layouts.push_back({bits, group, false, false, Codebook::lut});
   for (const Codebook codebook : {Codebook::uniform, Codebook::nf4, Codebook::lut})
     layouts.push_back({4, group, false, false, codebook, /*input_scales=*/true});
+  for (const int bits : {2, 3, 4})
+    for (const auto code : {TrellisCode::one_mad, TrellisCode::three_inst})
+      layouts.push_back({bits, 0, false, false, Codebook::trellis, bits == 3, code});
   return layouts;
+}
+
+/// Some layouts with a rotation.
+inline std::vector<PackedLayout> rotated_layouts(std::int64_t group) {
+  const PackedLayout uniform{.bits = 3, .group = group, .rotation = 0};
+  const PackedLayout scaled{.group = group, .input_scales = true, .rotation = 0x7fffffff};
+  const PackedLayout lut{.bits = 3, .group = group, .codebook = Codebook::lut, .rotation = 5};
+  const PackedLayout trellis{.bits = 2, .group = 0, .codebook = Codebook::trellis, .rotation = 1};
+  return {uniform, scaled, lut, trellis};
 }
 
 /// n codes below `limit`, at most 256.
@@ -71,7 +83,9 @@ inline void random_statistics(Rng& rng, PackedMatrix& m) {
   const std::int64_t stats = row_blocks(m.out) * layout.groups(m.in) * 2;
   const std::span<const float> values = codebook_values(layout.codebook);
   const float top = values.empty() ? static_cast<float>(1 << layout.bits) : values.back();
-  if (layout.codebook == Codebook::lut) {
+  if (layout.codebook == Codebook::trellis) {
+    m.scales = random_halves(rng, cells, 0.01f, 0.06f);
+  } else if (layout.codebook == Codebook::lut) {
     m.tables = random_halves(rng, cells << layout.bits, -0.2f, 0.2f);
   } else if (layout.bilevel) {
     m.scale_codes = random_codes(rng, cells, 1 << kBilevelBits);

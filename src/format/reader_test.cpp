@@ -96,6 +96,22 @@ TEST_CASE("packed_view refuses parts that belong to another grid") {
   }
 }
 
+TEST_CASE("packed_view refuses parts of a trellis that are wrong") {
+  const PackedLayout trellis{.bits = 3, .group = 0, .codebook = Codebook::trellis, .rotation = 1};
+  // Bands of 16 and 4 rows: two tiles of 16 columns and one of 8 in each.
+  refused(trellis, "m.codes: got U8 [20, 15], expected U8 [300]", [](Layer& l) {
+    l.view("codes").shape = {20, 15};
+  });
+  refused(trellis, "m.codes: got U8 [299]", [](Layer& l) { l.view("codes").shape = {299}; });
+  refused(trellis, "m.scales: got F16 [20], expected F16 [20, 1]",
+          [](Layer& l) { l.view("scales").shape = {20}; });
+  refused(trellis, "m.scales: got NaN", [](Layer& l) { l.set_u16("scales", 0, 0x7e00); });
+  refused(trellis, "m.scales: got nothing", [](Layer& l) { l.view("scales").name.clear(); });
+  refused(trellis, "m.codes: got U8 [300]", [](Layer& l) { l.layout.codebook = Codebook::lut; });
+  refused(trellis, "m.codes: got U8 [300]", [](Layer& l) { l.layout.bits = 2; });
+  refused(trellis, "groups of 16", [](Layer& l) { l.layout.group = 16; });
+}
+
 TEST_CASE("packed_view refuses statistics and outliers that are not numbers") {
   refused(false, "m.scales: got NaN", [](Layer& l) { l.set_u16("scales", 59, 0x7c00); });
   refused(false, "m.zeros: got NaN", [](Layer& l) { l.set_u16("zeros", 0, 0xfe01); });
@@ -185,7 +201,7 @@ TEST_CASE("version 2 layouts that are wrong, or in a version 1 folder") {
   CHECK(parse_quantization(config(two, layout("fp4", list)))->layers.at("a").symmetric);
   config_refused(config("", layout("lut", lut)), "grid lut in format version 1");
   config_refused(config("", layout("fp4", list)), "grid fp4 in format version 1");
-  config_refused(config(two, layout("trellis", lut)), "upgrade karat");
+  config_refused(config(two, layout("e8", lut)), "upgrade karat");
   config_refused(config(two, layout("nf4", lut)), "no \"symmetric\"");
   config_refused(config(two, layout("lut", list)), "\"symmetric\" in a layout of grid lut");
   config_refused(
@@ -194,6 +210,49 @@ TEST_CASE("version 2 layouts that are wrong, or in a version 1 folder") {
   config_refused(config(two, layout("nf4", "\"bits\":3,\"group\":0,\"symmetric\":true")),
                  "got 3 bits");
   config_refused(config(two, layout("lut", "\"bits\":8,\"group\":0")), "got 8 bits");
+}
+
+TEST_CASE("a folder with a trellis or a rotation is of version 3") {
+  const PackedLayout trellis{
+      .bits = 2, .group = 0, .codebook = Codebook::trellis, .code = TrellisCode::three_inst};
+  const PackedLayout turned{
+      .bits = 2, .group = 0, .codebook = Codebook::trellis, .input_scales = true, .rotation = 0};
+  const PackedLayout uniform{.bits = 4, .group = 128, .rotation = 0x7fffffff};
+  const QuantizationConfig written{"qtip", {{"a", trellis}, {"b", turned}, {"c", uniform}}};
+  const std::string json = quantization_json(written);
+  CHECK(json ==
+        R"({"quant_method":"karat","format":"karat-packed","format_version":3,"method":"qtip",)"
+        R"("layouts":[{"grid":"trellis","code":"3inst","bits":2,"layers":["a"]},)"
+        R"({"grid":"trellis","code":"1mad","bits":2,"input_scales":true,"rotation":0,)"
+        R"("layers":["b"]},{"grid":"uniform","bits":4,"group":128,"rotation":2147483647,)"
+        R"("symmetric":false,"bilevel":false,"layers":["c"]}]})");
+  const auto read = parse_quantization("{\"quantization_config\":" + json + "}");
+  REQUIRE(read.has_value());
+  CHECK(read->layers == written.layers);
+}
+
+TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
+  const auto of_version = [](int version, const std::string& layout) {
+    return config("\"quant_method\":\"karat\",\"format\":\"karat-packed\",\"format_version\":" +
+                      std::to_string(version),
+                  layout);
+  };
+  const std::string trellis = "\"grid\":\"trellis\",\"code\":\"1mad\",\"bits\":2";
+  const std::string lut = "\"grid\":\"lut\",\"bits\":2,\"group\":0";
+  CHECK(parse_quantization(of_version(3, trellis))->layers.at("a").group == 0);
+  CHECK(parse_quantization(of_version(3, lut + ",\"rotation\":9"))->layers.at("a").rotation == 9);
+  config_refused(of_version(2, trellis), "grid trellis in format version 2");
+  config_refused(of_version(2, lut + ",\"rotation\":9"), "grid lut with a rotation in format");
+  config_refused(of_version(4, trellis), "upgrade karat");
+  config_refused(of_version(3, trellis + ",\"group\":0"), "\"group\" in a layout of grid trellis");
+  config_refused(of_version(3, lut + ",\"code\":\"1mad\""), "\"code\" in a layout of grid lut");
+  config_refused(of_version(3, "\"grid\":\"trellis\",\"bits\":2"), "no \"code\"");
+  config_refused(of_version(3, "\"grid\":\"trellis\",\"code\":\"hyb\",\"bits\":2"),
+                 "upgrade karat");
+  config_refused(of_version(3, "\"grid\":\"trellis\",\"code\":\"1mad\",\"bits\":8"), "got 8 bits");
+  config_refused(of_version(3, lut + ",\"rotation\":-1"), "got -1");
+  config_refused(of_version(3, lut + ",\"rotation\":2147483648"), "got 2147483648");
+  config_refused(of_version(3, lut + ",\"rotation\":true"), "got true");
 }
 
 TEST_CASE("an unquantized config.json has no quantization_config") {
@@ -205,7 +264,7 @@ TEST_CASE("an unquantized config.json has no quantization_config") {
 TEST_CASE("quantization_config of another tool, of the future, or wrong") {
   const std::string karat = "\"quant_method\":\"karat\",\"format\":\"karat-packed\"";
   config_refused(config("\"quant_method\":\"gptq\""), "expected \"karat\"");
-  config_refused(config(karat + ",\"format_version\":3"), "upgrade karat");
+  config_refused(config(karat + ",\"format_version\":4"), "upgrade karat");
   config_refused(config(karat + ",\"format_version\":0"), "format version 0");
   config_refused(config(karat + ",\"format_version\":1.5"), "got 1.5");
   config_refused(config(karat), "no \"format_version\"");

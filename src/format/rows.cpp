@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/rotation.h"
 #include "format/parts.h"
+#include "format/trellis.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -20,6 +22,27 @@ float second_level(const TensorView& codes, const TensorView& stats, std::int64_
   const unsigned code =
       read_bits(codes.data + cell * kBilevelBytes, lane * kBilevelBits, kBilevelBits);
   return half_at(stats, 2 * cell) * (static_cast<float>(code) - half_at(stats, 2 * cell + 1));
+}
+
+void trellis_row(const PackedView& view, std::int64_t row, float* w) {
+  const TrellisTiles tiles{view.out, view.in, view.layout.bits};
+  const float* values = trellis_values(view.layout.code);
+  const float scale = half_at(view.scales, row);
+  for (std::int64_t i = 0; i < tiles.across(); ++i) {
+    const Tile tile = tiles.at(row / kTileSide * tiles.across() + i);
+    const std::int64_t first = (row - tile.row) * tile.columns;
+    const auto code_at = [&](std::int64_t t) {
+      return read_bits(view.codes.data + tile.byte, t * tiles.bits, tiles.bits);
+    };
+    for (std::int64_t t = first; t < first + tile.columns; ++t)
+      *w++ = scale * values[trellis_state(t, tile.size(), tiles.bits, code_at)];
+  }
+}
+
+void undo_rotation(const PackedView& view, std::vector<float>& weights) {
+  const std::uint32_t seed = *view.layout.rotation;
+  rotate_back(Rotation(view.out, seed, Rotation::Side::outputs),
+              Rotation(view.in, seed, Rotation::Side::inputs), weights.data());
 }
 
 }  // namespace
@@ -58,6 +81,7 @@ GroupStats group_stats(const PackedView& view, std::int64_t row, std::int64_t gr
 }
 
 void dense_row(const PackedView& view, std::int64_t row, float* w) {
+  if (view.layout.codebook == Codebook::trellis) return trellis_row(view, row, w);
   const int bits = view.layout.bits;
   const std::int64_t size = view.layout.group_size(view.in), groups = view.layout.groups(view.in);
   const std::byte* codes = view.codes.data + row * row_bytes(view.in, bits);
@@ -82,9 +106,10 @@ void add_outliers(const PackedView& view, std::uint32_t begin, std::uint32_t end
 std::vector<float> unpack(const PackedView& view) {
   const std::vector<std::uint32_t> offsets = outlier_offsets(view);
   std::vector<float> weights(static_cast<std::size_t>(view.out * view.in));
+  for (std::int64_t o = 0; o < view.out; ++o) dense_row(view, o, weights.data() + o * view.in);
+  if (view.layout.rotation) undo_rotation(view, weights);
   for (std::int64_t o = 0; o < view.out; ++o) {
     float* row = weights.data() + o * view.in;
-    dense_row(view, o, row);
     if (!offsets.empty()) add_outliers(view, offsets[o], offsets[o + 1], row);
     for (std::int64_t i = 0; i < view.in && view.layout.input_scales; ++i)
       row[i] *= half_at(view.input_scales, i);

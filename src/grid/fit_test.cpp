@@ -38,8 +38,16 @@ std::vector<int> codes_of(const torch::Tensor& weight, const Affine& line, const
   return result;
 }
 
+/// Σ cost·(ŵ − w)² of each row: [rows, 1].
+torch::Tensor error_of(const Slab& slab, const Affine& line, const Levels& levels) {
+  const torch::Tensor zero = zero_of(line);
+  const torch::Tensor found =
+      decode(encode(slab.weight, line.scale, zero, levels), line.scale, zero, levels);
+  return ((found - slab.weight).square() * costs_of(slab)).sum(1, /*keepdim=*/true);
+}
+
 double cost_of(const Slab& slab, const Affine& line, const Levels& levels) {
-  return error_of(slab, costs_of(slab), line, levels).sum().item<double>();
+  return error_of(slab, line, levels).sum().item<double>();
 }
 
 /// The dossier's group of eight with its diagonal Gram matrix (daq.md §6).
@@ -135,9 +143,8 @@ TEST_CASE("mse never costs more than min-max, and finds the range a brute search
   Slab slab{.weight = torch::randn({30, 40}).pow(3) * 0.01, .kept = torch::rand({30, 40}) < 0.05};
   slab.cost = torch::rand({30, 40});
   for (const Levels& levels : {integer_levels(2), integer_levels(4), kNf4}) {
-    const torch::Tensor costs = costs_of(slab);
-    const torch::Tensor plain = error_of(slab, costs, fit(minmax_fit, "", slab, levels), levels);
-    const torch::Tensor mse = error_of(slab, costs, fit(mse_fit, "", slab, levels), levels);
+    const torch::Tensor plain = error_of(slab, fit(minmax_fit, "", slab, levels), levels);
+    const torch::Tensor mse = error_of(slab, fit(mse_fit, "", slab, levels), levels);
     CHECK((mse <= plain).all().item<bool>());
     CHECK(mse.sum().item<double>() < 0.9 * plain.sum().item<double>());
     // Brute force over scale and offset on one row.
@@ -172,6 +179,71 @@ TEST_CASE("hqq lowers the p-norm it is about") {
         .item<double>();
   };
   CHECK(norm(fit(hqq_fit, "", slab, levels)) < norm(fit(minmax_fit, "", slab, levels)));
+}
+
+namespace {
+
+/// The oracle: D_k(j) by trying every start of the last cluster, O(k n²).
+double naive_kmeans(const std::vector<float>& x, const std::vector<float>& w, int k) {
+  const std::size_t n = x.size();
+  const auto cost = [&](std::size_t begin, std::size_t end) {
+    double mass = 0, mean = 0, sum = 0;
+    for (std::size_t i = begin; i < end; ++i) mass += w[i], mean += double{w[i]} * x[i];
+    if (mass > 0) mean /= mass;
+    for (std::size_t i = begin; i < end; ++i) sum += w[i] * (x[i] - mean) * (x[i] - mean);
+    return sum;
+  };
+  std::vector<std::vector<double>> whole(n + 1, std::vector<double>(n + 1));
+  for (std::size_t i = 0; i <= n; ++i)
+    for (std::size_t j = i; j <= n; ++j) whole[i][j] = cost(i, j);
+  std::vector<double> best = whole[0];
+  for (int cluster = 1; cluster < k; ++cluster) {
+    const std::vector<double> before = best;
+    for (std::size_t j = 0; j <= n; ++j)
+      for (std::size_t i = 0; i <= j; ++i) best[j] = std::min(best[j], before[i] + whole[i][j]);
+  }
+  return best[n];
+}
+
+double cost_of_centres(const std::vector<float>& x, const std::vector<float>& w,
+                       const std::vector<float>& centres) {
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    double least = INFINITY;
+    for (const float centre : centres)
+      least = std::min(least, (double{x[i]} - centre) * (double{x[i]} - centre));
+    sum += w[i] * least;
+  }
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("kmeans costs what the O(k n²) search finds, with ties, repeats and weights of 0") {
+  Rng rng(10);
+  for (int trial = 0; trial < 40; ++trial) {
+    const int n = 1 + trial * 3, k = trial % 2 == 0 ? 8 : 16;
+    CAPTURE(trial);
+    std::vector<float> x, w;
+    for (int i = 0; i < n; ++i) {
+      const double u = rng.uniform() * 2 - 1;
+      // A third of the trials has few distinct points, another third weights of very different
+      // size.
+      x.push_back(static_cast<float>(trial % 3 == 0 ? std::round(u * 20) / 20 : u * u * u));
+      w.push_back(static_cast<float>(trial % 3 == 1 ? std::exp(30 * rng.uniform() - 15)
+                                                    : std::round(3 * rng.uniform())));
+    }
+    std::sort(x.begin(), x.end());
+    if (std::all_of(w.begin(), w.end(), [](float one) { return one == 0; })) w[0] = 1;
+    const std::vector<float> centres = kmeans(x, w, k);
+    REQUIRE(centres.size() == static_cast<std::size_t>(k));
+    CHECK(std::is_sorted(centres.begin(), centres.end()));
+    const double best = naive_kmeans(x, w, k), found = cost_of_centres(x, w, centres);
+    double scale = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) scale += double{w[i]} * x[i] * x[i];
+    CHECK(found <= best * (1 + 1e-6) + 1e-12 * scale);
+    CHECK(found >= best * (1 - 1e-6) - 1e-12 * scale);
+  }
 }
 
 TEST_CASE("kmeans is optimal") {

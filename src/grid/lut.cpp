@@ -1,34 +1,39 @@
 // grid lut: a table of 2^bits FP16 values per row (or per row and group), placed by weighted
 // k-means as in SqueezeLLM (arXiv 2306.07629). Exact, not Lloyd's: on a line that is affordable.
-#include <numeric>
+#include <algorithm>
 
-#include "grid/shared/arrays.h"
+#include "core/threads.h"
 #include "grid/shared/cost.h"
 #include "grid/shared/kmeans.h"
+#include "grid/shared/refit_tables.h"
+#include "grid/shared/rows.h"
+#include "grid/shared/store.h"
 
 namespace karat {
 namespace {
 
-torch::Tensor fit_tables(const Slab& slab, int size) {
-  const torch::Tensor weight = slab.weight.contiguous(), costs = costs_of(slab).contiguous();
-  const std::int64_t rows = weight.size(0), n = weight.size(1);
-  torch::Tensor tables = torch::empty({rows, size}, weight.options());
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  std::vector<float> points(order.size()), weights(order.size());
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* w = weight.data_ptr<float>() + row * n;
-    const float* c = costs.data_ptr<float>() + row * n;
-    std::iota(order.begin(), order.end(), 0);
-    std::sort(order.begin(), order.end(),
-              [&](auto a, auto b) { return w[a] != w[b] ? w[a] < w[b] : a < b; });
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      points[i] = w[order[i]];
-      weights[i] = c[order[i]];
-    }
-    const std::vector<float> centres = kmeans(points, weights, size);
-    std::copy(centres.begin(), centres.end(), tables.data_ptr<float>() + row * size);
-  }
-  return tables.to(torch::kFloat16).to(torch::kFloat32);
+/// The table of one row; `pairs` is room to work in.
+void fit_table(std::span<const float> weight, std::span<const float> cost,
+               std::vector<std::pair<float, float>>& pairs, std::span<float> table) {
+  pairs.clear();
+  for (std::size_t i = 0; i < weight.size(); ++i) pairs.emplace_back(weight[i], cost[i]);
+  std::ranges::sort(pairs);
+  std::vector<float> points, costs;
+  for (const auto& [w, c] : pairs) points.push_back(w), costs.push_back(c);
+  std::ranges::copy(kmeans(points, costs, static_cast<int>(table.size())), table.begin());
+}
+
+torch::Tensor fit_tables(const Slab& slab, std::int64_t size) {
+  constexpr std::int64_t kGrain = 8;
+  const Rows<float> weight(slab.weight), cost(costs_of(slab));
+  torch::Tensor tables = torch::empty({slab.weight.size(0), size}, torch::kFloat32);
+  parallel_for(tables.size(0), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::pair<float, float>> pairs;
+    for (std::int64_t row = begin; row < end; ++row)
+      fit_table(weight[row], cost[row], pairs,
+                {tables.data_ptr<float>() + row * size, static_cast<std::size_t>(size)});
+  });
+  return tables.to(torch::kFloat16).to(torch::kFloat32).to(slab.weight.device());
 }
 
 torch::Tensor encode(const torch::Tensor& weight, const torch::Tensor& tables) {
@@ -42,18 +47,11 @@ torch::Tensor decode(const torch::Tensor& codes, const torch::Tensor& tables) {
 }
 
 Stored store(const std::string& name, const Solution& solution, const PackedLayout& layout) {
-  PackedMatrix matrix;
-  matrix.layout = layout;
-  matrix.out = solution.codes.size(0);
-  matrix.in = solution.codes.size(1);
-  matrix.codes = to_vector<std::uint8_t>(solution.codes);
-  std::vector<torch::Tensor> tables, parts;
-  for (const torch::Tensor& codes : solution.codes.split(layout.group_size(matrix.in), 1)) {
-    tables.push_back(solution.params[tables.size()][0]);
-    parts.push_back(decode(codes, tables.back()));
-  }
-  matrix.tables = half_bits(torch::stack(tables, 1));  // [out, groups, 2^bits]
-  torch::Tensor decoded = torch::cat(parts, 1);
+  PackedMatrix matrix = with_codes(solution, layout);
+  matrix.tables = half_bits(gather(solution.params, 0));  // [out, groups, 2^bits]
+  torch::Tensor decoded = decode_groups(
+      solution, layout.group_size(matrix.in),
+      [](const auto& codes, const GridParams& params) { return decode(codes, params[0]); });
   finish(solution, matrix, decoded);
   return {matrix.layout, pack(name, matrix), decoded};
 }
@@ -79,6 +77,8 @@ Grid lut_grid(Options& options) {
   grid.store = [layout](const std::string& name, const Solution& solution) {
     return store(name, solution, layout);
   };
+  grid.refit = [](const Slab& slab, const torch::Tensor& pull, torch::Tensor& codes,
+                  GridParams& params) { refit_tables(slab, pull, codes, params[0]); };
   return grid;
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/threads.h"
+#include "format/parts.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -50,6 +51,54 @@ const float* scaled(const MatrixView& matrix, const float* x, std::int64_t token
   return buffer.data();
 }
 
+/// y = x Wᵀ of what the set's kernels can see: the stored codes and, where not rotated, outliers.
+void multiply(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
+              float* y) {
+  KernelInput input{x, tokens, nullptr};
+  thread_local std::vector<float> sums;
+  if (matrix.store == MatrixView::Store::packed && matrix.tables == nullptr && tokens == 1) {
+    sums.resize(static_cast<std::size_t>(matrix.groups));
+    set.group_sums(x, matrix.in, matrix.group, sums.data());
+    input.group_sums = sums.data();
+  }
+  parallel_for(matrix.out, row_grain(matrix, tokens), [&](std::int64_t begin, std::int64_t end) {
+    set.matmul(matrix, input, y, begin, end);
+  });
+}
+
+/// y[t, o] += Σ value·x[t, column] over the outliers of row o.
+void add_outliers(const MatrixView& matrix, const float* x, std::int64_t tokens, float* y) {
+  const auto add_row = [&](std::int64_t o) {
+    for (std::int64_t k = matrix.outlier_offsets[o]; k < matrix.outlier_offsets[o + 1]; ++k) {
+      const float value = f16_to_float(load_u16(matrix.outlier_values, k));
+      const float* input = x + load_u16(matrix.outlier_columns, k);
+      for (std::int64_t t = 0; t < tokens; ++t)
+        y[t * matrix.out + o] += value * input[t * matrix.in];
+    }
+  };
+  parallel_for(matrix.out, row_grain(matrix, tokens), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin; o < end; ++o) add_row(o);
+  });
+}
+
+/// y = R_outᵀ (Ŵ (R_in x)) + outliers · x, Ŵ being what is stored.
+void multiply_rotated(const KernelSet& set, const MatrixView& matrix, const float* x,
+                      std::int64_t tokens, float* y) {
+  thread_local std::vector<float> buffer;
+  buffer.assign(x, x + tokens * matrix.in);
+  float* turned = buffer.data();
+  parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) matrix.in_rotation->apply(turned + t * matrix.in);
+  });
+  MatrixView dense = matrix;
+  dense.outlier_offsets = nullptr;
+  multiply(set, dense, turned, tokens, y);
+  parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) matrix.out_rotation->undo(y + t * matrix.out);
+  });
+  if (matrix.outlier_offsets != nullptr) add_outliers(matrix, x, tokens, y);
+}
+
 }  // namespace
 
 const std::vector<const KernelSet*>& usable_kernels() {
@@ -79,16 +128,8 @@ void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std:
             float* y) {
   if (tokens <= 0) return;
   if (matrix.input_scales != nullptr) x = scaled(matrix, x, tokens);
-  KernelInput input{x, tokens, nullptr};
-  thread_local std::vector<float> sums;
-  if (matrix.store == MatrixView::Store::packed && matrix.tables == nullptr && tokens == 1) {
-    sums.resize(static_cast<std::size_t>(matrix.groups));
-    set.group_sums(x, matrix.in, matrix.group, sums.data());
-    input.group_sums = sums.data();
-  }
-  parallel_for(matrix.out, row_grain(matrix, tokens), [&](std::int64_t begin, std::int64_t end) {
-    set.matmul(matrix, input, y, begin, end);
-  });
+  if (matrix.in_rotation != nullptr) return multiply_rotated(set, matrix, x, tokens, y);
+  multiply(set, matrix, x, tokens, y);
 }
 
 }  // namespace karat

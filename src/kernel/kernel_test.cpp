@@ -120,6 +120,18 @@ TEST_CASE("packed products of every set: layouts, groups, overlay, odd sizes") {
       }
 }
 
+TEST_CASE(
+    "rotated products of every set: the outliers are not turned, the input scales come first") {
+  Rng rng(16);
+  for (const std::int64_t group : {0, 16})
+    for (const PackedLayout& layout : rotated_layouts(group))
+      for (const auto& [out, in] : {std::pair{1, 1}, {3, 9}, {16, 64}, {35, 132}, {172, 64}}) {
+        const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, out, in, 0.03));
+        for (const KernelSet* set : usable_kernels())
+          for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
+      }
+}
+
 TEST_CASE("code 15 of a list of 15 is multiplied as its last value") {
   Rng rng(15);
   const PackedLayout layout{.bits = 4, .group = 16, .codebook = Codebook::e2m1};
@@ -143,10 +155,12 @@ TEST_CASE("an overlay of every size adds what unpack adds") {
 TEST_CASE("the number of threads changes no bit") {
   Rng rng(14);
   const int before = thread_count();
-  for (const PackedLayout& layout : {PackedLayout{.bits = 3, .group = 16, .bilevel = true},
-                                     PackedLayout{.bits = 4, .codebook = Codebook::nf4},
-                                     PackedLayout{.bits = 4, .group = 0, .codebook = Codebook::lut},
-                                     PackedLayout{.bits = 3, .codebook = Codebook::lut}}) {
+  for (const PackedLayout& layout :
+       {PackedLayout{.bits = 3, .group = 16, .bilevel = true},
+        PackedLayout{.bits = 4, .codebook = Codebook::nf4},
+        PackedLayout{.bits = 4, .group = 0, .codebook = Codebook::lut},
+        PackedLayout{.bits = 3, .codebook = Codebook::lut},
+        PackedLayout{.bits = 2, .group = 0, .codebook = Codebook::trellis, .rotation = 4}}) {
     const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 1000, 520, 0.01));
     for (const KernelSet* set : usable_kernels())
       for (const std::int64_t tokens : {1, 7}) {

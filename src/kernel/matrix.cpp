@@ -41,7 +41,9 @@ Matrix::Matrix(const PackedView& view)
   view_.fixed_zero = fixed_zero(view.layout);
   view_.group = view.layout.group_size(view.in);
   view_.groups = view.layout.groups(view.in);
-  view_.row_bytes = view.codes.shape.at(1);
+  view_.trellis = view.layout.codebook == Codebook::trellis;
+  view_.code = view.layout.code;
+  view_.row_bytes = view_.trellis ? 0 : view.codes.shape.at(1);
   view_.codes = view.codes.data;
   view_.values = code_values(view.layout.codebook);
   view_.tables = view.tables.data;
@@ -56,6 +58,12 @@ Matrix::Matrix(const PackedView& view)
   view_.outlier_values = view.outlier_values.data;
   if (view.layout.input_scales) input_scales_ = to_floats(view.input_scales);
   view_.input_scales = input_scales_.empty() ? nullptr : input_scales_.data();
+  if (view.layout.rotation) {
+    rotations_.emplace_back(view.in, *view.layout.rotation, Rotation::Side::inputs);
+    rotations_.emplace_back(view.out, *view.layout.rotation, Rotation::Side::outputs);
+    view_.in_rotation = &rotations_[0];
+    view_.out_rotation = &rotations_[1];
+  }
   bytes_ = view.stored_bits() / 8;
 }
 

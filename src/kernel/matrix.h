@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/rotation.h"
 #include "karat/packed.h"
 #include "karat/tensor_view.h"
 
@@ -33,6 +34,10 @@ struct MatrixView {
   const std::uint32_t* outlier_offsets = nullptr;                 // [out + 1]
   const std::byte *outlier_columns = nullptr, *outlier_values = nullptr;  // U16, F16 [n]
   const float* input_scales = nullptr;  // [in]; x is multiplied by them before a kernel sees it
+  bool trellis = false;                 // codes are tiles (format/trellis.h): row_bytes is 0
+  TrellisCode code = TrellisCode::one_mad;
+  // x is turned before a kernel sees it, and y back afterwards; outliers know nothing of that.
+  const Rotation *in_rotation = nullptr, *out_rotation = nullptr;
 };
 
 /// A MatrixView and what is computed once for it. The mapped bytes must outlive it. Converts to
@@ -57,6 +62,7 @@ class Matrix {
   std::unique_ptr<const PackedView> packed_;
   std::vector<std::uint32_t> outlier_offsets_;
   std::vector<float> input_scales_;
+  std::vector<Rotation> rotations_;  // of inputs and outputs, or none
   std::int64_t bytes_ = 0;
 };
 

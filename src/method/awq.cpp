@@ -8,7 +8,7 @@ Recipe awq_method() {
   return {
       .summary = "columns of large inputs scaled up before rounding, ranges clipped",
       .paper = "AWQ, arXiv 2306.00978",
-      .transform = {"scale"},
+      .transform = {"scale:fold=1"},
       .grid = {"uniform:bits=4,group=128,fit=mse,cost=activation,rounds=0"},
       .samples = 16,
   };

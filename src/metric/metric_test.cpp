@@ -11,6 +11,8 @@ Metric fisher_metric(Options&);
 Metric hessian_metric(Options&);
 Metric identity_metric(Options&);
 Metric activation_metric(Options&);
+Metric guided_metric(Options&);
+Metric pqi_metric(Options&);
 }  // namespace karat
 using namespace karat;
 
@@ -32,6 +34,8 @@ Layer layer() {
   layer.stats.fisher = torch::tensor({{9.0f, 1.0f}, {4.0f, 0.0f}});
   layer.stats.hessian = torch::tensor({{2.0f, 1.0f}, {1.0f, 4.0f}});
   layer.stats.input_square = torch::tensor({1.0f, 2.0f});
+  layer.stats.guided = torch::tensor({{5.0f, 1.0f}, {1.0f, 3.0f}});
+  layer.stats.token_weights = torch::tensor({0.1f, 0.3f, 0.8f});
   return layer;
 }
 
@@ -70,6 +74,11 @@ TEST_CASE("activation is the mean square of a weight's input") {
   check(make(activation_metric), torch::tensor({{1.0f, 2.0f}, {1.0f, 2.0f}}));
 }
 
+TEST_CASE("guided is the diagonal of the guided Hessian times the mean token weight") {
+  check(make(guided_metric), torch::tensor({{2.0f, 1.2f}, {2.0f, 1.2f}}));
+  CHECK(make(guided_metric).needs == Needs{.token_weights = true, .guided = true});
+}
+
 TEST_CASE("metrics without data") {
   CHECK(!make(none_metric).score);
   check(make(magnitude_metric), kWeight.abs());
@@ -83,4 +92,19 @@ TEST_CASE("metrics without data") {
   CHECK(torch::equal(draw("1", "a"), draw("1", "a")));
   CHECK(!torch::equal(draw("1", "a"), draw("2", "a")));
   CHECK(!torch::equal(draw("1", "a"), draw("1", "b")));
+}
+
+TEST_CASE("pqi is the integrated gradient times the error, along the nodes of its rule") {
+  const Metric metric = make(pqi_metric);
+  check(metric, torch::tensor({{0.3f, 0.2f}, {0.6f, 0.0f}}));
+  CHECK(metric.needs == Needs{.gradient = true});
+  REQUIRE(metric.path.size() == 8);
+  CHECK(metric.path[0].at == doctest::Approx(1.0 / 16));
+  CHECK(metric.path[7].weight == doctest::Approx(1.0 / 8));
+  const Metric paper = make(pqi_metric, "nodes=32,rule=mean_endpoints");
+  REQUIRE(paper.path.size() == 32);
+  CHECK(paper.path.front().at == 0);
+  CHECK(paper.path.back().at == 1);
+  CHECK_THROWS(make(pqi_metric, "rule=simpson"));
+  CHECK_THROWS(make(pqi_metric, "1,rule=mean_endpoints"));
 }

@@ -6,6 +6,13 @@
 namespace karat {
 namespace {
 
+torch::Tensor apply(const Linear& linear, const Weights& weights, const torch::Tensor& x,
+                    const LinearObserver& observe) {
+  auto y = project(linear, weights, x);
+  if (observe) observe(linear, x, y);
+  return y;
+}
+
 /// [q | k | v] of x [tokens, hidden], each [batch, time, its heads, head_dim].
 struct Heads {
   torch::Tensor q, k, v;
@@ -14,10 +21,7 @@ struct Heads {
 Heads project_heads(const Architecture& arch, const Block& block, const Weights& weights,
                     const torch::Tensor& x, std::int64_t batch, const LinearObserver& observe) {
   std::vector<torch::Tensor> parts;
-  for (const Linear& linear : block.qkv) {
-    if (observe) observe(linear, x);
-    parts.push_back(project(linear, weights, x));
-  }
+  for (const Linear& linear : block.qkv) parts.push_back(apply(linear, weights, x, observe));
   const auto kv = arch.kv_heads * arch.head_dim;
   if (parts.size() == 1) parts = parts[0].split_with_sizes({arch.heads * arch.head_dim, kv, kv}, 1);
   const auto heads = [&](const torch::Tensor& part) {
@@ -42,22 +46,17 @@ torch::Tensor attention(const Architecture& arch, const Block& block, const Weig
                                       heads.v.transpose(1, 2), block.window)
                          .transpose(1, 2)
                          .reshape({-1, arch.heads * arch.head_dim});
-  if (observe) observe(block.o, mixed);
-  return project(block.o, weights, mixed).view(x.sizes());
+  return apply(block.o, weights, mixed, observe).view(x.sizes());
 }
 
 torch::Tensor feed_forward(const Architecture& arch, const Block& block, const Weights& weights,
                            const torch::Tensor& x, const LinearObserver& observe) {
   const auto normed = normalize(block.mlp_norm, weights, x).flatten(0, 1);
   std::vector<torch::Tensor> parts;
-  for (const Linear& linear : block.up) {
-    if (observe) observe(linear, normed);
-    parts.push_back(project(linear, weights, normed));
-  }
+  for (const Linear& linear : block.up) parts.push_back(apply(linear, weights, normed, observe));
   const auto inner = parts.size() == 2 ? activate_gated(arch.activation, parts[0], parts[1])
                                        : activate(arch.activation, parts.at(0));
-  if (observe) observe(block.down, inner);
-  return project(block.down, weights, inner).view(x.sizes());
+  return apply(block.down, weights, inner, observe).view(x.sizes());
 }
 
 }  // namespace

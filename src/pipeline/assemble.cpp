@@ -73,8 +73,23 @@ void apply(const Overrides& overrides, Recipe& recipe) {
   set_option("grid", recipe.grid, !overrides.grid.empty(), "bits", overrides.bits);
   set_option("grid", recipe.grid, !overrides.grid.empty(), "group", overrides.group);
   set_option("selector", recipe.selector, !overrides.selector.empty(), "ratio", overrides.ratio);
-  if (name_of(recipe.selector.text) == "none" && overrides.metric.empty()) recipe.metric = {"none"};
+  if (!overrides.detach.empty()) recipe.detach = overrides.detach;
+  if (name_of(recipe.selector.text) == "none" && recipe.detach == "none" &&
+      overrides.metric.empty())
+    recipe.metric = {"none"};
   if (!overrides.inputs.empty()) recipe.inputs = overrides.inputs;
+}
+
+/// Spells `text` out in full.
+Detach make_detach(std::string& text) {
+  if (text == "none") return {};
+  Options options("detach", text);
+  Detach detach;
+  detach.ratio = options.number("ratio", 0.0005, 0, 1, "share of all weights brought back");
+  detach.rounds = options.integer("rounds", 2, 1, 100, "each brings back its part of them");
+  options.finish();
+  text = options.text();
+  return detach;
 }
 
 void check_inputs(const Assembled& made) {
@@ -87,9 +102,14 @@ void check_inputs(const Assembled& made) {
 
 /// A metric serves a selector: neither does anything alone.
 void check_pair(const Assembled& made) {
-  if (made.metric.score && !made.selector.choose)
+  if (made.metric.score && !made.selector.choose && made.detach.ratio == 0)
     fail("recipe", "metric " + made.recipe.metric.text + " with selector none",
          "a selector that uses it", "add --selector top:0.01");
+  if (made.transform.fold && (!made.metric.path.empty() || made.detach.ratio > 0))
+    fail("recipe", "transform " + made.recipe.transform.text + " with a look back",
+         "weights that stay comparable", "say fold=0");
+  if (!made.metric.score && made.detach.ratio > 0)
+    fail("recipe", "detach with metric none", "a metric to choose by", "add --metric pqi");
   if (!made.metric.score && made.selector.choose)
     fail("recipe", "selector " + made.recipe.selector.text + " with metric none",
          "a metric to choose by", "add --metric gradient");
@@ -131,6 +151,7 @@ Assembled assemble(Recipe recipe, const Overrides& overrides) {
   made.transform = make("transform", made.recipe.transform, transform_table());
   made.grid = make("grid", made.recipe.grid, grid_table());
   made.solver = make("solver", made.recipe.solver, solver_table());
+  made.detach = make_detach(made.recipe.detach);
   check_pair(made);
   check_inputs(made);
   return made;

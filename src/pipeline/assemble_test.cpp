@@ -59,8 +59,8 @@ TEST_CASE("what would change nothing, or is not known, is an error") {
   refused("gwq", {.bits = "5"});
   refused("gwq", {.solver = "nearest:damp=0.1"});
   CHECK_THROWS_WITH(assemble(find_method("gwq"), {.metric = "vibes"}),
-                    "metric: got 'vibes', expected activation, fisher, gradient, hessian, "
-                    "identity, magnitude, none, random");
+                    "metric: got 'vibes', expected activation, fisher, gradient, guided, hessian, "
+                    "identity, magnitude, none, pqi, random");
   CHECK_THROWS_WITH_AS(find_method("gqw"), doctest::Contains("gptq, gwq, gwq-obs"), Error);
   refused("rtn", {.inputs = "original"});  // nothing reads them
   refused("gptq", {.inputs = "both"});

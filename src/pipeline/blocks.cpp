@@ -4,6 +4,7 @@
 
 #include "karat/error.h"
 #include "model/parallel.h"
+#include "pipeline/fold.h"
 #include "pipeline/steps.h"
 #include "recipe/basis.h"
 
@@ -34,62 +35,91 @@ double bits_of(const std::vector<OwnedTensor>& tensors) {
   for (const OwnedTensor& tensor : tensors) bits += 8.0 * static_cast<double>(tensor.data.size());
   return bits;
 }
+std::int64_t outliers(const std::vector<OwnedTensor>& tensors) {
+  for (const OwnedTensor& tensor : tensors)
+    if (tensor.name.ends_with(".outlier_values")) return tensor.view().numel();
+  return 0;
+}
 
-/// transform, solve, store.
-Stored store_layer(const Assembled& recipe, const Layer& layer, const Kept& kept) {
+/// A rotation spreads each weight over all: those to keep are taken out before it, and what is
+/// stored over the rest makes them whole in the layer's own basis.
+Solution solve_rotated(const Assembled& recipe, const Layer& layer, const Kept& kept,
+                       const Basis& basis) {
+  Layer rest = layer;
+  if (kept.defined()) rest.weight = layer.weight.masked_fill(kept, 0);
+  Solution solution = recipe.solver.solve(in_basis(rest, basis), {}, recipe.grid);
+  if (solution.kept.defined())
+    fail("quantize " + layer.name, "a solver that keeps weights of its own under a rotation",
+         "one of them", "kept weights are stored in the layer's own basis");
+  solution.weight = in_basis(layer, {.multiplier = basis.multiplier}).weight;
+  solution.kept = kept;
+  return solution;
+}
+
+/// transform (unless that is done), solve, store.
+Stored store_layer(const Assembled& recipe, const BlockLayer& one) {
+  const auto& [layer, kept, folded] = one;
   const Basis basis =
-      recipe.transform.fit ? recipe.transform.fit(layer, kept, recipe.grid) : Basis{};
-  Solution solution = recipe.solver.solve(in_basis(layer, basis), kept, recipe.grid);
+      recipe.transform.fit && !folded ? recipe.transform.fit(layer, kept, recipe.grid) : Basis{};
+  Solution solution = basis.rotation
+                          ? solve_rotated(recipe, layer, kept, basis)
+                          : recipe.solver.solve(in_basis(layer, basis), kept, recipe.grid);
   solution.basis = basis;
   return recipe.grid.store(layer.name, solution);
 }
 
-LayerReport solve_layer(const Assembled& recipe, const Layer& layer, const Kept& kept,
-                        Stored& stored) {
+QuantizedLayer solve_layer(const Assembled& recipe, const BlockLayer& one, torch::Tensor& decoded) {
+  const Layer& layer = one.layer;
   const auto start = std::chrono::steady_clock::now();
-  stored = store_layer(recipe, layer, kept);
-  if (!stored.decoded.isfinite().all().item<bool>())
+  Stored stored = store_layer(recipe, one);
+  decoded = stored.decoded;
+  if (!decoded.isfinite().all().item<bool>())
     fail("quantize " + layer.name, "values beyond the range of FP16", "smaller weights");
-  const torch::Tensor error = layer.weight - stored.decoded;
+  const torch::Tensor error = layer.weight - decoded;
   const auto count = static_cast<double>(layer.weight.numel());
   LayerReport report{.name = layer.name, .out = layer.weight.size(0), .in = layer.weight.size(1)};
   report.bits = bits_of(stored.tensors) / count;
-  report.kept_share =
-      kept.defined() ? static_cast<double>(kept.sum().item<std::int64_t>()) / count : 0;
+  report.kept_share = static_cast<double>(outliers(stored.tensors)) / count;
   report.weight_error = relative(error, layer.weight);
   if (layer.stats.hessian.defined())
     report.output_error = relative(error, layer.weight, layer.stats.hessian);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return report;
+  return {report, stored.layout, std::move(stored.tensors)};
 }
 
 }  // namespace
 
-std::vector<LayerReport> quantize_blocks(const Source& model, const Assembled& recipe,
-                                         const CalibrationSet& text, const Chosen& kept,
-                                         const Carried& carried, const TakeTensors& take,
-                                         const ProgressFn& progress) {
-  std::vector<LayerReport> reports;
-  const Needs needs = recipe.solve_needs().forward();
-  const bool propagate = needs.any() && recipe.recipe.inputs == "quantized";
-  const SweepOptions options{.needs = needs, .propagate = propagate, .progress = progress};
+void quantize_blocks(const Source& model, const Assembled& recipe, const CalibrationSet& text,
+                     const Chosen& kept, const Carried& carried, BlockStore& done,
+                     const ProgressFn& progress) {
+  SweepOptions options{.needs = recipe.solve_needs().forward(), .first = done.finished()};
+  options.propagate = options.needs.any() && recipe.recipe.inputs == "quantized";
+  options.progress = progress;
+  options.token_weights = [&](const auto& layer) { return carried.get(layer, "token_weights"); };
+  if (options.propagate)
+    options.edit = [&](std::size_t block, Weights& weights) {
+      if (block < options.first) done.decode(block, weights);
+    };
   sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
     const auto linears = model.arch.blocks[block.index].linears();
-    std::vector<Stored> stored(linears.size());
-    std::vector<LayerReport> block_reports(linears.size());
-    parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
-      const std::string& name = linears[i]->name;
+    std::vector<QuantizedLayer> layers(linears.size());
+    std::vector<torch::Tensor> decoded(linears.size());
+    BlockLayers todo;
+    for (const Linear* linear : linears) {
+      const std::string& name = linear->name;
       Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
-      if (recipe.grid.needs.fisher) layer.stats.fisher = carried.fisher(name);
-      block_reports[i] = solve_layer(recipe, layer, mask_of(kept, name, layer.weight), stored[i]);
-    });
-    for (std::size_t i = 0; i < linears.size(); ++i) {
-      block.weights[linears[i]->name + ".weight"] = stored[i].decoded;
-      take(linears[i]->name, stored[i]);
-      reports.push_back(block_reports[i]);
+      if (recipe.solve_needs().fisher) layer.stats.fisher = carried.get(name, "fisher");
+      todo[name] = {layer, mask_of(kept, name, layer.weight)};
     }
+    ChangedTensors changed;
+    if (recipe.transform.fold) changed = fold(model.arch, block, recipe, todo);
+    parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
+      layers[i] = solve_layer(recipe, todo.at(linears[i]->name), decoded[i]);
+    });
+    for (std::size_t i = 0; i < linears.size(); ++i)
+      block.weights[linears[i]->name + ".weight"] = decoded[i];
+    done.put(block.index, layers, changed);
   });
-  return reports;
 }
 
 }  // namespace karat

@@ -6,7 +6,7 @@
 
 namespace karat {
 
-CalibrationSet calibrate(const Source& model, const Needs& needs, std::int64_t samples,
+CalibrationSet calibrate(const Source& model, const Needs& needs, const Recipe& recipe,
                          const CalibrationRequest& request) {
   if (!needs.any()) {  // a text alone may stand, so that one command line serves every method
     if (request.samples || request.length || request.seed)
@@ -18,8 +18,9 @@ CalibrationSet calibrate(const Source& model, const Needs& needs, std::int64_t s
     fail("calibration", "no text", "--calib FILE", "this recipe measures the model on a text");
   constexpr std::int64_t kLength = 2048;
   CalibrationOptions options;
-  options.samples = request.samples.value_or(samples);
-  options.length = request.length.value_or(std::min(kLength, model.arch.max_positions));
+  options.samples = request.samples.value_or(recipe.samples);
+  options.length = request.length.value_or(
+      std::min(recipe.length > 0 ? recipe.length : kLength, model.arch.max_positions));
   options.seed = static_cast<std::uint64_t>(request.seed.value_or(0));
   return read_calibration(request.file, Tokenizer::open(model.folder), options);
 }

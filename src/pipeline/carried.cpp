@@ -6,24 +6,24 @@
 
 namespace karat {
 
-Carried::~Carried() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
+std::filesystem::path Carried::path(const std::string& layer, const std::string& statistic) const {
+  return folder_ / (layer + "." + statistic);
 }
 
-std::filesystem::path Carried::path(const std::string& layer) const {
-  return folder_ / (layer + ".fisher");
-}
-
-void Carried::put(const std::string& layer, const torch::Tensor& fisher) {
+void Carried::put(const std::string& layer, const std::string& statistic,
+                  const torch::Tensor& values) {
   std::filesystem::create_directories(folder_);
-  const OwnedTensor tensor = to_owned("fisher", fisher);
-  write_safetensors(path(layer), std::vector<TensorView>{tensor.view()}, {});
+  const OwnedTensor tensor = to_owned(statistic, values);
+  write_safetensors(path(layer, statistic), std::vector<TensorView>{tensor.view()}, {});
 }
 
-torch::Tensor Carried::fisher(const std::string& layer) const {
-  const Safetensors file = Safetensors::open(path(layer));
-  return map_tensor(file.get("fisher")).clone();
+bool Carried::has(const std::string& layer, const std::string& statistic) const {
+  return std::filesystem::exists(path(layer, statistic));
+}
+
+torch::Tensor Carried::get(const std::string& layer, const std::string& statistic) const {
+  const Safetensors file = Safetensors::open(path(layer, statistic));
+  return map_tensor(file.get(statistic)).clone();
 }
 
 }  // namespace karat

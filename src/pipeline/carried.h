@@ -1,4 +1,4 @@
-// Statistics that the gradient sweep found and the quantizing sweep needs again.
+// Statistics that one sweep found and a later one needs again.
 #pragma once
 
 #include <filesystem>
@@ -8,20 +8,19 @@
 
 namespace karat {
 
-/// One file a layer, so that a model's worth of them takes disk and page cache instead of memory.
-/// The folder appears with the first statistic and is removed with this object.
+/// One file a statistic and layer, so that a model's worth of them takes disk and page cache
+/// instead of memory. The folder appears with the first one.
 class Carried {
  public:
   explicit Carried(std::filesystem::path folder) : folder_(std::move(folder)) {}
-  ~Carried();
-  Carried(const Carried&) = delete;
-  Carried& operator=(const Carried&) = delete;
 
-  void put(const std::string& layer, const torch::Tensor& fisher);  // F32 [out, in]
-  torch::Tensor fisher(const std::string& layer) const;             // a copy, on the CPU
+  void put(const std::string& layer, const std::string& statistic,
+           const torch::Tensor& values);  // F32; replaces what was there
+  bool has(const std::string& layer, const std::string& statistic) const;
+  torch::Tensor get(const std::string& layer, const std::string& statistic) const;  // a copy
 
  private:
-  std::filesystem::path path(const std::string& layer) const;
+  std::filesystem::path path(const std::string& layer, const std::string& statistic) const;
   std::filesystem::path folder_;
 };
 

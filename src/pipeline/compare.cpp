@@ -255,15 +255,16 @@ std::vector<CompareRow> run_all(const Context& c, std::vector<Plan> plans) {
 void check_calibration(const Context& c, const std::vector<Plan>& plans, CompareReport& report) {
   if (c.job.calibration.seed) fail("compare", "--seed", "none", "--seeds says how many there are");
   Needs needs;
-  std::int64_t samples = 1;
+  Recipe longest;
   for (const Plan& plan : plans) {
     if (!plan.made.needs().any()) continue;
     needs = needs | plan.made.needs();
-    samples = std::max(samples, plan.made.recipe.samples);
+    longest.samples = std::max(longest.samples, plan.made.recipe.samples);
+    longest.length = std::max(longest.length, plan.made.recipe.length);
   }
   CalibrationRequest request = c.job.calibration;
   if (needs.any()) request.seed = 1;
-  const CalibrationSet set = calibrate({c.job.model, c.arch, {}}, needs, samples, request);
+  const CalibrationSet set = calibrate({c.job.model, c.arch, {}}, needs, longest, request);
   report.calibration = set.file;
   report.calibration_sha256 = set.sha256;
 }

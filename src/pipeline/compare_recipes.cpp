@@ -29,7 +29,7 @@ std::vector<std::string> words_of(std::string_view text) {
 /// The text that `flag` sets; nullptr when there is no such flag.
 std::string* setting(CompareRecipe& recipe, std::string_view flag) {
   Overrides& o = recipe.overrides;
-  const std::array<std::pair<std::string_view, std::string*>, 10> known{{
+  const std::array<std::pair<std::string_view, std::string*>, 11> known{{
       {"--method", &recipe.method},
       {"--metric", &o.metric},
       {"--selector", &o.selector},
@@ -40,6 +40,7 @@ std::string* setting(CompareRecipe& recipe, std::string_view flag) {
       {"--group", &o.group},
       {"--ratio", &o.ratio},
       {"--inputs", &o.inputs},
+      {"--detach", &o.detach},
   }};
   for (const auto& [name, text] : known)
     if (name == flag) return text;

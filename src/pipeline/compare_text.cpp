@@ -93,6 +93,7 @@ ordered_json recipe_json(const CompareRow& row) {
           {"grid", r.grid.text},
           {"solver", r.solver.text},
           {"inputs", r.inputs},
+          {"detach", r.detach},
           {"samples", maybe(row.samples)},
           {"length", maybe(row.length)}};
 }

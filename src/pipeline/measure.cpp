@@ -26,39 +26,74 @@ torch::Tensor finite(torch::Tensor scores, const std::string& layer) {
   return scores;
 }
 
-torch::Tensor score(const MeasureStep& step, const Layer& layer) {
-  const auto error = [&] { return rounding_error(layer, step.grid); };
-  torch::Tensor scores = finite(step.metric.score(layer, error).contiguous(), layer.name);
-  if (!step.selector.worth) return scores;
-  return finite(step.selector.worth(layer, scores, step.grid), layer.name);
+/// `decoded` are the block's weights as quantized, when the metric looks back.
+Candidates score(const MeasureStep& step, const Layer& layer, const Weights& decoded) {
+  const auto error = [&] {
+    return step.back ? decoded.at(layer.name + ".weight") - layer.weight
+                     : rounding_error(layer, step.grid);
+  };
+  const torch::Tensor scores = finite(step.metric.score(layer, error).contiguous(), layer.name);
+  const double mean = scores.mean(torch::kFloat64).item<double>();
+  if (!step.selector.worth) return {scores, mean};
+  return {finite(step.selector.worth(layer, scores, step.grid), layer.name), mean};
 }
 
+/// What later sweeps will ask for and only this one can find.
+Needs carried_needs(const MeasureStep& step) {
+  if (!step.carried) return {};
+  return {.gradient = step.later.gradient,
+          .fisher = step.later.fisher,
+          .token_weights = step.later.token_weights || step.later.guided};
+}
 bool carries(const MeasureStep& step) {
-  return step.carried != nullptr && step.grid.needs.fisher;
+  return carried_needs(step).any();
+}
+void carry(const MeasureStep& step, const Layer& layer) {
+  const Needs needs = carried_needs(step);
+  if (needs.gradient) step.carried->put(layer.name, "gradient", layer.stats.gradient);
+  if (needs.fisher) step.carried->put(layer.name, "fisher", layer.stats.fisher);
+  if (needs.token_weights)
+    step.carried->put(layer.name, "token_weights", layer.stats.token_weights);
+}
+
+/// What was carried here, of what the metric asks for.
+void fetch(const MeasureStep& step, Layer& layer) {
+  const Needs& needs = step.metric.needs;
+  const Carried& from = step.back->statistics;
+  if (needs.gradient) layer.stats.gradient = from.get(layer.name, "gradient");
+  if (needs.fisher) layer.stats.fisher = from.get(layer.name, "fisher");
+  if (needs.token_weights) layer.stats.token_weights = from.get(layer.name, "token_weights");
 }
 
 }  // namespace
 
 Needs MeasureStep::needs() const {
   Needs needs = metric.needs;
-  if (metric.error) needs = needs | grid.needs;
-  if (carries(*this)) needs.fisher = true;
-  return needs;
+  if (back) needs.gradient = needs.fisher = needs.token_weights = false;
+  if (metric.error && !back) needs = needs | grid.needs;
+  return needs | carried_needs(*this);
 }
 
 SweepResult measure(const Source& model, const MeasureStep& step, const CalibrationSet& text,
                     const ScoreVisitor& visit, const ProgressFn& progress) {
   const bool scores_wanted = static_cast<bool>(step.metric.score);
   if (!scores_wanted && !carries(step)) return {};
-  const SweepOptions options{.needs = step.needs(), .progress = progress};
+  SweepOptions options{.needs = step.needs(), .progress = progress};
+  if (step.back)
+    options.token_weights = [&](const std::string& layer) {
+      return step.back->statistics.get(layer, "token_weights");
+    };
   return sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
     const auto linears = model.arch.blocks[block.index].linears();
-    std::vector<torch::Tensor> scores(linears.size());
+    std::vector<Candidates> scores(linears.size());
+    Weights decoded = block.weights;
+    if (step.back) step.back->blocks.decode(block.index, decoded);
     parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
       const std::string& name = linears[i]->name;
-      const Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
-      if (carries(step)) step.carried->put(name, layer.stats.fisher);
-      if (scores_wanted) scores[i] = score(step, layer);
+      Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
+      if (step.back) fetch(step, layer);
+      if (carries(step)) carry(step, layer);
+      if (scores_wanted) scores[i] = score(step, layer, decoded);
     });
     for (std::size_t i = 0; scores_wanted && i < linears.size(); ++i) visit(*linears[i], scores[i]);
   });

@@ -2,20 +2,25 @@
 #include "karat/quantize.h"
 
 #include <chrono>
+#include <functional>
 #include <set>
 
 #include "core/file.h"
 #include "karat/error.h"
-#include "pipeline/steps.h"
+#include "pipeline/passes.h"
 
 namespace karat {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Every tensor that is not the weight of a quantized layer, in its own type.
-void add_dense(ShardWriter& shards, const Source& model) {
+/// Every tensor that is not the weight of a quantized layer, in its own type, unless it is among
+/// `changed`.
+void add_dense(ShardWriter& shards, const Source& model,
+               const std::vector<QuantizedBlock>& changed) {
   std::set<std::string> quantized;
+  for (const QuantizedBlock& block : changed)
+    for (const TensorView& tensor : block.file.tensors()) quantized.insert(tensor.name);
   for (const Block& block : model.arch.blocks)
     for (const Linear* linear : block.linears()) quantized.insert(linear->name + ".weight");
   for (const TensorView& view : model.files.tensors())
@@ -46,9 +51,21 @@ std::int64_t weight_bytes(const fs::path& folder) {
   return bytes;
 }
 
-/// The files that make the shards a model, and the report; then the folder appears.
-void save(OutputFolder& folder, const Source& model, const QuantizationConfig& config,
+/// The files that make a model, and the report; then the folder appears.
+void save(const QuantizeJob& job, const Source& model, const BlockStore& blocks,
           QuantizeReport& report) {
+  OutputFolder folder(job.out, job.replace);
+  ShardWriter shards(folder.path(), kShardBytes);
+  QuantizationConfig config{.method = report.recipe.name, .layers = {}};
+  std::vector<QuantizedBlock> open;  // the shards read their bytes
+  for (std::size_t i = 0; i < model.arch.blocks.size(); ++i) open.push_back(blocks.get(i));
+  add_dense(shards, model, open);
+  for (const QuantizedBlock& block : open) {
+    for (const TensorView& tensor : block.file.tensors()) shards.add(tensor);
+    config.layers.insert(block.layouts.begin(), block.layouts.end());
+    report.layers.insert(report.layers.end(), block.reports.begin(), block.reports.end());
+  }
+  shards.finish();
   write_file(folder.path() / "config.json", quantized_config(model.folder, config));
   for (const fs::path& file : Tokenizer::files(model.folder))
     write_file(folder.path() / file.filename(), read_text(file));
@@ -67,6 +84,17 @@ void check_paths(const QuantizeJob& job) {
   if (fs::exists(job.model) && Tokenizer::files(job.model).empty())
     fail("quantize " + job.model.string(), "no tokenizer",
          "tokenizer.json or tokenizer.model beside the weights");
+  OutputFolder(job.out, job.replace);  // whether it can be written
+}
+
+/// What is finished stays when the user stops the work.
+BlockStore unless_interrupted(Work& work, const std::function<BlockStore()>& body) try {
+  return body();
+} catch (Interrupted& stop) {
+  if (!work.worth_keeping()) throw;
+  work.keep();
+  stop.left = "what is finished lies in " + work.path().string() + "; the same command goes on";
+  throw;
 }
 
 }  // namespace
@@ -76,35 +104,16 @@ QuantizeReport quantize(const QuantizeJob& job) {
   const Assembled recipe = assemble(find_method(job.method), job.overrides);
   check_paths(job);
   const Source model = load(job.model);
-  const CalibrationSet text =
-      calibrate(model, recipe.needs(), recipe.recipe.samples, job.calibration);
-  OutputFolder folder(job.out, job.replace);
-
-  Chooser choose(recipe.selector);
-  auto carried = std::make_unique<Carried>(folder.path() / "carried");
-  const MeasureStep step{recipe.metric, recipe.grid, recipe.selector, carried.get()};
-  const SweepResult measured = measure(model, step, text, std::ref(choose), job.progress);
-  const Chosen kept = choose.finish();
-
-  ShardWriter shards(folder.path(), kShardBytes);
-  add_dense(shards, model);
-  QuantizationConfig config{.method = recipe.recipe.name, .layers = {}};
-  const auto take = [&](const std::string& layer, Stored& stored) {
-    config.layers[layer] = stored.layout;
-    for (OwnedTensor& tensor : stored.tensors) shards.add(std::move(tensor));
-  };
-  QuantizeReport report{
-      .model = model.name(),
-      .recipe = recipe.recipe,
-      .overrides = job.overrides,
-      .calibration = {},
-      .loss = measured.loss,
-      .layers = quantize_blocks(model, recipe, text, kept, *carried, take, job.progress)};
-  carried.reset();
-  shards.finish();
+  const CalibrationSet text = calibrate(model, recipe.needs(), recipe.recipe, job.calibration);
+  Work work(job.out, fingerprint(model, recipe, text));
+  Passes passes(model, recipe, text, work, job.progress);
+  QuantizeReport report{.model = model.name(), .recipe = recipe.recipe, .overrides = job.overrides};
   if (text.ids.defined()) report.calibration = text;
+  const BlockStore blocks = unless_interrupted(work, [&] { return passes.run(); });
+  report.loss = passes.loss();
+  report.resumed_blocks = static_cast<std::int64_t>(passes.resumed());
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  save(folder, model, config, report);
+  save(job, model, blocks, report);
   return report;
 }
 

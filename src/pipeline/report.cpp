@@ -1,7 +1,7 @@
 // What quantize() and measure() found, as JSON.
-#include <sys/resource.h>
+#include "pipeline/report.h"
 
-#include <nlohmann/json.hpp>
+#include <sys/resource.h>
 
 #include "pipeline/steps.h"
 
@@ -18,7 +18,8 @@ ordered_json recipe_json(const Recipe& recipe) {
           {"transform", recipe.transform.text},
           {"grid", recipe.grid.text},
           {"solver", recipe.solver.text},
-          {"inputs", recipe.inputs}};
+          {"inputs", recipe.inputs},
+          {"detach", recipe.detach}};
 }
 
 ordered_json overrides_json(const Overrides& overrides) {
@@ -35,19 +36,8 @@ ordered_json overrides_json(const Overrides& overrides) {
   add("group", overrides.group);
   add("ratio", overrides.ratio);
   add("inputs", overrides.inputs);
+  add("detach", overrides.detach);
   return json;
-}
-
-ordered_json calibration_json(const std::optional<CalibrationSet>& set, double loss) {
-  if (!set) return nullptr;
-  return {{"file", set->file},
-          {"sha256", set->sha256},
-          {"samples", set->ids.size(0)},
-          {"length", set->ids.size(1)},
-          {"tokens", set->ids.numel()},
-          {"text_tokens", set->text_tokens},
-          {"seed", set->options.seed},
-          {"loss", loss > 0 ? ordered_json(loss) : ordered_json(nullptr)}};
 }
 
 /// Which axis values decided, in the order they did.
@@ -56,7 +46,8 @@ std::string rule(const Recipe& recipe) {
   if (recipe.selector.text != "none")
     text = recipe.selector.text + " by " + recipe.metric.text + ", ";
   if (recipe.transform.text != "none") text += recipe.transform.text + ", ";
-  return text + recipe.grid.text + " by " + recipe.solver.text;
+  text += recipe.grid.text + " by " + recipe.solver.text;
+  return recipe.detach == "none" ? text : text + ", then detach " + recipe.detach;
 }
 
 ordered_json layer_json(const LayerReport& layer, const std::string& rule) {
@@ -71,7 +62,27 @@ ordered_json layer_json(const LayerReport& layer, const std::string& rule) {
   return json;
 }
 
+ordered_json looked_back_json(const std::optional<LookedBack>& back) {
+  if (!back) return nullptr;
+  return {{"quantized", back->quantized},
+          {"predicted", back->predicted},
+          {"measured", back->measured},
+          {"difference", back->difference()}};
+}
+
 }  // namespace
+
+ordered_json calibration_json(const std::optional<CalibrationSet>& set, double loss) {
+  if (!set) return nullptr;
+  return {{"file", set->file},
+          {"sha256", set->sha256},
+          {"samples", set->ids.size(0)},
+          {"length", set->ids.size(1)},
+          {"tokens", set->ids.numel()},
+          {"text_tokens", set->text_tokens},
+          {"seed", set->options.seed},
+          {"loss", loss > 0 ? ordered_json(loss) : ordered_json(nullptr)}};
+}
 
 std::string to_json(const QuantizeReport& report) {
   ordered_json tensors = ordered_json::array();
@@ -81,6 +92,7 @@ std::string to_json(const QuantizeReport& report) {
                              {"recipe", recipe_json(report.recipe)},
                              {"overrides", overrides_json(report.overrides)},
                              {"calibration", calibration_json(report.calibration, report.loss)},
+                             {"resumed_blocks", report.resumed_blocks},
                              {"bits_per_weight", report.layer_bits},
                              {"file_bits_per_weight", report.file_bits},
                              {"file_bytes", report.file_bytes},
@@ -102,6 +114,7 @@ std::string to_json(const MeasureReport& report) {
   const ordered_json json = {{"model", report.model},
                              {"metric", report.metric},
                              {"calibration", calibration_json(report.calibration, report.loss)},
+                             {"looked_back", looked_back_json(report.looked_back)},
                              {"tensors", tensors}};
   return json.dump(2) + "\n";
 }

@@ -4,8 +4,10 @@
 
 #include "core/file.h"
 #include "karat/error.h"
+#include "pipeline/look_back.h"
 #include "pipeline/owned.h"
-#include "pipeline/steps.h"
+#include "pipeline/passes.h"
+#include "pipeline/path.h"
 
 namespace karat {
 namespace {
@@ -31,30 +33,52 @@ ScoreSummary summarize(const Linear& layer, const OwnedTensor& scores) {
           .gini = sum > 0 ? weighted / (count * sum) : 0};
 }
 
-Assembled metric_alone(const MeasureJob& job) {
-  Recipe recipe{.metric = {job.metric}, .selector = {"top"}, .grid = {job.grid}};
+void check(const MeasureJob& job, const Assembled& recipe) {
   if (job.metric == "none") fail("measure", "metric none", "a metric that scores something");
-  return assemble(recipe);
+  if (!job.quantized.empty() && recipe.metric.path.empty())
+    fail("measure", "metric " + job.metric + " with a quantized folder", "one with a path",
+         "only such a metric, say pqi, looks back on a quantization");
+  if (std::filesystem::exists(job.out) && !job.replace)
+    fail("measure " + job.out.string(), "a file that exists", "a new one", "use --force");
+}
+
+/// The scores of a metric that looks back, and whether they add up.
+void look_back(const MeasureJob& job, const Source& model, const Assembled& recipe,
+               const CalibrationSet& text, const ScoreVisitor& visit, MeasureReport& report) {
+  const Work work(job.out, fingerprint(model, recipe, text));
+  const BlockStore blocks = quantization_of(model, recipe, text, job.quantized, work, job.progress);
+  Carried gradients(work.path() / "path");
+  integrate_path(model, blocks, text, recipe.metric.path, gradients, job.progress);
+  const LookBack back{blocks, gradients};
+  measure(model, {.metric = recipe.metric, .grid = recipe.grid, .back = &back}, text, visit, {});
+  const Segment segment{decoder(blocks)};
+  report.loss = loss_at(model, segment, text, 0, {});
+  report.looked_back = {.quantized = name_of_quantization(recipe, job.quantized),
+                        .predicted = signed_total(model, segment.quantized, gradients),
+                        .measured = loss_at(model, segment, text, 1, {}) - report.loss};
 }
 
 }  // namespace
 
 MeasureReport measure(const MeasureJob& job) {
-  namespace fs = std::filesystem;
-  const Assembled recipe = metric_alone(job);
-  if (fs::exists(job.out) && !job.replace)
-    fail("measure " + job.out.string(), "a file that exists", "a new one", "use --force");
+  const Assembled recipe = metric_alone(job.metric, job.grid);
+  check(job, recipe);
   const Source model = load(job.model);
   const MeasureStep step{.metric = recipe.metric, .grid = recipe.grid};
-  const CalibrationSet text = calibrate(model, step.needs(), 1, job.calibration);
+  const bool looks_back = !recipe.metric.path.empty();
+  const Needs needs = looks_back ? step.needs() | rounding(recipe).needs() : step.needs();
+  const CalibrationSet text = calibrate(model, needs, recipe.recipe, job.calibration);
   MeasureReport report{.model = model.name(), .metric = recipe.recipe.metric.text};
   std::map<std::string, OwnedTensor> scores;
   std::map<std::string, ScoreSummary> summaries;
-  const auto visit = [&](const Linear& layer, const torch::Tensor& found) {
-    OwnedTensor& kept = scores[layer.name] = to_owned(layer.name, found);
+  const auto visit = [&](const Linear& layer, const Candidates& found) {
+    OwnedTensor& kept = scores[layer.name] = to_owned(layer.name, found.worth);
     summaries[layer.name] = summarize(layer, kept);
   };
-  report.loss = measure(model, step, text, visit, job.progress).loss;
+  if (looks_back)
+    look_back(job, model, recipe, text, visit, report);
+  else
+    report.loss = measure(model, step, text, visit, job.progress).loss;
   if (text.ids.defined()) report.calibration = text;
   std::vector<TensorView> views;
   for (const auto& [name, tensor] : scores) views.push_back(tensor.view());

@@ -8,6 +8,16 @@
 namespace karat {
 namespace {
 
+/// What the recipe's transform makes of one row whose inputs are all alike.
+Basis trial_basis(const Assembled& recipe, const torch::Tensor& row) {
+  if (!recipe.transform.fit) return {};
+  const std::int64_t inputs = row.size(1);
+  Layer layer{.name = "trial", .weight = row};
+  layer.stats.hessian = torch::eye(inputs);
+  layer.stats.input_abs = layer.stats.input_square = torch::ones({inputs});
+  return recipe.transform.fit(layer, {}, recipe.grid);
+}
+
 /// The recipe's grid on one row: codes and parameters of every group, then stored.
 PackedLayout trial_layout(const Assembled& recipe) {
   constexpr std::int64_t kInputs = 64;
@@ -21,7 +31,7 @@ PackedLayout trial_layout(const Assembled& recipe) {
     codes.push_back(grid.encode(part, solution.params.back()));
   }
   solution.codes = torch::cat(codes, 1);
-  if (recipe.transform.fit) solution.basis.multiplier = torch::ones({kInputs});
+  solution.basis = trial_basis(recipe, solution.weight);
   return grid.store("trial", solution).layout;
 }
 
@@ -60,7 +70,7 @@ std::optional<std::string> option_of(std::string_view axis_text, std::string_vie
 StoredSize size_of(const Assembled& recipe) {
   const std::string& selector = recipe.recipe.selector.text;
   return {.layout = trial_layout(recipe),
-          .ratio = std::stod(option_of(selector, "ratio").value_or("0")),
+          .ratio = std::stod(option_of(selector, "ratio").value_or("0")) + recipe.detach.ratio,
           .by_row = option_of(selector, "scope") == "row"};
 }
 

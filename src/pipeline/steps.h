@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "karat/quantize.h"
+#include "pipeline/block_store.h"
 #include "pipeline/carried.h"
 
 namespace karat {
@@ -23,16 +24,25 @@ Source load(const std::filesystem::path& folder);
 
 /// calibrate: the sequences for `needs`; an empty set when there are none. Throws when a text is
 /// missing, and when one is given that nothing would read.
-CalibrationSet calibrate(const Source& model, const Needs& needs, std::int64_t samples,
+CalibrationSet calibrate(const Source& model, const Needs& needs, const Recipe& recipe,
                          const CalibrationRequest& request);
 
-/// measure: scores [out, in] F32 of every linear layer as the sweep comes by.
-using ScoreVisitor = std::function<void(const Linear& layer, const torch::Tensor& scores)>;
+/// What a metric looks back on: a quantization, and the statistics of gradients: along the way to
+/// it when the metric has a path, else of the original weights.
+struct LookBack {
+  const BlockStore& blocks;
+  const Carried& statistics;
+};
+
+/// measure: what selectors choose by, of every linear layer as the sweep comes by.
+using ScoreVisitor = std::function<void(const Linear& layer, const Candidates& candidates)>;
 struct MeasureStep {
   Metric metric = {};
-  Grid grid = {};              // whose rounding error and range the scores may be about
-  Selector selector = {};      // turns scores into what keeping a weight is worth
-  Carried* carried = nullptr;  // takes the statistics of gradients that the grid needs later
+  Grid grid = {};                  // whose rounding error and range the scores may be about
+  Selector selector = {};          // turns scores into what keeping a weight is worth
+  Needs later = {};                // what later sweeps will ask for
+  Carried* carried = nullptr;      // takes what of it comes from gradients
+  const LookBack* back = nullptr;  // errors are those of its blocks; it has what gradients tell
 
   Needs needs() const;
 };
@@ -44,21 +54,19 @@ using Chosen = std::map<std::string, torch::Tensor>;
 class Chooser {
  public:
   explicit Chooser(const Selector& selector) : selector_(selector) {}
-  void operator()(const Linear& layer, const torch::Tensor& scores);
+  void operator()(const Linear& layer, const Candidates& candidates);
   Chosen finish();
 
  private:
   const Selector& selector_;
-  std::map<std::string, torch::Tensor> waiting_;  // scores, when the selector sees the whole model
+  std::map<std::string, Candidates> waiting_;  // when the selector sees the whole model
   Chosen chosen_;
 };
 
-/// quantize: every linear layer in model order, handed to `take` as soon as it is done.
-using TakeTensors = std::function<void(const std::string& layer, Stored& stored)>;
-std::vector<LayerReport> quantize_blocks(const Source& model, const Assembled& recipe,
-                                         const CalibrationSet& text, const Chosen& kept,
-                                         const Carried& carried, const TakeTensors& take,
-                                         const ProgressFn& progress);
+/// quantize: block after block into `done`, from the first that is not there.
+void quantize_blocks(const Source& model, const Assembled& recipe, const CalibrationSet& text,
+                     const Chosen& kept, const Carried& carried, BlockStore& done,
+                     const ProgressFn& progress);
 
 /// save: model.safetensors, or shards with an index once there is more than `limit` bytes.
 class ShardWriter {

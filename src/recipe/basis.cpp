@@ -1,10 +1,11 @@
 #include "recipe/basis.h"
 
-namespace karat {
+#include "core/rotation.h"
 
-Layer in_basis(const Layer& layer, const Basis& basis) {
-  const torch::Tensor& m = basis.multiplier;
-  if (!m.defined()) return layer;
+namespace karat {
+namespace {
+
+Layer scaled(const Layer& layer, const torch::Tensor& m) {
   Layer moved{.name = layer.name, .weight = layer.weight / m};
   const LinearStats& from = layer.stats;
   LinearStats& to = moved.stats;
@@ -13,7 +14,38 @@ Layer in_basis(const Layer& layer, const Basis& basis) {
   if (from.hessian.defined()) to.hessian = from.hessian * m * m.unsqueeze(1);
   if (from.input_abs.defined()) to.input_abs = from.input_abs * m;
   if (from.input_square.defined()) to.input_square = from.input_square * m.square();
+  to.token_weights = from.token_weights;
+  if (from.guided.defined()) to.guided = from.guided * m * m.unsqueeze(1);
   return moved;
+}
+
+/// L x Rᵀ; undefined stays undefined.
+torch::Tensor turned(const torch::Tensor& x, const Rotation& left, const Rotation& right) {
+  if (!x.defined()) return x;
+  const torch::Tensor copy =
+      x.to(torch::kCPU).clone(torch::MemoryFormat::Contiguous);  // the turning is plain C++
+  rotate(left, right, copy.data_ptr<float>());
+  return copy.to(x.device());
+}
+
+Layer rotated(const Layer& layer, std::uint32_t seed) {
+  const Rotation out(layer.weight.size(0), seed, Rotation::Side::outputs);
+  const Rotation in(layer.weight.size(1), seed, Rotation::Side::inputs);
+  Layer moved{.name = layer.name, .weight = turned(layer.weight, out, in)};
+  moved.stats.gradient = turned(layer.stats.gradient, out, in);
+  moved.stats.hessian = turned(layer.stats.hessian, in, in);
+  if (moved.stats.hessian.defined())  // 2 mean xxᵀ
+    moved.stats.input_square = moved.stats.hessian.diagonal() / 2;
+  moved.stats.token_weights = layer.stats.token_weights;
+  moved.stats.guided = turned(layer.stats.guided, in, in);
+  return moved;
+}
+
+}  // namespace
+
+Layer in_basis(const Layer& layer, const Basis& basis) {
+  const Layer moved = basis.multiplier.defined() ? scaled(layer, basis.multiplier) : layer;
+  return basis.rotation ? rotated(moved, *basis.rotation) : moved;
 }
 
 }  // namespace karat

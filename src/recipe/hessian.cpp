@@ -7,11 +7,33 @@
 #include "karat/error.h"
 
 namespace karat {
+namespace {
 
-torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const std::string& layer) {
+void check_finite(const torch::Tensor& hessian, const std::string& layer) {
   if (!hessian.isfinite().all().item<bool>())
     fail("hessian of " + layer, "NaN or infinite values", "finite activations",
          "the model overflows on this calibration text");
+}
+
+}  // namespace
+
+HessianChoice choose_hessian(Options& options) {
+  const std::string name = options.choice("hessian", "inputs", {"inputs", "guided"},
+                                          "of the layer's output error, or of the loss");
+  const bool guided = name == "guided";
+  HessianChoice choice{.needs = {.hessian = !guided, .guided = guided}};
+  choice.of = [guided, name](const Layer& layer) {
+    const torch::Tensor& found = guided ? layer.stats.guided : layer.stats.hessian;
+    if (!found.defined())
+      fail("hessian of " + layer.name, "no statistic", "hessian=" + name + " from calibration");
+    check_finite(found, layer.name);
+    return found;
+  };
+  return choice;
+}
+
+torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const std::string& layer) {
+  check_finite(hessian, layer);
   torch::Tensor h = hessian.to(torch::kFloat32).clone();
   torch::Tensor diagonal = h.diagonal();
   diagonal.masked_fill_(diagonal == 0, 1);

@@ -1,11 +1,19 @@
-// What solvers and metrics share about H = 2 X Xᵀ / n.
+// What solvers and metrics share about the Hessian of a layer's error, eᵀHe for each row.
 #pragma once
 
-#include <string>
-
-#include "karat/torch.h"
+#include "karat/axes.h"
 
 namespace karat {
+
+/// The option `hessian`: by which quadratic form a solver measures errors.
+struct HessianChoice {
+  Needs needs = {};
+  /// [in, in]. Throws Error naming the layer when the statistic is missing or not finite.
+  std::function<torch::Tensor(const Layer& layer)> of = {};
+};
+/// inputs: LinearStats::hessian, GPTQ's · guided: LinearStats::guided (GuidedQuant, arXiv
+/// 2505.07004).
+HessianChoice choose_hessian(Options& options);
 
 /// Upper triangular U [n, n] with (H + damp·mean(diag H)·I)⁻¹ = UᵀU. Inputs that are never active
 /// (Hjj = 0) count as if Hjj were 1. When H is too ill-conditioned the damping grows tenfold, up to

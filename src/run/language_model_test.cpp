@@ -66,10 +66,16 @@ std::vector<float> states(const LanguageModel& model, std::size_t tokens) {
 }
 
 TEST_CASE("a Karat folder runs as the dense model of the same weights") {
-  for (const PackedLayout& layout : {PackedLayout{.bits = 4, .group = 16},
-                                     PackedLayout{.bits = 2, .group = 8, .symmetric = true},
-                                     PackedLayout{.bits = 3, .group = 16, .bilevel = true},
-                                     PackedLayout{.bits = 8, .group = 0}}) {
+  for (const PackedLayout& layout :
+       {PackedLayout{.bits = 4, .group = 16},
+        PackedLayout{.bits = 2, .group = 8, .symmetric = true},
+        PackedLayout{.bits = 3, .group = 16, .bilevel = true}, PackedLayout{.bits = 8, .group = 0},
+        PackedLayout{.bits = 4, .group = 16, .rotation = 3},
+        PackedLayout{.bits = 2,
+        .group = 0,
+        .codebook = Codebook::trellis,
+        .input_scales = true,
+        .rotation = 4}}) {
     const Twins twins(layout);
     const LanguageModel dense = LanguageModel::open(twins.dense.path());
     const LanguageModel packed = LanguageModel::open(twins.packed.path());
@@ -117,6 +123,12 @@ TEST_CASE("the portrait counts what is stored") {
     CHECK(largest > 0);
     CHECK(largest < 10);
   }
+}
+
+TEST_CASE("the portrait names the code and the rotation of a trellis") {
+  const Twins twins({.bits = 2, .group = 0, .codebook = Codebook::trellis, .rotation = 1});
+  const Portrait packed = draw_portrait(LanguageModel::open(twins.packed.path()));
+  CHECK(packed.types.at("2-bit trellis 1mad rotated") == packed.layer_weights);
 }
 
 TEST_CASE("GPT-2's fused and turned layers are found in the portrait") {

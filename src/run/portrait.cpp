@@ -25,10 +25,14 @@ const PackedLayout* packed_layout(const LanguageModel& model, std::string_view t
 std::string describe(const PackedLayout& layout) {
   std::string text = std::to_string(layout.bits) + "-bit";
   if (layout.codebook != Codebook::uniform) text += " " + std::string(name_of(layout.codebook));
-  text += layout.group > 0 ? " g" + std::to_string(layout.group) : " rows";
+  if (layout.codebook == Codebook::trellis)
+    text += " " + std::string(name_of(layout.code));
+  else
+    text += layout.group > 0 ? " g" + std::to_string(layout.group) : " rows";
   if (layout.symmetric) text += " symmetric";
   if (layout.bilevel) text += " bilevel";
   if (layout.input_scales) text += " scaled";
+  if (layout.rotation) text += " rotated";
   return text;
 }
 

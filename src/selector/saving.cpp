@@ -6,12 +6,12 @@
 // Groups do not compete until the end, so only groups that may still win go on (Karat's own).
 #include "karat/error.h"
 #include "selector/shared/budget.h"
+#include "selector/shared/group_step.h"
 
 namespace karat {
 namespace {
 
-constexpr std::int64_t kRows = 1 << 15;  // groups looked at together: some 10 MB a tensor
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::int64_t kTogether = 1 << 16;  // weights looked at together: what a cache holds
 
 /// Groups as rows [groups, n]; the padding of a last, narrower group counts as kept.
 struct Groups {
@@ -27,52 +27,12 @@ torch::Tensor fold(const torch::Tensor& x, std::int64_t n, double padding) {
   return torch::constant_pad_nd(x, {0, missing}, padding).view({-1, n});
 }
 
-/// The error of some rows under a mask: in all [rows, 1] and of each entry [rows, n].
-struct Rounded {
-  torch::Tensor cost, each;
-};
-Rounded round_rows(const Grid& grid, const torch::Tensor& weight, const torch::Tensor& cost,
-                   const torch::Tensor& kept) {
-  const GridParams params = grid.fit_rows({.weight = weight, .kept = kept, .cost = cost});
-  torch::Tensor each = (grid.decode(grid.encode(weight, params), params) - weight).square_();
-  each.mul_(cost).masked_fill_(kept, 0);
-  return {each.sum(1, /*keepdim=*/true), each};
-}
-
-/// The best step of some rows: saved per entry [rows, 1] and which entries [rows, n].
-struct Step {
-  torch::Tensor gain, entries;
-};
-Step best_step(const Grid& grid, const torch::Tensor& weight, const torch::Tensor& cost,
-               const torch::Tensor& kept) {
-  const Rounded now = round_rows(grid, weight, cost, kept);
-  const auto pair = [&](const torch::Tensor& x, bool largest) {
-    return std::get<1>(x.topk(std::min<std::int64_t>(2, x.size(1)), 1, largest));
-  };
-  const torch::Tensor high = pair(weight.masked_fill(kept, -kInfinity), true);
-  const torch::Tensor low = pair(weight.masked_fill(kept, kInfinity), false);
-  const torch::Tensor worst = pair(now.each.masked_fill(kept, -1), true);
-  const auto first = [](const torch::Tensor& x) { return x.slice(1, 0, 1); };
-  Step best{torch::zeros_like(now.cost), torch::zeros_like(kept)};
-  for (const torch::Tensor& entries :
-       {first(high), first(low), first(worst), high, low, torch::cat({first(high), first(low)}, 1),
-        torch::cat({first(high), first(worst)}, 1), torch::cat({first(low), first(worst)}, 1)}) {
-    const torch::Tensor more = torch::zeros_like(kept).scatter_(1, entries, true) & ~kept;
-    const torch::Tensor saved = now.cost - round_rows(grid, weight, cost, kept | more).cost;
-    const torch::Tensor gain = saved / more.sum(1, /*keepdim=*/true).clamp_min(1);
-    const torch::Tensor better = gain > best.gain;
-    best.gain = torch::where(better, gain, best.gain);
-    best.entries = torch::where(better, more, best.entries);
-  }
-  return best;
-}
-
 /// One step of the rows `rows`. A step worth more than the one before it shares its gain with that
 /// one: neither is to be had alone.
-void advance(const Grid& grid, const torch::Tensor& rows, Groups& groups) {
+void advance(const Grid& grid, const torch::Tensor& rows, double floor, Groups& groups) {
   const auto of = [&](const torch::Tensor& x) { return x.index_select(0, rows); };
   const torch::Tensor kept = of(groups.kept), before = of(groups.last_gain);
-  Step step = best_step(grid, of(groups.weight), of(groups.cost), kept);
+  const GroupStep step = best_step(grid, of(groups.weight), of(groups.cost), kept, floor);
   torch::Tensor entries = step.entries;
   const torch::Tensor risen = step.gain > before;
   const torch::Tensor old = of(groups.last) & risen;
@@ -98,17 +58,66 @@ torch::Tensor still_winning(const Groups& groups, std::int64_t count) {
   return winning.flatten().nonzero().flatten();
 }
 
+/// What every group costs with nothing kept: [groups].
+torch::Tensor costs_now(const Grid& grid, const Groups& groups, std::int64_t chunk) {
+  std::vector<torch::Tensor> parts;
+  for (std::int64_t begin = 0; begin < groups.weight.size(0); begin += chunk) {
+    const auto of = [&](const torch::Tensor& x) { return x.slice(0, begin, begin + chunk); };
+    const Rounded now = round_rows(grid, of(groups.weight), of(groups.cost), of(groups.kept));
+    parts.push_back(now.cost.flatten());
+  }
+  return torch::cat(parts);
+}
+
+/// The `count`-th best gain so far, 0 while there are fewer, as more come in.
+class Floor {
+ public:
+  explicit Floor(std::int64_t count) : count_(count) {}
+  double value() const { return value_; }
+  void add(const torch::Tensor& gains) {
+    const torch::Tensor more = gains.masked_select(gains > 0);
+    best_ = best_.defined() ? torch::cat({best_, more}) : more;
+    if (best_.numel() < count_) return;
+    best_ = std::get<0>(best_.topk(count_, 0, /*largest=*/true, /*sorted=*/false));
+    value_ = best_.min().item<double>();
+  }
+
+ private:
+  std::int64_t count_;
+  torch::Tensor best_;
+  double value_ = 0;
+};
+
+/// Every group's first step, dearest groups first: no entry saves more than its group costs, so
+/// the cheap ones cannot be among the `count` best.
+void first_steps(const Grid& grid, std::int64_t count, std::int64_t chunk, Groups& groups) {
+  const auto [cost, order] = costs_now(grid, groups, chunk).sort(0, /*descending=*/true);
+  Floor floor(count);
+  for (std::int64_t begin = 0; begin < order.size(0); begin += chunk) {
+    if (cost[begin].item<double>() < floor.value()) return;
+    const torch::Tensor rows = order.slice(0, begin, begin + chunk);
+    advance(grid, rows, floor.value(), groups);
+    floor.add(groups.gain.index_select(0, rows));
+  }
+}
+
+/// With `all`, steps of every group are wanted, not just of those that win.
 torch::Tensor worth(const torch::Tensor& weight, const torch::Tensor& scores, const Grid& grid,
-                    std::int64_t count) {
+                    std::int64_t count, bool all) {
   const std::int64_t out = weight.size(0), in = weight.size(1), n = grid.group_size(in);
   Groups groups{.weight = fold(weight, n, 0), .cost = fold(scores, n, 0)};
   groups.kept = fold(torch::zeros_like(weight), n, 1).to(torch::kBool);
   groups.gain = torch::zeros_like(groups.weight);
   groups.last_gain = torch::full({groups.weight.size(0), 1}, -1.0, weight.options());
   groups.last = torch::zeros_like(groups.kept);
+  const std::int64_t chunk = std::max<std::int64_t>(1, kTogether / n);
   torch::Tensor rows = torch::arange(groups.weight.size(0));
   for (std::int64_t step = 0; step < n && count > 0 && rows.numel() > 0; ++step) {
-    for (const torch::Tensor& chunk : rows.split(kRows)) advance(grid, chunk, groups);
+    if (step == 0 && !all) {
+      first_steps(grid, count, chunk, groups);
+    } else {
+      for (const torch::Tensor& some : rows.split(chunk)) advance(grid, some, 0, groups);
+    }
     rows = still_winning(groups, count);
   }
   return groups.gain.view({out, -1}).slice(1, 0, in).contiguous();
@@ -126,7 +135,8 @@ Selector saving_selector(Options& options) {
            "for a lookup table use selector top");
     // With one budget for the model a layer may get more than its share; four times is offered.
     const double most = std::min(1.0, budget.ratio * (budget.scope == "matrix" ? 1 : 4));
-    return worth(layer.weight, scores, grid, share(most, layer.weight.numel()));
+    return worth(layer.weight, scores, grid, share(most, layer.weight.numel()),
+                 budget.scope != "matrix");
   };
   return selector;
 }

@@ -50,15 +50,15 @@ std::vector<std::int64_t> to_vector(const torch::Tensor& indices) {
 }  // namespace
 
 TEST_CASE("one percent of a 64 by 256 matrix is exactly 163 weights") {
-  CHECK(top("0.01").choose({tied_scores(64, 256, 1)})[0].numel() == 163);
-  CHECK(top("0").choose({tied_scores(64, 256, 1)})[0].numel() == 0);
-  CHECK(top("1").choose({tied_scores(64, 256, 1)})[0].numel() == 64 * 256);
-  CHECK(top("0.29").choose({tied_scores(1, 100, 1)})[0].numel() == 29);
+  CHECK(top("0.01").choose({{tied_scores(64, 256, 1)}})[0].numel() == 163);
+  CHECK(top("0").choose({{tied_scores(64, 256, 1)}})[0].numel() == 0);
+  CHECK(top("1").choose({{tied_scores(64, 256, 1)}})[0].numel() == 64 * 256);
+  CHECK(top("0.29").choose({{tied_scores(1, 100, 1)}})[0].numel() == 29);
 }
 
 TEST_CASE("top takes the best, ties by index") {
   const torch::Tensor a = tied_scores(40, 70, 2), b = tied_scores(30, 50, 3);
-  const auto matrix = top("0.05").choose({a, b});
+  const auto matrix = top("0.05").choose({{a}, {b}});
   CHECK(to_vector(matrix[0]) == naive_top(a.data_ptr<float>(), 2800, 140));
   CHECK(to_vector(matrix[1]) == naive_top(b.data_ptr<float>(), 1500, 75));
 
@@ -66,14 +66,14 @@ TEST_CASE("top takes the best, ties by index") {
   for (std::int64_t row = 0; row < 40; ++row)
     for (const std::int64_t column : naive_top(a.data_ptr<float>() + row * 70, 70, 3))
       rows.push_back(row * 70 + column);
-  CHECK(to_vector(top("0.05,scope=row").choose({a})[0]) == rows);
+  CHECK(to_vector(top("0.05,scope=row").choose({{a}})[0]) == rows);
 }
 
 TEST_CASE("scope model shares one budget among all layers") {
   const torch::Tensor a = tied_scores(40, 70, 4), b = tied_scores(30, 50, 5) + 20;
   const Selector selector = top("0.05,scope=model");
   CHECK(selector.whole_model);
-  const auto chosen = selector.choose({a, b});
+  const auto chosen = selector.choose({{a}, {b}});
   const torch::Tensor all = torch::cat({a.flatten(), b.flatten()});
   std::vector<std::int64_t> joined = to_vector(chosen[0]);
   for (const std::int64_t index : to_vector(chosen[1])) joined.push_back(index + 2800);
@@ -151,7 +151,7 @@ Kept saving(const torch::Tensor& weight, const torch::Tensor& cost, const Grid& 
   const torch::Tensor worth = selector.worth({.name = "layer", .weight = weight}, cost, grid);
   CHECK(worth.sizes() == weight.sizes());
   Kept kept = torch::zeros(weight.sizes(), torch::kBool);
-  kept.view(-1).index_fill_(0, selector.choose({worth})[0], true);
+  kept.view(-1).index_fill_(0, selector.choose({{worth}})[0], true);
   return kept;
 }
 
@@ -191,4 +191,21 @@ TEST_CASE("saving keeps nothing that saves nothing, and refuses a grid without a
   Grid grid = range_grid(4);
   grid.fit_rows = {};
   CHECK_THROWS_AS(saving(exact, torch::ones({1, 4}), grid, "0.5"), Error);
+}
+
+TEST_CASE("saving passes over groups that cannot win and keeps what it would otherwise") {
+  torch::manual_seed(7);
+  for (const auto& [out, in] : std::vector<std::pair<int, int>>{{60, 60}, {9000, 64}}) {
+    const torch::Tensor weight = torch::randn({out, in}).pow(3);
+    const torch::Tensor cost = (torch::randn({out, in}) * 2).exp();
+    const Grid grid = range_grid(8);
+    Options options("selector saving", "0.0075,scope=row");  // offers 3 % of all groups
+    const Selector all = saving_selector(options);
+    const torch::Tensor worth = all.worth({.name = "layer", .weight = weight}, cost, grid);
+    Options top("selector top", "0.03");
+    torch::Tensor expected = top_selector(top).choose({{worth}})[0];
+    expected = expected.masked_select(worth.flatten().index_select(0, expected) > 0);
+    const Kept kept = saving(weight, cost, grid, "0.03");
+    CHECK(torch::equal(kept.flatten().nonzero().flatten(), expected));
+  }
 }

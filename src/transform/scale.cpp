@@ -1,7 +1,7 @@
 // transform scale: columns whose inputs are large are scaled up before rounding and their inputs
 // down (AWQ, arXiv 2306.00978): s = mean|x|^α, the α of least output error tr(E H Eᵀ) taken from a
-// grid of 20. AWQ folds 1/s into the layer before; here it is stored beside the layer, 16/out bits
-// a weight, so that every linear layer can have its own.
+// grid of 20. AWQ folds 1/s into the layer before (fold=1); else it is stored beside the layer,
+// 16/out bits a weight, and every linear layer has its own.
 #include "karat/axes.h"
 #include "recipe/basis.h"
 #include "recipe/slab.h"
@@ -16,11 +16,29 @@ torch::Tensor multiplier_of(const torch::Tensor& input_abs, double alpha) {
   return (1 / s).clamp(1e-4, 6e4).to(torch::kFloat16).to(torch::kFloat32);
 }
 
+/// tr(E H Eᵀ). H is symmetric, so what lies left of its diagonal's blocks need only be doubled.
+double energy(const torch::Tensor& error, const torch::Tensor& hessian) {
+  constexpr std::int64_t kBlock = 512;
+  double sum = 0;
+  for (std::int64_t begin = 0; begin < error.size(1); begin += kBlock) {
+    const std::int64_t end = std::min(error.size(1), begin + kBlock);
+    const torch::Tensor here = error.slice(1, begin, end);
+    const auto with = [&](std::int64_t first, std::int64_t last) {
+      const torch::Tensor part = hessian.slice(0, first, last).slice(1, begin, end);
+      return (error.slice(1, first, last).matmul(part) * here).sum(torch::kFloat64).item<double>();
+    };
+    sum += with(begin, end) + (begin > 0 ? 2 * with(0, begin) : 0);
+  }
+  return sum;
+}
+
 /// tr(E H Eᵀ), E the error of plain rounding in the basis of `multiplier`. The grid's quick fit
 /// will do: twenty bases are tried.
 double output_error(const Layer& layer, const Kept& kept, const Grid& grid,
                     const torch::Tensor& multiplier) {
-  const Layer moved = in_basis(layer, {multiplier});
+  Layer without = layer;  // moving E back is cheaper than moving H
+  if (grid.fit_rows) without.stats.hessian = torch::Tensor();
+  const Layer moved = in_basis(without, {multiplier});
   const Slabs slabs(moved, kept, grid);
   const auto& fit = grid.fit_rows ? grid.fit_rows : grid.fit;
   std::vector<torch::Tensor> parts;
@@ -31,8 +49,7 @@ double output_error(const Layer& layer, const Kept& kept, const Grid& grid,
     if (slab.kept.defined()) error.masked_fill_(slab.kept, 0);
     parts.push_back(error);
   }
-  const torch::Tensor error = torch::cat(parts, 1);
-  return (error.matmul(moved.stats.hessian) * error).sum(torch::kFloat64).item<double>();
+  return energy(torch::cat(parts, 1) * multiplier, layer.stats.hessian);
 }
 
 /// At most `most` rows, evenly spread: α is one number, and they tell it well enough.
@@ -69,6 +86,7 @@ Transform scale_transform(Options& options) {
   const std::int64_t steps = options.integer("steps", 20, 1, 1000, "exponents tried, from 0 to 1");
   const std::int64_t rows = options.integer("rows", 256, 16, 1 << 20, "outputs they are tried on");
   Transform transform{.needs = {.hessian = true, .input_abs = true}};
+  transform.fold = options.flag("fold", false, "share scales and fold them into the layer before");
   transform.fit = [=](const Layer& layer, const Kept& kept, const Grid& grid) {
     return fit(layer, kept, grid, steps, rows);
   };

@@ -31,8 +31,8 @@ one's: below 1, a method is worth its trouble. With --equal-bits the grids' grou
 that all rows are as large, which is the fair comparison.
 
 A --recipe is a label, a method, and the flags that `karat quantize` takes: --metric, --selector,
---transform, --grid, --solver, --bits, --group, --ratio, --inputs. The options of this verb hold for
-whatever a recipe does not say itself. Quantized models lie in a temporary folder, one at a time.)";
+--transform, --grid, --solver, --bits, --group, --ratio, --inputs, --detach. The options of this
+verb hold for whatever a recipe does not say itself. Quantized models lie in a temporary folder, one at a time.)";
 
 /// A file that appears when it is complete; until then, whether it can be written is known.
 class NewFile {

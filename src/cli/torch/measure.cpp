@@ -3,11 +3,13 @@
 
 #include <CLI/App.hpp>
 #include <CLI/Option.hpp>
+#include <cmath>
 #include <memory>
 
 #include "cli/common.h"
 #include "cli/torch/calibration.h"
-#include "karat/quantize.h"
+#include "karat/error.h"
+#include "karat/explain.h"
 
 namespace karat {
 namespace {
@@ -20,21 +22,42 @@ constexpr const char* kHelp =
 Writes the scores (F32, one tensor a layer, [out, in]) and prints how they are spread: the share of
 the sum that the top 1 % hold, and the Gini coefficient (0: all equal, 1: one weight has it all). The
 more unequal they are, the more is won by keeping few weights at FP16. `karat methods` lists the
-metrics and their options.)";
+metrics and their options.
+
+Metric pqi looks back on a quantization of the model: plain rounding to --grid, or the Karat folder
+--quantized. Its scores with their signs add up to the change of the loss, and both are printed.
+
+  karat measure models/karat-tiny --explain --grid uniform:bits=3 --calib text.txt
+
+--explain writes nothing. It quantizes each block alone, and all of them, and puts beside the change
+of the loss what is said to predict it: Taylor's first term, the second one (the exact Hessian along
+that step, as a second difference of the loss in double precision), and the path integral of --metric.
+That takes a pass with gradients for every block and node: measure a large model on little text.)";
 
 struct MeasureArguments {
   MeasureJob job;
-  bool json = false;
+  std::string metric;
+  std::vector<std::int64_t> intervals = ExplainJob{}.intervals;
+  bool explain = false, json = false;
 };
 
 void declare(CLI::App& app, MeasureArguments& a) {
   app.add_option("model", a.job.model, "Folder of the original model")->required();
-  app.add_option("--out", a.job.out, "safetensors file to write")->required();
+  auto* out = app.add_option("--out", a.job.out, "safetensors file to write");
   app.add_flag("--force", a.job.replace, "Replace an existing file");
-  app.add_option("--metric", a.job.metric, "Which score, say gradient:key=gw")
-      ->capture_default_str();
+  app.add_option("--metric", a.metric,
+                 "Which score, say gradient:key=gw (default: gradient; with --explain: pqi)");
   app.add_option("--grid", a.job.grid, "Grid of a metric that asks for rounding errors")
       ->capture_default_str();
+  app.add_option("--quantized", a.job.quantized,
+                 "A Karat folder of this model that pqi looks back on instead");
+  auto* explain = app.add_flag("--explain", a.explain,
+                               "What changes the loss, block by block, and what predicts it");
+  explain->excludes(out);
+  app.add_option("--intervals", a.intervals, "Of the rules that --explain compares")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->needs(explain);
   declare_calibration(app, a.job.calibration);
   app.add_flag("--json", a.json, "Print the summary as JSON");
 }
@@ -48,6 +71,70 @@ void print(const MeasureReport& report) {
                     fmt::format("{:.1f} %", 100 * layer.top_share),
                     fmt::format("{:.3f}", layer.gini)});
   fmt::print("{}", format_table(rows));
+  if (!report.looked_back) return;
+  const LookedBack& back = *report.looked_back;
+  fmt::print("\n{}: loss {:.6f}, changed by {:+.6f}; signed scores add up to {:+.6f} ({:+.3f} %)\n",
+             back.quantized, report.loss, back.measured, back.predicted, 100 * back.difference());
+}
+
+std::vector<std::string> change_row(const std::string& name, const LossChange& change) {
+  std::vector<std::string> row = {name};
+  for (const double value : {change.first, change.second, change.path, change.measured})
+    row.push_back(fmt::format("{:+.3e}", value));
+  return row;
+}
+
+std::string miss(double predicted, double measured) {
+  return fmt::format("{:.2e}", std::abs(predicted - measured));
+}
+
+void print(const ExplainReport& report) {
+  fmt::print("{}, {}: loss {:.6f}\n\n", report.model, report.quantized, report.loss);
+  std::vector<std::vector<std::string>> rows = {
+      {"quantized", "first order", "second order", report.metric, "measured"}};
+  for (std::size_t i = 0; i < report.blocks.size(); ++i)
+    rows.push_back(change_row(fmt::format("block {}", i), report.blocks[i]));
+  rows.push_back(change_row("all", report.all));
+  fmt::print("{}\n", format_table(rows));
+
+  rows = {{"part of the way", "first order", "second order", "measured"}};
+  for (const PartOfWay& part : report.parts)
+    rows.push_back({fmt::format("{:g}", part.at), fmt::format("{:+.3e}", part.first),
+                    fmt::format("{:+.3e}", part.second), fmt::format("{:+.3e}", part.measured)});
+  fmt::print("{}\n", format_table(rows));
+
+  rows = {{"intervals", "midpoint", "off by", "mean_endpoints", "off by"}};
+  for (const RuleComparison& row : report.rules) {
+    rows.push_back({fmt::format("{}", row.intervals), fmt::format("{:+.6f}", row.midpoint),
+                    miss(row.midpoint, report.all.measured), "", ""});
+    if (!row.mean_endpoints) continue;
+    rows.back()[3] = fmt::format("{:+.6f}", *row.mean_endpoints);
+    rows.back()[4] = miss(*row.mean_endpoints, report.all.measured);
+  }
+  fmt::print("{}", format_table(rows));
+}
+
+template <class Report>
+void show(const Report& report, bool json) {
+  if (json)
+    fmt::print("{}", to_json(report));
+  else
+    print(report);
+}
+
+void run(MeasureArguments a) {
+  a.job.progress = terminal_progress();
+  if (a.explain) {
+    ExplainJob job{.model = a.job.model, .quantized = a.job.quantized, .grid = a.job.grid};
+    if (!a.metric.empty()) job.metric = a.metric;
+    job.intervals = a.intervals;
+    job.calibration = a.job.calibration;
+    job.progress = a.job.progress;
+    return show(explain(job), a.json);
+  }
+  if (a.job.out.empty()) fail("measure", "no --out", "a file to write", "or --explain");
+  if (!a.metric.empty()) a.job.metric = a.metric;
+  show(measure(a.job), a.json);
 }
 
 }  // namespace
@@ -56,14 +143,7 @@ Action measure_verb(CLI::App& app) {
   app.description(kHelp);
   auto arguments = std::make_shared<MeasureArguments>();
   declare(app, *arguments);
-  return [arguments] {
-    arguments->job.progress = terminal_progress();
-    const MeasureReport report = measure(arguments->job);
-    if (arguments->json)
-      fmt::print("{}", to_json(report));
-    else
-      print(report);
-  };
+  return [arguments] { run(*arguments); };
 }
 
 }  // namespace karat

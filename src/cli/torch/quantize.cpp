@@ -29,7 +29,8 @@ methods that no paper has are one flag away:
   --solver   which of them each weight takes     gptq:damp=0.01
 
 The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its
-bytes, times aside, depend on the model, the text, the recipe and the seed alone.)";
+bytes, times aside, depend on the model, the text, the recipe and the seed alone. Finished blocks are
+kept in OUT.work until all is done: when the work is interrupted, the same command goes on with them.)";
 
 struct QuantizeArguments {
   QuantizeJob job;
@@ -53,6 +54,8 @@ void declare(CLI::App& app, QuantizeArguments& a) {
   app.add_option("--solver", overrides.solver, "Replace the solver");
   app.add_option("--inputs", overrides.inputs,
                  "Layers see inputs from the blocks as quantized or as original");
+  app.add_option("--detach", overrides.detach,
+                 "Bring weights back to FP16 afterwards: 0.0005,rounds=2");
   declare_calibration(app, job.calibration);
   app.add_flag("--json", a.json, "Print the report as JSON");
 }
@@ -69,6 +72,9 @@ void print(const QuantizeJob& job, const QuantizeReport& report) {
                report.calibration->ids.numel(), report.calibration->options.seed);
   else
     fmt::print("text      none: nothing in this recipe reads one\n");
+  if (report.resumed_blocks > 0)
+    fmt::print("resumed   after {} blocks that an interrupted run had finished\n",
+               report.resumed_blocks);
   double error = 0, kept = 0;
   for (const LayerReport& layer : report.layers) {
     error += layer.weight_error / static_cast<double>(report.layers.size());

@@ -81,6 +81,10 @@ torch::Tensor zero_of(const Affine& line) {
   return torch::where(line.scale != 0, -line.offset / line.scale, torch::zeros_like(line.scale));
 }
 
+Affine line_of(const torch::Tensor& scale, const torch::Tensor& zero) {
+  return {scale, -scale * zero};
+}
+
 GridParams store_plain(const Affine& line) {
   const torch::Tensor& scale = line.scale;
   const torch::Tensor stored =

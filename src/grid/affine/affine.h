@@ -44,6 +44,8 @@ torch::Tensor decode(const torch::Tensor& codes, const torch::Tensor& scale,
                      const torch::Tensor& zero, const Levels& levels);
 /// −offset / scale, and 0 where the scale is 0.
 torch::Tensor zero_of(const Affine& line);
+/// The reverse: offset = −scale·zero.
+Affine line_of(const torch::Tensor& scale, const torch::Tensor& zero);
 
 /// {scale, zero} rounded to FP16. The zero follows the rounded scale, so the offset stays.
 GridParams store_plain(const Affine& line);
@@ -57,13 +59,5 @@ Grid affine_grid(const PackedLayout& layout, Options& options);
 Grid codebook_grid(Codebook codebook, Options& options);
 /// The layer as its tensors will hold it.
 Stored store_affine(const std::string& name, const Solution& solution, const PackedLayout& layout);
-
-// For fits.
-
-/// Σ cost·(ŵ − w)² of each row under a line that need not be storable: [rows, 1].
-torch::Tensor error_of(const Slab& slab, const torch::Tensor& costs, const Affine& line,
-                       const Levels& levels);
-/// `now` in the rows where `better` [rows, 1], else `before`.
-Affine either(const torch::Tensor& better, const Affine& now, const Affine& before);
 
 }  // namespace karat

@@ -9,9 +9,12 @@ const std::map<std::string, Fit (*)(Options&)>& fit_table();
 
 namespace {
 
-/// What a fit found, or min-max where that cannot be stored: no scale, or a zero beyond FP16.
+/// What a fit found, or min-max where that cannot be stored: no scale, or one or a zero beyond
+/// FP16.
 Affine storable(const Affine& line, const Slab& slab, const Levels& levels) {
-  const torch::Tensor good = line.scale.isfinite() & line.offset.isfinite() & (line.scale > 0) &
+  constexpr double kLargestHalf = 65504;
+  const torch::Tensor good = (line.scale > 0) & (line.scale <= kLargestHalf) &
+                             line.offset.isfinite() &
                              (line.offset.abs() < line.scale * kLargestZero);
   if (good.all().item<bool>()) return line;
   const Affine range = min_max(slab.weight, slab.kept, levels);
@@ -38,19 +41,6 @@ Fit choose_fit(Options& options, bool symmetric) {
 }
 
 }  // namespace
-
-torch::Tensor error_of(const Slab& slab, const torch::Tensor& costs, const Affine& line,
-                       const Levels& levels) {
-  const torch::Tensor zero = zero_of(line);
-  const torch::Tensor found =
-      decode(encode(slab.weight, line.scale, zero, levels), line.scale, zero, levels);
-  return ((found - slab.weight).square_() * costs).sum(1, /*keepdim=*/true);
-}
-
-Affine either(const torch::Tensor& better, const Affine& now, const Affine& before) {
-  return {torch::where(better, now.scale, before.scale),
-          torch::where(better, now.offset, before.offset)};
-}
 
 Grid codebook_grid(Codebook codebook, Options& options) {
   PackedLayout layout;

@@ -3,10 +3,13 @@
 // own part of the layer's output error, eᵀHe with H the Gram matrix of its inputs. Every accepted
 // move lands on an evaluated better point, so the error never rises. Options as the ablations have
 // them: start, zero, shrink, epochs (0: alignment alone).
+#include <algorithm>
 #include <cmath>
 
+#include "core/threads.h"
 #include "grid/affine/affine.h"
 #include "grid/shared/range_descent.h"
+#include "grid/shared/rows.h"
 
 namespace karat {
 namespace {
@@ -16,18 +19,37 @@ struct Alignment {
   double share, shrink;
 };
 
-/// Rows of a weight with kept entries moved to where they change no quantile: NaN is ignored.
-torch::Tensor without_kept(const Slab& slab) {
-  return slab.kept.defined() ? slab.weight.masked_fill(slab.kept, std::nan("")) : slab.weight;
-}
-
-/// The middle of the interval that holds `share` of each row's weights.
-torch::Tensor dense_centre(const Slab& slab, double share) {
-  const torch::Tensor weight = without_kept(slab);
-  const auto quantile = [&](double q) {
-    return torch::nanquantile(weight, q, 1, /*keepdim=*/true).nan_to_num(0);
+/// The middle of the interval that holds `share` of these, which become sorted.
+double dense_centre(std::vector<float>& weights, double share) {
+  if (weights.empty()) return 0;
+  std::ranges::sort(weights);
+  const auto quantile = [&](double q) {  // between the two nearest
+    const double at = q * static_cast<double>(weights.size() - 1);
+    const auto below = static_cast<std::size_t>(at);
+    const double above = weights[std::min(below + 1, weights.size() - 1)];
+    return std::lerp(weights[below], above, at - std::floor(at));
   };
   return (quantile((1 - share) / 2) + quantile((1 + share) / 2)) / 2;
+}
+
+/// Of each row's weights: [rows, 1].
+torch::Tensor dense_centres(const Slab& slab, double share) {
+  constexpr std::int64_t kGrain = 64;
+  const Rows<float> weight(slab.weight);
+  const Rows<bool> kept(slab.kept);
+  torch::Tensor centres = torch::empty({slab.weight.size(0), 1}, torch::kFloat32);
+  parallel_for(centres.size(0), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> weights;
+    for (std::int64_t row = begin; row < end; ++row) {
+      weights.clear();
+      const std::span<const float> all = weight[row];
+      const std::span<const bool> without = kept[row];
+      for (std::size_t i = 0; i < all.size(); ++i)
+        if (without.empty() || !without[i]) weights.push_back(all[i]);
+      centres.data_ptr<float>()[row] = static_cast<float>(dense_centre(weights, share));
+    }
+  });
+  return centres.to(slab.weight.device());
 }
 
 /// The mean of each row's density, a Gaussian kernel of bandwidth 0.1 on 1000 points of its range.
@@ -56,7 +78,7 @@ Affine align(const Slab& slab, const Levels& levels, const Alignment& how) {
   const torch::Tensor low = range.offset + range.scale * levels.values.front();
   const torch::Tensor high = range.offset + range.scale * top;
   torch::Tensor centre = torch::zeros_like(low);
-  if (how.start == "quantile") centre = dense_centre(slab, how.share);
+  if (how.start == "quantile") centre = dense_centres(slab, how.share);
   if (how.start == "kde") centre = kernel_centre(slab);
   const double shrink = how.start == "absmax" ? 1 : how.shrink;
   const torch::Tensor half = torch::maximum(high - centre, centre - low);

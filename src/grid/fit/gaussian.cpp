@@ -1,6 +1,7 @@
 // fit gaussian: the range that costs a Gaussian of the slab's mean and deviation least. No search
 // over weights: QuEST's data-free grid (arXiv 2502.05003), for any list of levels.
 #include <cmath>
+#include <mutex>
 
 #include "grid/affine/affine.h"
 
@@ -38,20 +39,28 @@ double gaussian_scale(const Levels& levels) {
   double low = 1e-3, high = 12 / levels.span();
   for (int step = 0; step < 100; ++step) {
     const double a = high - kGolden * (high - low), b = low + kGolden * (high - low);
-    (gaussian_error(levels, a) < gaussian_error(levels, b) ? high : low) =
-        gaussian_error(levels, a) < gaussian_error(levels, b) ? b : a;
+    if (gaussian_error(levels, a) < gaussian_error(levels, b))
+      high = b;
+    else
+      low = a;
   }
   return (low + high) / 2;
 }
 
 Fit gaussian_fit(Options&) {
-  return {.line = [](const Slab& slab, const Levels& levels) -> Affine {
+  struct Unit {
+    std::once_flag once;
+    double scale = 0;
+  };
+  const auto unit = std::make_shared<Unit>();  // a fit serves one grid, whose levels do not change
+  return {.line = [unit](const Slab& slab, const Levels& levels) -> Affine {
+    std::call_once(unit->once, [&] { unit->scale = gaussian_scale(levels); });
     const torch::Tensor costs = costs_of({.weight = slab.weight, .kept = slab.kept});
     const torch::Tensor count = costs.sum(1, /*keepdim=*/true).clamp_min(1);
     const torch::Tensor mean = (slab.weight * costs).sum(1, /*keepdim=*/true) / count;
     const torch::Tensor centred = (slab.weight - mean) * costs;
     const torch::Tensor deviation = (centred.square().sum(1, /*keepdim=*/true) / count).sqrt();
-    const torch::Tensor scale = deviation * gaussian_scale(levels);
+    const torch::Tensor scale = deviation * unit->scale;
     const double middle = (levels.values.front() + levels.values.back()) / 2;
     return {scale, mean - scale * middle};
   }};

@@ -37,7 +37,7 @@ Affine fit(const Slab& slab, const Levels& levels, double p, std::int64_t rounds
         decode(codes, torch::ones_like(scale), torch::zeros_like(scale), levels);
     zero = mean(level - (slab.weight - shrink(wrong, p, beta)) / scale);
   }
-  return {range.scale, -best_zero * range.scale};
+  return line_of(range.scale, best_zero);
 }
 
 }  // namespace

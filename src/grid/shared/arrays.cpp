@@ -1,5 +1,7 @@
 #include "grid/shared/arrays.h"
 
+#include "core/rotation.h"
+
 namespace karat {
 namespace {
 
@@ -24,9 +26,19 @@ Overlay overlay_of(const Solution& solution, torch::Tensor& dense) {
   return overlay;
 }
 
+/// R_outᵀ x R_in, with the bits that unpack() computes.
+torch::Tensor turned_back(const torch::Tensor& x, std::uint32_t seed) {
+  const torch::Tensor copy = x.to(torch::kCPU).clone(torch::MemoryFormat::Contiguous);
+  rotate_back(Rotation(x.size(0), seed, Rotation::Side::outputs),
+              Rotation(x.size(1), seed, Rotation::Side::inputs), copy.data_ptr<float>());
+  return copy.to(x.device());
+}
+
 }  // namespace
 
 void finish(const Solution& solution, PackedMatrix& matrix, torch::Tensor& decoded) {
+  matrix.layout.rotation = solution.basis.rotation;
+  if (solution.basis.rotation) decoded = turned_back(decoded, *solution.basis.rotation);
   if (solution.kept.defined()) matrix.overlay = overlay_of(solution, decoded);
   const torch::Tensor& multiplier = solution.basis.multiplier;
   if (!multiplier.defined()) return;

@@ -16,7 +16,8 @@ inline std::vector<std::uint16_t> half_bits(const torch::Tensor& tensor) {
 }
 
 /// What every grid's store ends with. Adds the kept weights to `matrix` as FP16 residuals over
-/// `decoded` [out, in], and the basis; `decoded` becomes what all of it decodes to.
+/// `decoded` [out, in], and the basis; `decoded` becomes what all of it decodes to. With a rotation
+/// the solution's kept weights are of the basis before it.
 void finish(const Solution& solution, PackedMatrix& matrix, torch::Tensor& decoded);
 
 }  // namespace karat

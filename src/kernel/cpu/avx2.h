@@ -17,6 +17,8 @@ void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::
                   std::int64_t row_end);  // one token
 void multiply_lut(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                   std::int64_t row_end);  // one token, lookup tables
+void multiply_trellis(const MatrixView& m, const KernelInput& input, float* y,
+                      std::int64_t row_begin, std::int64_t row_end);  // one token
 void multiply_many(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                    std::int64_t row_end);
 

@@ -4,6 +4,7 @@
 // Multiplication (2008).
 #if defined(__AVX2__)
 #include "kernel/cpu/avx2_codes.h"
+#include "kernel/cpu/avx2_trellis.h"
 
 namespace karat::avx2 {
 namespace {
@@ -92,8 +93,39 @@ void unpack_tables(const MatrixView& m, std::int64_t row, std::int64_t rows, std
               [&](std::int64_t r, std::int64_t g) { return load_table<bits>(m, row + r, g); });
 }
 
+/// Inputs [begin, end), from a tile's first to a tile's last; rows past `rows` of its band, which a
+/// band's tiles have, are unpacked too.
+template <class Code, int bits>
+void unpack_trellis(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
+                    Tile& to) {
+  const std::int64_t rows = least(kRows, m.out - row);
+  const __m256 zero = _mm256_set1_ps(Code::kZero);
+  float scale[kRows];
+  for (std::int64_t r = 0; r < rows; ++r) scale[r] = load_half(m.scales, row + r) * Code::kStep;
+  const auto weights = [&](std::int64_t r, __m256 value) {
+    return _mm256_mul_ps(_mm256_broadcast_ss(scale + r), _mm256_sub_ps(value, zero));
+  };
+  const std::byte* tile = band(m, row) + begin / kRows * (2 * rows * bits);
+  std::int64_t i = 0;
+  for (; begin + i + kRows <= end; i += kRows, tile += 2 * rows * bits)
+    for_rows<Code, bits>(tile, rows, [&](std::int64_t r, __m256 a, __m256 b) {
+      _mm256_store_ps(to.w[r] + i, weights(r, a));
+      _mm256_store_ps(to.w[r] + i + kLanes, weights(r, b));
+    });
+  if (begin + i == end) return;
+  alignas(32) float values[kRows][kRows];
+  narrow_tile<Code>(tile, rows, end - begin - i, bits, values);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t k = 0; k < kRows; k += kLanes)
+      _mm256_store_ps(to.w[r] + i + k, weights(r, _mm256_load_ps(values[r] + k)));
+}
+
 void unpack_packed(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
                    std::int64_t end, Tile& tile) {
+  if (m.trellis)
+    return with_code(m, [&](auto code, auto bits) {
+      unpack_trellis<decltype(code), decltype(bits)::kBits>(m, row, begin, end, tile);
+    });
   if (m.tables != nullptr) {
     if (m.bits == 2) return unpack_tables<2>(m, row, rows, begin, end, tile);
     if (m.bits == 3) return unpack_tables<3>(m, row, rows, begin, end, tile);

@@ -158,6 +158,7 @@ void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::
   if (m.store == Store::f32) return dense_rows<Store::f32>(m, input.x, y, row_begin, row_end);
   if (m.store == Store::f16) return dense_rows<Store::f16>(m, input.x, y, row_begin, row_end);
   if (m.store == Store::bf16) return dense_rows<Store::bf16>(m, input.x, y, row_begin, row_end);
+  if (m.trellis) return multiply_trellis(m, input, y, row_begin, row_end);
   if (m.tables != nullptr) return multiply_lut(m, input, y, row_begin, row_end);
   if (m.values != nullptr) return packed_rows(load_list(m.values), m, input, y, row_begin, row_end);
   if (m.bits == 2) return packed_rows(Numbers<2>{}, m, input, y, row_begin, row_end);

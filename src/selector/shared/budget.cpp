@@ -25,8 +25,12 @@ torch::Tensor as_tensor(const Indices& indices) {
   return torch::tensor(indices, torch::kInt64);
 }
 
+torch::Tensor as_floats(const torch::Tensor& scores) {
+  return scores.to(torch::kCPU).to(torch::kFloat32).contiguous();
+}
+
 torch::Tensor best_of_rows(const torch::Tensor& scores, const Budget& budget, std::int64_t rows) {
-  const torch::Tensor flat = scores.to(torch::kCPU).to(torch::kFloat32).contiguous();
+  const torch::Tensor flat = as_floats(scores);
   const std::int64_t width = flat.numel() / rows;
   const float* values = flat.data_ptr<float>();
   Indices result;
@@ -36,10 +40,10 @@ torch::Tensor best_of_rows(const torch::Tensor& scores, const Budget& budget, st
   return as_tensor(result);
 }
 
-std::vector<torch::Tensor> best_of_all(const std::vector<torch::Tensor>& scores,
+std::vector<torch::Tensor> best_of_all(const std::vector<Candidates>& layers,
                                        const Budget& budget) {
   std::vector<torch::Tensor> flat;
-  for (const torch::Tensor& one : scores) flat.push_back(one.flatten());
+  for (const Candidates& layer : layers) flat.push_back(layer.worth.flatten());
   const torch::Tensor best = best_of_rows(torch::cat(flat), budget, 1);
   const std::int64_t* next = best.data_ptr<std::int64_t>();
   const std::int64_t* end = next + best.numel();
@@ -60,6 +64,13 @@ std::int64_t share(double ratio, std::int64_t count) {
   return static_cast<std::int64_t>(ratio * static_cast<double>(count) * (1 + 1e-12));
 }
 
+torch::Tensor best(const torch::Tensor& worth, std::int64_t count) {
+  const torch::Tensor flat = as_floats(worth);
+  Indices result;
+  append_top(flat.data_ptr<float>(), flat.numel(), count, 0, result);
+  return as_tensor(result);
+}
+
 Budget choose_budget(Options& options) {
   Budget budget;
   budget.ratio = options.number("ratio", 0.01, 0, 1, "share of weights kept at FP16");
@@ -70,11 +81,11 @@ Budget choose_budget(Options& options) {
 
 Selector keep_best(const Budget& budget) {
   Selector selector{.whole_model = budget.scope == "model"};
-  selector.choose = [budget](const std::vector<torch::Tensor>& scores) {
-    if (budget.scope == "model") return best_of_all(scores, budget);
+  selector.choose = [budget](const std::vector<Candidates>& layers) {
+    if (budget.scope == "model") return best_of_all(layers, budget);
     std::vector<torch::Tensor> result;
-    for (const torch::Tensor& one : scores)
-      result.push_back(best_of_rows(one, budget, budget.scope == "row" ? one.size(0) : 1));
+    for (const auto& [worth, score] : layers)
+      result.push_back(best_of_rows(worth, budget, budget.scope == "row" ? worth.size(0) : 1));
     return result;
   };
   return selector;

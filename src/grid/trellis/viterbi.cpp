@@ -1,0 +1,124 @@
+#include "grid/trellis/viterbi.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace karat {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::int64_t kShortest = 64;  // codes that a first pass needs around the seam
+constexpr int kLanes = 4;               // seams that a step handles together, in a vector register
+using Lanes [[gnu::vector_size(4 * kLanes)]] = float;
+
+constexpr std::int64_t seams(int bits) {
+  return std::int64_t{1} << (kStateBits - bits);
+}
+
+/// Calls body(seam, choice) in the order that a step meets the states seam·2^bits + choice. Seams
+/// seam + block·share have the same predecessors; kLanes of them go together.
+void for_states(int bits, const auto& body) {
+  const std::int64_t choices = std::int64_t{1} << bits, share = seams(bits) / choices;
+  for (std::int64_t first = 0; first < share; first += kLanes)
+    for (std::int64_t block = 0; block < choices; ++block)
+      for (std::int64_t choice = 0; choice < choices; ++choice)
+        for (std::int64_t lane = 0; lane < kLanes; ++lane)
+          body(block * share + first + lane, choice);
+}
+
+/// One weight x: to[seam] = least of from[s mod seams] + (x − value[s])² over the states s that end
+/// in it, s = seam·2^bits + choice. `values` are in the order of for_states.
+template <int bits>
+void step(const float* from, const float* values, float x, float* to) {
+  constexpr std::int64_t choices = 1 << bits, share = seams(bits) / choices;
+  for (std::int64_t first = 0; first < share; first += kLanes) {
+    Lanes before[choices];
+    for (std::int64_t c = 0; c < choices; ++c)
+      for (std::int64_t lane = 0; lane < kLanes; ++lane)
+        before[c][lane] = from[(first + lane) * choices + c];
+    for (std::int64_t block = 0; block < choices; ++block) {
+      Lanes best = {};
+      best += kInfinity;
+      for (std::int64_t c = 0; c < choices; ++c, values += kLanes) {
+        Lanes error;
+        std::memcpy(&error, values, sizeof error);
+        error -= x;
+        const Lanes cost = before[c] + error * error;
+        best = cost < best ? cost : best;
+      }
+      std::memcpy(to + block * share + first, &best, sizeof best);
+    }
+  }
+}
+
+void step(int bits, const float* from, const float* values, float x, float* to) {
+  if (bits == 2) return step<2>(from, values, x, to);
+  if (bits == 3) return step<3>(from, values, x, to);
+  step<4>(from, values, x, to);
+}
+
+}  // namespace
+
+Viterbi::Viterbi(TrellisCode code, int bits) : bits_(bits), values_(trellis_values(code)) {
+  for_states(bits, [&](std::int64_t seam, std::int64_t choice) {
+    ordered_.push_back(values_[seam << bits_ | choice]);
+  });
+}
+
+unsigned Viterbi::search(const float* x, std::int64_t n, int seam, std::int64_t at,
+                         std::uint8_t* codes) {
+  const std::int64_t count = seams(bits_);
+  const auto costs = [&](std::int64_t t) { return costs_.data() + t * count; };
+  costs_.resize(std::max(costs_.size(), static_cast<std::size_t>((n + 1) * count)));
+  std::fill_n(costs(0), count, seam == kFree ? 0 : kInfinity);
+  if (seam != kFree) costs(0)[seam] = 0;
+  for (std::int64_t t = 0; t < n; ++t) step(bits_, costs(t), ordered_.data(), x[t], costs(t + 1));
+
+  std::int64_t now = seam != kFree ? seam : std::min_element(costs(n), costs(n) + count) - costs(n);
+  std::int64_t found = now;
+  for (std::int64_t t = n - 1; t >= 0; --t) {
+    float least = kInfinity;
+    std::int64_t best = now << bits_;
+    for (std::int64_t state = now << bits_; state < (now + 1) << bits_; ++state) {
+      const float error = x[t] - values_[state];
+      const float cost = costs(t)[state % count] + error * error;
+      if (cost < least) best = state;
+      least = std::min(least, cost);
+    }
+    codes[t] = static_cast<std::uint8_t>(best & ((1 << bits_) - 1));
+    now = best % count;
+    if (t == at) found = now;
+  }
+  return static_cast<unsigned>(found);
+}
+
+void Viterbi::search_all(const float* x, std::int64_t n, std::uint8_t* codes) const {
+  float least = kInfinity;
+  unsigned best = 0;
+  const auto code_at = [this](unsigned stream) {
+    return [this, stream](std::int64_t t) { return stream >> t * bits_ & ((1u << bits_) - 1); };
+  };
+  for (unsigned stream = 0; stream < 1u << n * bits_; ++stream) {
+    float cost = 0;
+    for (std::int64_t t = 0; t < n; ++t) {
+      const float error = x[t] - values_[trellis_state(t, n, bits_, code_at(stream))];
+      cost += error * error;
+    }
+    if (cost < least) best = stream;
+    least = std::min(least, cost);
+  }
+  for (std::int64_t t = 0; t < n; ++t) codes[t] = static_cast<std::uint8_t>(code_at(best)(t));
+}
+
+void Viterbi::encode(const float* x, std::int64_t n, std::uint8_t* codes) {
+  if (n * bits_ <= kStateBits) return search_all(x, n, codes);
+  const std::int64_t length = std::max(n, kShortest), before = length / 2;
+  std::vector<float> around;  // length / 2 weights, the seam, and the rest
+  for (std::int64_t i = 0; i < length; ++i) around.push_back(x[(n - before % n + i) % n]);
+  std::vector<std::uint8_t> unused(around.size());
+  const unsigned seam = search(around.data(), length, kFree, before, unused.data());
+  search(x, n, static_cast<int>(seam), 0, codes);
+}
+
+}  // namespace karat

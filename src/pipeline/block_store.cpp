@@ -1,0 +1,108 @@
+#include "pipeline/block_store.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "karat/error.h"
+#include "model/parallel.h"
+#include "pipeline/owned.h"
+
+namespace karat {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json to_json(const LayerReport& report) {
+  ordered_json json = {{"name", report.name},
+                       {"out", report.out},
+                       {"in", report.in},
+                       {"bits", report.bits},
+                       {"kept_share", report.kept_share},
+                       {"weight_error", report.weight_error},
+                       {"seconds", report.seconds}};
+  if (report.output_error) json["output_error"] = *report.output_error;
+  return json;
+}
+
+LayerReport from_json(const ordered_json& json) {
+  LayerReport report{.name = json.at("name"),
+                     .out = json.at("out"),
+                     .in = json.at("in"),
+                     .bits = json.at("bits"),
+                     .kept_share = json.at("kept_share"),
+                     .weight_error = json.at("weight_error")};
+  report.seconds = json.at("seconds");
+  if (json.contains("output_error")) report.output_error = json.at("output_error").get<double>();
+  return report;
+}
+
+}  // namespace
+
+PackedView QuantizedBlock::view(const LayerReport& layer) const {
+  return packed_view(layer.name, layouts.at(layer.name), layer.out, layer.in,
+                     [&](std::string_view name) { return file.find(name); });
+}
+
+BlockStore::BlockStore(std::filesystem::path folder) : folder_(std::move(folder)) {
+  std::error_code error;
+  std::filesystem::create_directories(folder_, error);
+  if (error) fail("create " + folder_.string(), error.message(), "a folder that can be written");
+}
+
+std::filesystem::path BlockStore::path(std::size_t block) const {
+  return folder_ / fmt::format("block-{:04}.safetensors", block);
+}
+
+std::size_t BlockStore::finished() const {
+  std::size_t block = 0;
+  while (std::filesystem::exists(path(block))) ++block;
+  return block;
+}
+
+void BlockStore::put(std::size_t block, const std::vector<QuantizedLayer>& layers,
+                     const ChangedTensors& changed) {
+  QuantizationConfig config;
+  ordered_json reports = ordered_json::array();
+  std::vector<TensorView> views;
+  for (const QuantizedLayer& layer : layers) {
+    config.layers[layer.report.name] = layer.layout;
+    reports.push_back(to_json(layer.report));
+    for (const OwnedTensor& tensor : layer.tensors) views.push_back(tensor.view());
+  }
+  std::vector<OwnedTensor> dense;
+  for (const auto& [name, values] : changed) dense.push_back(to_owned(name, values));
+  for (const OwnedTensor& tensor : dense) views.push_back(tensor.view());
+  const ordered_json quantization = {
+      {"quantization_config", ordered_json::parse(quantization_json(config))}};
+  std::filesystem::path partial = path(block);
+  partial += ".partial";
+  write_safetensors(partial, views, {{"config", quantization.dump()}, {"reports", reports.dump()}});
+  std::filesystem::rename(partial, path(block));
+}
+
+QuantizedBlock BlockStore::get(std::size_t block) const {
+  QuantizedBlock found{Safetensors::open(path(block)), {}, {}};
+  const auto& metadata = found.file.metadata();
+  found.layouts = parse_quantization(metadata.at("config"))->layers;
+  for (const ordered_json& report : ordered_json::parse(metadata.at("reports")))
+    found.reports.push_back(from_json(report));
+  return found;
+}
+
+void BlockStore::decode(std::size_t block, Weights& weights) const {
+  const QuantizedBlock found = get(block);
+  std::vector<torch::Tensor> decoded(found.reports.size());
+  const torch::Device device = weights.begin()->second.device();
+  parallel_indices(static_cast<std::int64_t>(decoded.size()), torch::kCPU, [&](auto i) {
+    const LayerReport& layer = found.reports[static_cast<std::size_t>(i)];
+    decoded[static_cast<std::size_t>(i)] =
+        torch::tensor(unpack(found.view(layer))).view({layer.out, layer.in});
+  });
+  for (std::size_t i = 0; i < decoded.size(); ++i)
+    weights[found.reports[i].name + ".weight"] = decoded[i].to(device);
+  for (const TensorView& tensor : found.file.tensors())
+    if (weights.contains(tensor.name)) weights[tensor.name] = map_tensor(tensor).clone().to(device);
+}
+
+}  // namespace karat

@@ -1,0 +1,80 @@
+#include "pipeline/fold.h"
+
+#include "recipe/basis.h"
+
+namespace karat {
+namespace {
+
+/// Layers that read the same input, and what makes it: a norm, or the outputs of another layer.
+struct Joint {
+  std::vector<const Linear*> readers;
+  const Norm* norm = nullptr;
+  const Linear* rows = nullptr;
+};
+
+/// Rows before norms: a norm's readers are scaled after their own rows were.
+std::vector<Joint> joints_of(const Architecture& arch, const Block& block) {
+  std::vector<Joint> joints;
+  const auto all = [](const std::vector<Linear>& linears) {
+    std::vector<const Linear*> result;
+    for (const Linear& linear : linears) result.push_back(&linear);
+    return result;
+  };
+  if (block.up.size() == 2) joints.push_back({{&block.down}, nullptr, &block.up[1]});
+  if (block.qkv.size() == 3 && arch.heads == arch.kv_heads)
+    joints.push_back({{&block.o}, nullptr, &block.qkv[2]});
+  joints.push_back({all(block.qkv), &block.attention_norm, nullptr});
+  joints.push_back({all(block.up), &block.mlp_norm, nullptr});
+  return joints;
+}
+
+/// The readers' rows on top of each other. They have the statistics of their input in common.
+BlockLayer stacked(const std::vector<const Linear*>& readers, const BlockLayers& layers) {
+  BlockLayer all = layers.at(readers.front()->name);
+  std::vector<torch::Tensor> weights, kept, fisher;
+  for (const Linear* reader : readers) {
+    const auto& [layer, of_layer, folded] = layers.at(reader->name);
+    weights.push_back(layer.weight);
+    kept.push_back(of_layer.defined() ? of_layer : torch::zeros_like(layer.weight, torch::kBool));
+    if (layer.stats.fisher.defined()) fisher.push_back(layer.stats.fisher);
+  }
+  all.layer.weight = torch::cat(weights);
+  all.kept = torch::cat(kept);
+  if (!fisher.empty()) all.layer.stats.fisher = torch::cat(fisher);
+  return all;
+}
+
+/// Multiplies the outputs of a layer, [out], and what was measured of its weights with them.
+void scale_rows(Layer& layer, const torch::Tensor& multiplier) {
+  const torch::Tensor column = multiplier.unsqueeze(1);
+  layer.weight = layer.weight * column;
+  if (layer.stats.gradient.defined()) layer.stats.gradient = layer.stats.gradient / column;
+  if (layer.stats.fisher.defined()) layer.stats.fisher = layer.stats.fisher / column.square();
+}
+
+}  // namespace
+
+ChangedTensors fold(const Architecture& arch, BlockVisit& block, const Assembled& recipe,
+                    BlockLayers& layers) {
+  ChangedTensors changed;
+  const auto multiply = [&](const std::string& tensor, const torch::Tensor& multiplier) {
+    const auto found = block.weights.find(tensor);
+    if (found != block.weights.end()) changed[tensor] = found->second = found->second * multiplier;
+  };
+  for (const Joint& joint : joints_of(arch, arch.blocks[block.index])) {
+    const BlockLayer all = stacked(joint.readers, layers);
+    const Basis basis = recipe.transform.fit(all.layer, all.kept, recipe.grid);
+    for (const Linear* reader : joint.readers) {
+      BlockLayer& one = layers.at(reader->name);
+      one.layer = in_basis(one.layer, basis);
+      one.folded = true;
+    }
+    if (joint.norm) multiply(joint.norm->name + ".weight", basis.multiplier);
+    if (joint.norm) multiply(joint.norm->name + ".bias", basis.multiplier);
+    if (joint.rows) scale_rows(layers.at(joint.rows->name).layer, basis.multiplier);
+    if (joint.rows) multiply(joint.rows->name + ".bias", basis.multiplier);
+  }
+  return changed;
+}
+
+}  // namespace karat

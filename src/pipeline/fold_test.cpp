@@ -1,0 +1,66 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "model/testing.h"
+#include "pipeline/fold.h"
+#include "pipeline/steps.h"
+
+using namespace karat;
+
+TEST_CASE("a folded block computes what it did, in the basis of the transform") {
+  const Assembled awq = assemble(find_method("awq"), {.group = "16"});
+  for (const char* family : {"llama3", "qwen2", "qwen3", "mistral", "gpt2"}) {
+    CAPTURE(family);
+    FamilyFixture fixture(family);
+    const Source model = load(kFamilies / family);
+    CalibrationSet text;
+    text.ids = fixture.ids().to(torch::kInt64).clone();
+    torch::manual_seed(3);
+    const torch::Tensor x = torch::randn({2, 6, model.arch.hidden});
+    sweep(model.arch, model.files, text, {.needs = awq.solve_needs().forward()}, [&](BlockVisit& block) {
+      const Weights original = block.weights;
+      BlockLayers layers;
+      for (const Linear* linear : model.arch.blocks[block.index].linears())
+        layers[linear->name] = {
+            {linear->name, original.at(linear->name + ".weight"), block.stats_of(linear->name)},
+            {}};
+      const ChangedTensors changed = fold(model.arch, block, awq, layers);
+      CHECK(changed.contains(model.arch.blocks[block.index].attention_norm.name + ".weight"));
+      std::size_t folded = 0, moved = 0;
+      for (const auto& [name, one] : layers) {
+        block.weights[name + ".weight"] = one.layer.weight;
+        const bool same = torch::equal(one.layer.weight, original.at(name + ".weight"));
+        if (one.folded) ++folded;
+        if (!same) ++moved;
+        CHECK((one.folded || same));
+      }
+      CHECK(moved > 0);
+      CHECK(folded >= layers.size() - 2);  // all but o, when heads share rows of v, and gpt2's down
+      const torch::Tensor before = block_forward(model.arch, block.index, original, x);
+      const torch::Tensor after = block_forward(model.arch, block.index, block.weights, x);
+      CHECK(torch::allclose(before, after, 1e-4, 1e-5 * before.abs().max().item<double>()));
+    });
+  }
+}
+
+TEST_CASE("scales that are not folded are stored, folded ones are not") {
+  const Source model = load(kFamilies / "llama3");
+  CalibrationSet text;
+  text.ids = FamilyFixture("llama3").ids().to(torch::kInt64).clone();
+  for (const bool folded : {false, true}) {
+    const Assembled awq =
+        assemble(find_method("awq"), {.transform = folded ? "scale:fold=1" : "scale"});
+    const auto folder = std::filesystem::temp_directory_path() /
+                        fmt::format("karat-fold-{}-{}", ::getpid(), folded);
+    BlockStore store(folder);
+    quantize_blocks(model, awq, text, {}, Carried(folder / "carried"), store, {});
+    for (const LayerReport& layer : store.get(0).reports) {
+      const bool mergeable =
+          !layer.name.ends_with("o_proj") || model.arch.heads == model.arch.kv_heads;
+      CHECK(store.get(0).layouts.at(layer.name).input_scales == !(folded && mergeable));
+      CHECK(layer.weight_error < 0.1);
+    }
+    std::filesystem::remove_all(folder);
+  }
+}
