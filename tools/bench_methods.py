@@ -6,10 +6,12 @@
 
 Every method runs on random models of one and of two blocks in the shape of Llama-3.2-1B (tools/random_llama.py): the
 difference is what a block takes, the rest are the ends, and ends + 16 blocks is what the whole model would take. Memory
-is the peak of what no file backs; one more block's share is added for each block likewise. --models keeps the models;
-arguments after --random go to random_llama.py, for other shapes. Needs numpy.
+is the peak of what no file backs, taken further likewise. On a busy machine core-seconds say more than seconds; where
+both cores have work all the time, half of them is the time. --models keeps the models; arguments after --random go to
+random_llama.py, for other shapes. Needs numpy.
 """
 import argparse
+import os
 import pathlib
 import random
 import subprocess
@@ -18,6 +20,8 @@ import tempfile
 import time
 
 from karat_cli import ROOT, Karat, markdown
+
+GIB = 1024**3
 
 
 def make_model(folder, layers, shape):
@@ -46,31 +50,37 @@ def anonymous_bytes(pid):
 
 
 def measure(command):
-    """(seconds, peak anonymous bytes) of a command, looked at 20 times a second. It execs, and has no children."""
+    """(seconds, core-seconds, peak anonymous bytes) of a command, looked at 20 times a second. It has no children."""
     start, peak = time.monotonic(), 0
     with tempfile.TemporaryFile("w+") as messages:
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=messages)
-        while process.poll() is None:
+        while True:
+            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
             peak = max(peak, anonymous_bytes(process.pid))
             time.sleep(0.05)
+        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             messages.seek(0)
             sys.exit(f"failed with {process.returncode}: {' '.join(map(str, command))}\n{messages.read()[-2000:]}")
-    return time.monotonic() - start, peak
+    return time.monotonic() - start, used.ru_utime + used.ru_stime, peak
 
 
 def row(method, args, models, text, out):
-    data = ["--calib", text, "--samples", args.samples, "--length", args.length] if method["needs"] else []
+    data = ["--calib", text, "--samples", args.samples, "--length", args.length] if method["needs"] != "nothing" else []
     threads = ["--threads", args.threads] if args.threads else []
-    (first, small), (second, large) = (
+    one, two = (
         measure([args.karat, "quantize", model, "--method", method["name"], *data, *threads, "--out", out, "--force"])
         for model in models)
-    block = max(0.0, second - first)
-    whole = max(0.0, first - block) + args.blocks * block
-    memory = large + (args.blocks - 2) * max(0, large - small)
-    gib = 1024**3
-    return [method["name"], f"{first:.0f}", f"{second:.0f}", f"{block:.0f}", f"{whole / 60:.1f}",
-            f"{small / gib:.2f}", f"{large / gib:.2f}", f"{memory / gib:.2f}"]
+
+    def whole(first, second):
+        block = max(0.0, second - first)
+        return max(0.0, first - block) + args.blocks * block
+
+    return [method["name"], f"{one[0]:.0f}", f"{two[0]:.0f}", f"{whole(one[0], two[0]) / 60:.1f}", f"{one[1]:.0f}",
+            f"{two[1]:.0f}", f"{whole(one[1], two[1]) / 60:.1f}", f"{two[2] / GIB:.2f}",
+            f"{whole(one[2], two[2]) / GIB:.2f}"]
 
 
 def main():
@@ -87,8 +97,9 @@ def main():
     known = {method["name"]: method for method in Karat(args.karat).json("methods")["methods"]}
     if unknown := set(args.method) - set(known):
         parser.error(f"unknown methods: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    rows = [["method", "1 block s", "2 blocks s", "a block s", f"{args.blocks} blocks min", "1 block GiB",
-             "2 blocks GiB", f"{args.blocks} blocks GiB"]]
+    all_blocks = f"{args.blocks} blocks"
+    rows = [["method", "1 block s", "2 blocks s", f"{all_blocks} min", "1 block core-s", "2 blocks core-s",
+             f"{all_blocks} core-min", "2 blocks GiB", f"{all_blocks} GiB"]]
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.models or pathlib.Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)

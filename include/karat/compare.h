@@ -17,10 +17,10 @@ namespace karat {
 /// One way of quantizing.
 struct CompareRecipe {
   std::string label = {};  // what tables call it
-  std::string method = "gwq";
+  std::string method = "karat";
   Overrides overrides = {};
 };
-/// Reads "mine=gwq --grid uniform:bits=3 --solver gptq": a label, a method (gwq when left out) and
+/// Reads "mine=gwq --grid uniform:bits=3 --solver gptq": a label, a method (karat when left out) and
 /// flags as `karat quantize` takes them. Throws Error on anything else.
 CompareRecipe parse_recipe(std::string_view text);
 

@@ -23,7 +23,7 @@ struct CalibrationRequest {
 struct QuantizeJob {
   std::filesystem::path model = {}, out = {};
   bool replace = false;  // an existing `out` is replaced once the new one is complete
-  std::string method = "gwq";
+  std::string method = "karat";
   Overrides overrides = {};
   CalibrationRequest calibration = {};
   ProgressFn progress = {};

@@ -76,7 +76,7 @@ TEST_CASE("pack refuses values that do not fit, naming the tensor") {
   refused(
       trellis, [](PackedMatrix& m) { m.layout.symmetric = true; }, "packed layer m");
   refused(
-      trellis, [](PackedMatrix& m) { m.layout.code = TrellisCode(2); }, "packed layer m");
+      trellis, [](PackedMatrix& m) { m.layout.code = TrellisCode(3); }, "packed layer m");
   refused(
       plain, [](PackedMatrix& m) { m.layout.rotation = 1u << 31; }, "packed layer m");
   refused(

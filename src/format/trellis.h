@@ -14,6 +14,10 @@ inline constexpr int kStateBits = 16;
 
 /// Values of all 2^16 states, before the layer's scale. Computed once.
 const float* trellis_values(TrellisCode code);
+/// How many of a state's bits, from the first on, its value depends on.
+constexpr int value_bits(TrellisCode code) {
+  return code == TrellisCode::one_mad_10 ? 10 : kStateBits;
+}
 
 /// The state at code `t` of a closed stream of n codes; code_at(i) is the i-th.
 template <class CodeAt>

@@ -54,11 +54,11 @@ double error_of(TrellisCode code, int bits, const std::vector<float>& x,
 
 /// The textbook's algorithm: the least error of a stream through `seam`, state by state in double.
 double naive_search(TrellisCode code, int bits, const std::vector<float>& x, unsigned seam) {
-  const unsigned seams = 1u << (16 - bits);
-  std::vector<double> cost(1 << 16, INFINITY);
+  const unsigned states = 1u << value_bits(code), seams = states >> bits;
+  std::vector<double> cost(states, INFINITY);
   for (std::size_t t = 0; t < x.size(); ++t) {
-    std::vector<double> next(1 << 16, INFINITY);
-    for (unsigned state = 0; state < 1 << 16; ++state) {
+    std::vector<double> next(states, INFINITY);
+    for (unsigned state = 0; state < states; ++state) {
       double before = INFINITY;
       if (t == 0)
         before = state % seams == seam ? 0 : INFINITY;
@@ -140,18 +140,18 @@ TEST_CASE("values of fixed states, and the deviation of all") {
 }
 
 TEST_CASE("the search through a seam finds what the textbook's algorithm finds") {
-  for (const auto code : {TrellisCode::one_mad, TrellisCode::three_inst})
+  for (const auto code : {TrellisCode::one_mad, TrellisCode::three_inst, TrellisCode::one_mad_10})
     for (const int bits : {2, 3, 4})
       for (const int n : {8, 13}) {
         const std::vector<float> x = normal(n, static_cast<std::uint64_t>(n + bits));
-        const unsigned seam = 0x9e3779b9u % (1u << (16 - bits));
+        const unsigned seams = 1u << (value_bits(code) - bits), seam = 0x9e3779b9u % seams;
         Viterbi viterbi(code, bits);
         std::vector<std::uint8_t> codes(x.size());
         CHECK(viterbi.search(x.data(), n, static_cast<int>(seam), 0, codes.data()) == seam);
         const double naive = naive_search(code, bits, x, seam);
         CHECK(std::abs(error_of(code, bits, x, codes) / naive - 1) < 1e-4);
         const unsigned first = trellis_state(0, n, bits, [&](auto i) { return codes[i]; });
-        CHECK(first % (1u << (16 - bits)) == seam);
+        CHECK(first % seams == seam);
       }
 }
 
@@ -180,7 +180,7 @@ TEST_CASE("streams of at most 16 bits are the best there are") {
   }
 }
 
-TEST_CASE("closing a stream costs little: the open search, which has no seam, is not far below") {
+TEST_CASE("closing a stream costs no more than the bits that it saves") {
   Viterbi viterbi(TrellisCode::one_mad, 2);
   double closed = 0, open = 0;
   for (std::uint64_t seed = 0; seed < 8; ++seed) {
@@ -192,7 +192,7 @@ TEST_CASE("closing a stream costs little: the open search, which has no seam, is
     open += naive_open_error(x, codes, end);
   }
   CHECK(closed >= open);
-  CHECK(closed < 1.03 * open);
+  CHECK(closed < std::pow(4, 14.0 / 192) * open);  // it has 14 bits less, worth that much error
 }
 
 TEST_CASE("distortion of normal numbers: the dossier's, and below the best uniform grid's") {
@@ -212,9 +212,25 @@ TEST_CASE("distortion of normal numbers: the dossier's, and below the best unifo
     }
 }
 
+TEST_CASE("ten bits of a state: what a search of a 64th of the length still finds") {
+  // Measured with a search of its own (tail-biting, as above); best scalar grids: 0.1175, 0.0345,
+  // 0.0095 (Max 1960).
+  struct Target {
+    int bits;
+    float scale;
+    double error;
+  };
+  for (const auto& [bits, scale, expected] :
+       {Target{2, 0.95f, 0.0787}, {3, 0.89f, 0.0210}, {4, 0.85f, 0.0055}}) {
+    const double found = distortion(TrellisCode::one_mad_10, bits, scale);
+    MESSAGE(bits, " bits: ", found);
+    CHECK(std::abs(found / expected - 1) < 0.025);
+  }
+}
+
 TEST_CASE("grids of more bits, and every grid against a uniform one, on odd sizes") {
   const torch::Tensor w = normal(37, 172, 3) * 0.02;
-  for (const char* code : {"1mad", "3inst"}) {
+  for (const char* code : {"1mad", "3inst", "1mad10"}) {
     double before = 1;
     for (const char* bits : {"2", "3", "4"}) {
       const Grid trellis = grid_of(trellis_grid, std::string("bits=") + bits + ",code=" + code);
@@ -225,7 +241,7 @@ TEST_CASE("grids of more bits, and every grid against a uniform one, on odd size
       };
       const double found = error(trellis);
       CHECK(found < before);
-      CHECK(found < 0.5 * error(uniform));
+      CHECK(found < (code == std::string("1mad10") ? 0.55 : 0.5) * error(uniform));
       before = found;
     }
   }

@@ -11,7 +11,7 @@ Recipe requant_awq_method() {
       .summary = "AWQ, then again with outliers where the loss along the way says they matter",
       .paper = "ReQuant, arXiv 2503.01901",
       .metric = {"pqi"},
-      .selector = {"adaptive:0.0025"},
+      .selector = {"adaptive:ratio=0.0025"},
       .transform = {"scale:fold=0"},
       .grid = {"uniform:bits=4,group=256,fit=mse,cost=activation,rounds=0"},
       .samples = 100,

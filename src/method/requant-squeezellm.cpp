@@ -11,7 +11,7 @@ Recipe requant_squeezellm_method() {
       .summary = "SqueezeLLM's tables; who is kept follows from the loss along the way to them",
       .paper = "ReQuant, arXiv 2503.01901",
       .metric = {"pqi"},
-      .selector = {"adaptive:0.0045"},
+      .selector = {"adaptive:ratio=0.0045"},
       .grid = {"lut:bits=4,cost=fisher"},
       .detach = "0.0005,rounds=2",
       .samples = 100,

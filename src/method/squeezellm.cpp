@@ -29,7 +29,7 @@ Recipe squeezellm_method() {
       .summary = "a table of values per row by Fisher-weighted k-means; 0.45 % kept at FP16",
       .paper = "SqueezeLLM, arXiv 2306.07629",
       .metric = {"sensitive-or-large", sensitive_or_large},
-      .selector = {"top:0.0045"},
+      .selector = {"top:ratio=0.0045"},
       .grid = {"lut:bits=4,cost=fisher"},
       .samples = 100,
   };

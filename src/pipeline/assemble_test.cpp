@@ -47,6 +47,15 @@ TEST_CASE("overrides replace an axis or one option of it") {
   CHECK(with("gwq", {.selector = "none"}).metric.text == "none");
 }
 
+TEST_CASE("every method that keeps weights lets its share be changed") {
+  for (const Recipe& method : all_methods()) {
+    CAPTURE(method.name);
+    if (method.selector.text != "none")
+      CHECK(assemble(method, {.ratio = "0.003"}).recipe.selector.text.find("ratio=0.003") !=
+            std::string::npos);
+  }
+}
+
 TEST_CASE("what would change nothing, or is not known, is an error") {
   const auto refused = [](const char* method, const Overrides& overrides) {
     CHECK_THROWS_AS(assemble(find_method(method), overrides), Error);

@@ -113,7 +113,7 @@ TEST_CASE("a recipe is a label, a method and flags") {
   CHECK(recipe.overrides ==
         Overrides{.grid = "uniform:bits=3,group=16", .solver = "gptq:damp=0.1", .ratio = "0.02"});
   CHECK(parse_recipe("x=--method rtn").method == "rtn");
-  CHECK(parse_recipe("x=--bits 3").method == "gwq");
+  CHECK(parse_recipe("x=--bits 3").method == "karat");
   for (const char* bad : {"gwq", "=gwq", "gwq --grid uniform:bits=3", "--grid=uniform", "x=gwq rtn",
                           "x=gwq --grid", "x=gwq --grid --bits 3", "x=gwq --out y", "x=gwq -b 3"}) {
     CAPTURE(bad);

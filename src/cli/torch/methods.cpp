@@ -29,6 +29,8 @@ std::string text_of(const Needs& needs) {
   if (needs.hessian) names.push_back("hessian");
   if (needs.input_abs) names.push_back("input_abs");
   if (needs.input_square) names.push_back("input_square");
+  if (needs.token_weights) names.push_back("token_weights");
+  if (needs.guided) names.push_back("guided");
   return names.empty() ? "nothing" : list_text(names);
 }
 
@@ -43,6 +45,7 @@ void print_json() {
                        {"transform", method.recipe.transform.text},
                        {"grid", method.recipe.grid.text},
                        {"solver", method.recipe.solver.text},
+                       {"detach", method.recipe.detach},
                        {"needs", text_of(method.needs())}});
   for (const auto& [axis, values] : axis_values())
     for (const AxisValue& value : values) {
@@ -56,12 +59,13 @@ void print_json() {
 
 void print_markdown() {
   fmt::print(
-      "| method | metric | selector | transform | grid | solver | paper "
-      "|\n|---|---|---|---|---|---|---|\n");
+      "| method | metric | selector | transform | grid | solver | detach | paper "
+      "|\n|---|---|---|---|---|---|---|---|\n");
   for (const Assembled& method : assembled_methods()) {
     const Recipe& r = method.recipe;
-    fmt::print("| `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | {} |\n", r.name, r.metric.text,
-               r.selector.text, r.transform.text, r.grid.text, r.solver.text, r.paper);
+    fmt::print("| `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | {} |\n", r.name,
+               r.metric.text, r.selector.text, r.transform.text, r.grid.text, r.solver.text,
+               r.detach, r.paper);
   }
 }
 
@@ -70,8 +74,9 @@ void print_text() {
     const Recipe& r = method.recipe;
     fmt::print("{}: {}\n  paper     {}\n  measures  {}\n", r.name, r.summary, r.paper,
                text_of(method.needs()));
-    fmt::print("  metric    {}\n  selector  {}\n  transform {}\n  grid      {}\n  solver    {}\n\n",
+    fmt::print("  metric    {}\n  selector  {}\n  transform {}\n  grid      {}\n  solver    {}\n",
                r.metric.text, r.selector.text, r.transform.text, r.grid.text, r.solver.text);
+    fmt::print("  detach    {}\n\n", r.detach);
   }
   for (const auto& [axis, values] : axis_values()) {
     fmt::print("--{}\n", axis);

@@ -27,6 +27,7 @@ methods that no paper has are one flag away:
   --transform in which basis it is quantized     scale
   --grid     which values the others may take    uniform:bits=3,group=16,bilevel=1
   --solver   which of them each weight takes     gptq:damp=0.01
+  --detach   who returns to FP16 afterwards      0.005,rounds=1
 
 The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its
 bytes, times aside, depend on the model, the text, the recipe and the seed alone. Finished blocks are

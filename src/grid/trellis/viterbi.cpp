@@ -12,14 +12,10 @@ constexpr std::int64_t kShortest = 64;  // codes that a first pass needs around 
 constexpr int kLanes = 4;               // seams that a step handles together, in a vector register
 using Lanes [[gnu::vector_size(4 * kLanes)]] = float;
 
-constexpr std::int64_t seams(int bits) {
-  return std::int64_t{1} << (kStateBits - bits);
-}
-
 /// Calls body(seam, choice) in the order that a step meets the states seam·2^bits + choice. Seams
 /// seam + block·share have the same predecessors; kLanes of them go together.
-void for_states(int bits, const auto& body) {
-  const std::int64_t choices = std::int64_t{1} << bits, share = seams(bits) / choices;
+void for_states(int bits, std::int64_t seams, const auto& body) {
+  const std::int64_t choices = std::int64_t{1} << bits, share = seams / choices;
   for (std::int64_t first = 0; first < share; first += kLanes)
     for (std::int64_t block = 0; block < choices; ++block)
       for (std::int64_t choice = 0; choice < choices; ++choice)
@@ -30,8 +26,9 @@ void for_states(int bits, const auto& body) {
 /// One weight x: to[seam] = least of from[s mod seams] + (x − value[s])² over the states s that end
 /// in it, s = seam·2^bits + choice. `values` are in the order of for_states.
 template <int bits>
-void step(const float* from, const float* values, float x, float* to) {
-  constexpr std::int64_t choices = 1 << bits, share = seams(bits) / choices;
+void step(std::int64_t seams, const float* from, const float* values, float x, float* to) {
+  constexpr std::int64_t choices = 1 << bits;
+  const std::int64_t share = seams / choices;
   for (std::int64_t first = 0; first < share; first += kLanes) {
     Lanes before[choices];
     for (std::int64_t c = 0; c < choices; ++c)
@@ -52,28 +49,31 @@ void step(const float* from, const float* values, float x, float* to) {
   }
 }
 
-void step(int bits, const float* from, const float* values, float x, float* to) {
-  if (bits == 2) return step<2>(from, values, x, to);
-  if (bits == 3) return step<3>(from, values, x, to);
-  step<4>(from, values, x, to);
+void step(int bits, std::int64_t seams, const float* from, const float* values, float x,
+          float* to) {
+  if (bits == 2) return step<2>(seams, from, values, x, to);
+  if (bits == 3) return step<3>(seams, from, values, x, to);
+  step<4>(seams, from, values, x, to);
 }
 
 }  // namespace
 
-Viterbi::Viterbi(TrellisCode code, int bits) : bits_(bits), values_(trellis_values(code)) {
-  for_states(bits, [&](std::int64_t seam, std::int64_t choice) {
+Viterbi::Viterbi(TrellisCode code, int bits)
+    : bits_(bits), seam_bits_(value_bits(code) - bits), values_(trellis_values(code)) {
+  for_states(bits, std::int64_t{1} << seam_bits_, [&](std::int64_t seam, std::int64_t choice) {
     ordered_.push_back(values_[seam << bits_ | choice]);
   });
 }
 
 unsigned Viterbi::search(const float* x, std::int64_t n, int seam, std::int64_t at,
                          std::uint8_t* codes) {
-  const std::int64_t count = seams(bits_);
+  const std::int64_t count = std::int64_t{1} << seam_bits_;
   const auto costs = [&](std::int64_t t) { return costs_.data() + t * count; };
   costs_.resize(std::max(costs_.size(), static_cast<std::size_t>((n + 1) * count)));
   std::fill_n(costs(0), count, seam == kFree ? 0 : kInfinity);
   if (seam != kFree) costs(0)[seam] = 0;
-  for (std::int64_t t = 0; t < n; ++t) step(bits_, costs(t), ordered_.data(), x[t], costs(t + 1));
+  for (std::int64_t t = 0; t < n; ++t)
+    step(bits_, count, costs(t), ordered_.data(), x[t], costs(t + 1));
 
   std::int64_t now = seam != kFree ? seam : std::min_element(costs(n), costs(n) + count) - costs(n);
   std::int64_t found = now;

@@ -34,6 +34,14 @@ struct OneMad {
   }
 };
 
+/// The same of the first ten bits of a state.
+struct OneMad10 {
+  static constexpr float kZero = OneMad::kZero, kStep = OneMad::kStep;
+  static __m256 at(__m256i states) {
+    return OneMad::at(_mm256_and_si256(states, _mm256_set1_epi32(0x3ff)));
+  }
+};
+
 /// The sum of two halves.
 struct ThreeInst {
   static constexpr float kZero = 0, kStep = 1;
@@ -98,6 +106,7 @@ inline void with_code(const MatrixView& m, const Body& body) {
     body(code, Bits<4>{});
   };
   if (m.code == TrellisCode::one_mad) return with_bits(OneMad{});
+  if (m.code == TrellisCode::one_mad_10) return with_bits(OneMad10{});
   with_bits(ThreeInst{});
 }
 
