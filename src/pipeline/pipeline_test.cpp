@@ -158,7 +158,7 @@ TEST_CASE("interrupted work goes on to the same bytes") {
   for (const char* method : {"karat", "gptq", "rtn"}) {
     CAPTURE(method);
     const Source model = load(kFamilies / "llama3");
-    const Assembled recipe = assemble(find_method(method), {.group = "16"});
+    const Assembled recipe = assemble(find_method(method));
     const CalibrationSet text = recipe.needs().any() ? fixture_text("llama3") : CalibrationSet{};
     const std::string mark = fingerprint(model, recipe, text);
     const fs::path whole_out = temporary.path / "whole", out = temporary.path / "parts";
