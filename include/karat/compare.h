@@ -20,8 +20,8 @@ struct CompareRecipe {
   std::string method = "karat";
   Overrides overrides = {};
 };
-/// Reads "mine=gwq --grid uniform:bits=3 --solver gptq": a label, a method (karat when left out) and
-/// flags as `karat quantize` takes them. Throws Error on anything else.
+/// Reads "mine=gwq --grid uniform:bits=3 --solver gptq": a label, a method (karat when left out)
+/// and flags as `karat quantize` takes them. Throws Error on anything else.
 CompareRecipe parse_recipe(std::string_view text);
 
 /// What holds for every recipe that does not say its own.

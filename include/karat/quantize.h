@@ -48,8 +48,8 @@ struct QuantizeReport {
   double loss = 0;  // of the calibration text under the original model; 0 when not computed
   std::vector<LayerReport> layers = {};
   std::int64_t resumed_blocks = 0;  // that an interrupted run had finished
-  double layer_bits = 0;  // per weight of the quantized layers
-  double file_bits = 0;   // per weight of the whole model
+  double layer_bits = 0;            // per weight of the quantized layers
+  double file_bits = 0;             // per weight of the whole model
   std::int64_t file_bytes = 0;
   double seconds = 0;
   std::int64_t peak_bytes = 0;  // resident memory, mapped files included

@@ -1,7 +1,7 @@
-// Karat's own recipe: rotated weights on a trellis, as in QTIP but of 2^10 states, so that a billion
-// weights take minutes; GPTQ's compensation; and what still costs most after all that, F·Δ² with
-// the Δ that came out and F the Fisher information, goes back to FP16. Many short sequences measure
-// F better than few long ones. docs/results.md has the ablation.
+// Karat's own recipe: rotated weights on a trellis, as in QTIP but of 2^10 states, so that a
+// billion weights take minutes; GPTQ's compensation; and what still costs most after all that, F·Δ²
+// with the Δ that came out and F the Fisher information, goes back to FP16. Many short sequences
+// measure F better than few long ones. docs/results.md has the ablation.
 #include "karat/recipe.h"
 
 namespace karat {

@@ -18,29 +18,31 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
     text.ids = fixture.ids().to(torch::kInt64).clone();
     torch::manual_seed(3);
     const torch::Tensor x = torch::randn({2, 6, model.arch.hidden});
-    sweep(model.arch, model.files, text, {.needs = awq.solve_needs().forward()}, [&](BlockVisit& block) {
-      const Weights original = block.weights;
-      BlockLayers layers;
-      for (const Linear* linear : model.arch.blocks[block.index].linears())
-        layers[linear->name] = {
-            {linear->name, original.at(linear->name + ".weight"), block.stats_of(linear->name)},
-            {}};
-      const ChangedTensors changed = fold(model.arch, block, awq, layers);
-      CHECK(changed.contains(model.arch.blocks[block.index].attention_norm.name + ".weight"));
-      std::size_t folded = 0, moved = 0;
-      for (const auto& [name, one] : layers) {
-        block.weights[name + ".weight"] = one.layer.weight;
-        const bool same = torch::equal(one.layer.weight, original.at(name + ".weight"));
-        if (one.folded) ++folded;
-        if (!same) ++moved;
-        CHECK((one.folded || same));
-      }
-      CHECK(moved > 0);
-      CHECK(folded >= layers.size() - 2);  // all but o, when heads share rows of v, and gpt2's down
-      const torch::Tensor before = block_forward(model.arch, block.index, original, x);
-      const torch::Tensor after = block_forward(model.arch, block.index, block.weights, x);
-      CHECK(torch::allclose(before, after, 1e-4, 1e-5 * before.abs().max().item<double>()));
-    });
+    sweep(model.arch, model.files, text, {.needs = awq.solve_needs().forward()},
+          [&](BlockVisit& block) {
+            const Weights original = block.weights;
+            BlockLayers layers;
+            for (const Linear* linear : model.arch.blocks[block.index].linears())
+              layers[linear->name] = {{linear->name, original.at(linear->name + ".weight"),
+                                       block.stats_of(linear->name)},
+                                      {}};
+            const ChangedTensors changed = fold(model.arch, block, awq, layers);
+            CHECK(changed.contains(model.arch.blocks[block.index].attention_norm.name + ".weight"));
+            std::size_t folded = 0, moved = 0;
+            for (const auto& [name, one] : layers) {
+              block.weights[name + ".weight"] = one.layer.weight;
+              const bool same = torch::equal(one.layer.weight, original.at(name + ".weight"));
+              if (one.folded) ++folded;
+              if (!same) ++moved;
+              CHECK((one.folded || same));
+            }
+            CHECK(moved > 0);
+            CHECK(folded >=
+                  layers.size() - 2);  // all but o, when heads share rows of v, and gpt2's down
+            const torch::Tensor before = block_forward(model.arch, block.index, original, x);
+            const torch::Tensor after = block_forward(model.arch, block.index, block.weights, x);
+            CHECK(torch::allclose(before, after, 1e-4, 1e-5 * before.abs().max().item<double>()));
+          });
   }
 }
 

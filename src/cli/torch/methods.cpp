@@ -63,9 +63,8 @@ void print_markdown() {
       "|\n|---|---|---|---|---|---|---|---|\n");
   for (const Assembled& method : assembled_methods()) {
     const Recipe& r = method.recipe;
-    fmt::print("| `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | {} |\n", r.name,
-               r.metric.text, r.selector.text, r.transform.text, r.grid.text, r.solver.text,
-               r.detach, r.paper);
+    fmt::print("| `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | {} |\n", r.name, r.metric.text,
+               r.selector.text, r.transform.text, r.grid.text, r.solver.text, r.detach, r.paper);
   }
 }
 
