@@ -27,6 +27,7 @@ function(karat_layer name)
     target_link_libraries(${target} PUBLIC karat_torch)
   endif()
   karat_pch(${target} ${kind})
+  karat_unity(${target} ${kind})
 
   if(KARAT_TESTS AND tests)
     if(NOT TARGET karat_test_main)
@@ -38,7 +39,16 @@ function(karat_layer name)
     target_compile_definitions(test_${name} PRIVATE
       KARAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     karat_pch(test_${name} ${kind})
+    karat_unity(test_${name} ${kind})
     add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  endif()
+endfunction()
+
+# karat_unity(<target> run|torch): compiles sources several at a time where each one alone would
+# instantiate LibTorch's templates anew, which takes longer than all that is ours.
+function(karat_unity target kind)
+  if(KARAT_UNITY AND kind STREQUAL torch)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
   endif()
 endfunction()
 

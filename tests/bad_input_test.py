@@ -96,6 +96,16 @@ class BadInput(TestCase):
         write_safetensors(path, header, bytes(raw))
         self.quantize_refused(model, name)
 
+    def test_activations_that_overflow_are_named(self):
+        model = self.copy_model()
+        path = model / "model.safetensors"
+        header, _, data = read_safetensors(path)
+        begin, end = header["model.layers.1.input_layernorm.weight"]["data_offsets"]
+        raw = bytearray(data)
+        raw[begin:end] = b"\x7f\x7f" * ((end - begin) // 2)  # 3.4e38 in BF16, finite
+        write_safetensors(path, header, bytes(raw))
+        self.quantize_refused(model, "block 1")
+
     # Config and tokenizer ------------------------------------------------------------------------
 
     def test_unknown_and_missing_architecture(self):
@@ -134,6 +144,12 @@ class BadInput(TestCase):
         for text in (empty, short, self.folder / "absent.txt"):
             self.quantize_refused(MODEL, text.name, calib=text)
             self.assert_refused("evaluate", MODEL, "--text", text, says=text.name)
+
+    def test_calibration_of_two_tokens_is_damped(self):
+        for method in ("gptq", "spqr"):
+            out = self.quantize(method, method, "--samples", 1, "--length", 2)
+            score = self.run_json("evaluate", out, "--text", EVALUATION, "--limit", 1)
+            self.assertLess(score["perplexity"], 200)  # 70 of the original
 
     def test_calibration_missing_where_needed(self):
         self.assert_refused("quantize", MODEL, "--method", "gwq", "--out", self.folder / "out", says="--calib")

@@ -149,7 +149,7 @@ class Compare(TestCase):
         self.refused("--methods", "--bits", 3)
         self.refused("commas", "--methods", "rtn,")
         self.refused("bits=5", "--methods", "rtn", "--bits", "3,5")
-        self.refused("compare rtn", "--methods", "gwq,rtn", "--ratio", 0.01, *calib)
+        self.refused("--ratio 0.01", "--methods", "rtn", "--ratio", 0.01)
         self.refused("label", "--recipe", "gwq --bits 3", *calib)
         self.refused("rtn 4 bits", "--methods", "rtn,rtn")
         self.refused("--calib", "--methods", "rtn,gwq")

@@ -53,6 +53,8 @@ struct Candidates {
 /// selector: who gets more bits?
 struct Selector {
   bool whole_model = false;  // `choose` sees every layer at once instead of one
+  /// Throws Error on a grid that it cannot choose for. Empty: all will do.
+  std::function<void(const Grid& grid)> check = {};
   /// What keeping each weight is worth [out, in], where that differs from its score. Empty: the
   /// scores themselves.
   std::function<torch::Tensor(const Layer& layer, const torch::Tensor& scores, const Grid& grid)>
@@ -74,6 +76,7 @@ struct Transform {
   Needs needs = {};
   bool fold = false;  // layers with the same input share a basis; nothing is stored where what
                       // makes that input can be multiplied instead
+  bool rotates = false;
   /// Empty: none. The layer's statistics are of its own basis.
   std::function<Basis(const Layer& layer, const Kept& kept, const Grid& grid)> fit = {};
 };
@@ -131,6 +134,9 @@ struct Grid {
 /// solver: which code for which weight?
 struct Solver {
   Needs needs = {};
+  bool keeps = false;  // chooses weights to keep beyond those it is given
+  /// Throws Error on a grid that it cannot solve for. Empty: all will do.
+  std::function<void(const Grid& grid)> check = {};
   std::function<Solution(const Layer& layer, const Kept& kept, const Grid& grid)> solve = {};
 };
 

@@ -24,7 +24,7 @@ struct CompareRecipe {
 /// and flags as `karat quantize` takes them. Throws Error on anything else.
 CompareRecipe parse_recipe(std::string_view text);
 
-/// What holds for every recipe that does not say its own.
+/// What holds for every recipe that knows such an option and does not say its own.
 struct CompareDefaults {
   std::vector<std::string> bits = {};  // each recipe at each; empty: as it is
   std::string group = {}, ratio = {};
@@ -39,8 +39,8 @@ struct CompareJob {
   std::int64_t seeds = 1;               // 1 … seeds, of recipes that read the calibration text
   std::string convention = "hf";
   std::int64_t limit = 0;  // windows of the text; 0: all
-  /// Each grid's group is chosen so that its bits per weight come closest to a target from below:
-  /// `target_bits`, or the most that a recipe takes as it is.
+  /// Each grid's group (or, without one, how many weights are kept) is chosen so that the bits per
+  /// weight come closest to a target from below: `target_bits`, or the most that a recipe takes.
   bool equal_bits = false;
   std::optional<double> target_bits = {};
   std::filesystem::path work = {};  // parent of temporary folders; empty: the system's

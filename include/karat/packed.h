@@ -27,7 +27,7 @@ std::optional<Codebook> find_codebook(std::string_view name);
 std::span<const float> codebook_values(Codebook codebook);
 
 /// How a trellis computes a value from a state of 16 bits (QTIP, arXiv 2406.11235).
-enum class TrellisCode : std::uint8_t { one_mad, three_inst, one_mad_10 };
+enum class TrellisCode : std::uint8_t { one_mad, three_inst, one_mad_12 };
 std::string_view name_of(TrellisCode code);  // "1mad", "3inst"
 std::optional<TrellisCode> find_trellis_code(std::string_view name);
 

@@ -35,7 +35,7 @@ Swept run_sweep(const FamilyFixture& fixture, const SweepOptions& options) {
 }
 
 /// The oracle: one graph of the whole model and of one sequence; gradients by tensor name.
-Weights whole_graph(const FamilyFixture& fixture, const torch::Tensor& ids) {
+Weights whole_loss_graph(const FamilyFixture& fixture, const torch::Tensor& ids) {
   const auto leaves = fixture.leaves();
   auto x = embed(fixture.arch, leaves, ids);
   for (std::size_t i = 0; i < fixture.arch.blocks.size(); ++i)
@@ -75,8 +75,8 @@ TEST_CASE("the sweep's gradients and Fisher equal whole-graph autograd") {
     const FamilyFixture fixture(name);
     const auto swept = run_sweep(fixture, {.needs = {.gradient = true, .fisher = true}});
     CHECK(swept.order == std::vector<std::size_t>{1, 0});
-    const auto first = whole_graph(fixture, fixture.ids().narrow(0, 0, 1));
-    const auto second = whole_graph(fixture, fixture.ids().narrow(0, 1, 1));
+    const auto first = whole_loss_graph(fixture, fixture.ids().narrow(0, 0, 1));
+    const auto second = whole_loss_graph(fixture, fixture.ids().narrow(0, 1, 1));
     for (const auto& [layer, stats] : swept.stats) {
       CAPTURE(layer);
       const auto a = first.at(layer + ".weight"), b = second.at(layer + ".weight");

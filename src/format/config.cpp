@@ -94,7 +94,7 @@ Codebook read_grid(const Json& object) {
 TrellisCode read_code(const Json& object) {
   const auto code = find_trellis_code(text(object, "code"));
   if (!code)
-    fail(fmt::format("{}, \"code\"", kWhere), brief(field(object, "code")), "1mad, 3inst or 1mad10",
+    fail(fmt::format("{}, \"code\"", kWhere), brief(field(object, "code")), "1mad, 3inst or 1mad12",
          kUpgrade);
   return *code;
 }

@@ -37,8 +37,8 @@ void check_near(const std::vector<float>& got, const std::vector<double>& expect
 
 /// The value of a state, in the words of the QTIP paper.
 float trellis_definition(TrellisCode code, std::uint32_t state) {
-  if (code == TrellisCode::one_mad_10)
-    return trellis_definition(TrellisCode::one_mad, state % 1024);
+  if (code == TrellisCode::one_mad_12)
+    return trellis_definition(TrellisCode::one_mad, state % 4096);
   if (code == TrellisCode::one_mad) {
     const std::uint32_t x = state * 34038481u + 76625530u;
     int sum = -510;

@@ -67,7 +67,7 @@ void check_codebook(const std::string& where, const PackedLayout& layout) {
     fail(where, fmt::format("a symmetric {} layout", name), "none: it has no zero");
   if (layout.codebook == Codebook::lut) return;
   if (layout.group != 0) fail(where, fmt::format("groups of {} in a trellis", layout.group), "0");
-  if (layout.code > TrellisCode::one_mad_10)
+  if (layout.code > TrellisCode::one_mad_12)
     fail(where, fmt::format("trellis code {}", static_cast<int>(layout.code)), "one with a name");
 }
 

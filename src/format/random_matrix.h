@@ -24,7 +24,7 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
   for (const Codebook codebook : {Codebook::uniform, Codebook::nf4, Codebook::lut})
     layouts.push_back({4, group, false, false, codebook, /*input_scales=*/true});
   for (const int bits : {2, 3, 4})
-    for (const auto code : {TrellisCode::one_mad, TrellisCode::three_inst, TrellisCode::one_mad_10})
+    for (const auto code : {TrellisCode::one_mad, TrellisCode::three_inst, TrellisCode::one_mad_12})
       layouts.push_back({bits, 0, false, false, Codebook::trellis, bits == 3, code});
   return layouts;
 }

@@ -16,7 +16,7 @@ inline constexpr int kStateBits = 16;
 const float* trellis_values(TrellisCode code);
 /// How many of a state's bits, from the first on, its value depends on.
 constexpr int value_bits(TrellisCode code) {
-  return code == TrellisCode::one_mad_10 ? 10 : kStateBits;
+  return code == TrellisCode::one_mad_12 ? 12 : kStateBits;
 }
 
 /// The state at code `t` of a closed stream of n codes; code_at(i) is the i-th.

@@ -299,7 +299,8 @@ struct Synthetic {
 Synthetic synthetic(int index, bool heavy) {
   constexpr std::int64_t kWidth = 128, kFactors = 8, kTokens = 512;
   constexpr double kStrength = 0.7;  // not recorded; of the factors' loadings: fits both columns
-  Synthetic made{.weight = torch::randn({1, kWidth}) * 0.02};
+  Synthetic made;
+  made.weight = torch::randn({1, kWidth}) * 0.02;
   if (heavy)  // Student's t with five degrees of freedom, of unit variance
     made.weight = made.weight / (torch::randn({5, kWidth}).square().mean(0, true).sqrt()) *
                   std::sqrt(3.0 / 5.0);

@@ -2,10 +2,10 @@
 // clear error each.
 #include <doctest/doctest.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "karat/tokenizer.h"
 
@@ -15,16 +15,8 @@ using nlohmann::json;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() /
-                  ("karat_bad_tokenizer_" +
-                   std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
 std::string error_of(const char* file, const std::string& content) {
-  const Folder folder;
+  const TemporaryFolder folder;
   write_file(folder.path / file, content);
   try {
     Tokenizer::open(folder.path);
@@ -58,7 +50,7 @@ bool contains(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("the good file is good") {
-  const Folder folder;
+  const TemporaryFolder folder;
   write_file(folder.path / "tokenizer.json", good().dump());
   const Tokenizer tokenizer = Tokenizer::open(folder.path);
   CHECK(tokenizer.encode("ab<s>ba?") == std::vector<TokenId>{2, 4, 1, 0, 3});
@@ -66,7 +58,7 @@ TEST_CASE("the good file is good") {
 }
 
 TEST_CASE("a folder without tokenizer") {
-  const Folder folder;
+  const TemporaryFolder folder;
   CHECK_THROWS_WITH_AS(Tokenizer::open(folder.path),
                        doctest::Contains("expected tokenizer.json or tokenizer.model"), Error);
   CHECK_THROWS_AS(Tokenizer::open(folder.path / "absent"), Error);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "load/tokenizer_text.h"
 
@@ -53,14 +54,6 @@ bool missing(const fs::path& path) {
   if (!fs::exists(path)) MESSAGE("skipped: " << path.string() << " is absent");
   return !fs::exists(path);
 }
-
-struct TemporaryFolder {
-  fs::path path = fs::temp_directory_path() /
-                  ("karat_tokenizer_" +
-                   std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()));
-  TemporaryFolder() { fs::create_directories(path); }
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
 
 // GPT-2 is published as vocab.json and merges.txt; this is its tokenizer.json.
 json gpt2_json(const fs::path& folder) {

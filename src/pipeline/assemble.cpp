@@ -115,6 +115,17 @@ void check_pair(const Assembled& made) {
          "a metric to choose by", "add --metric gradient");
 }
 
+/// What the selector and the solver say of the grid, and whether they bear a rotation.
+void check_grid(const Assembled& made) {
+  if (made.selector.check) made.selector.check(made.grid);
+  if (made.solver.check) made.solver.check(made.grid);
+  if (!made.transform.rotates) return;
+  if (made.solver.keeps)
+    fail("recipe", "solver " + made.recipe.solver.text + " under a rotation",
+         "a solver that keeps no weights of its own",
+         "kept weights are stored in the layer's own basis");
+}
+
 template <class Value>
 std::vector<AxisValue> values_of(const Table<Value>& table) {
   std::vector<AxisValue> result;
@@ -153,6 +164,7 @@ Assembled assemble(Recipe recipe, const Overrides& overrides) {
   made.solver = make("solver", made.recipe.solver, solver_table());
   made.detach = make_detach(made.recipe.detach);
   check_pair(made);
+  check_grid(made);
   check_inputs(made);
   return made;
 }

@@ -67,6 +67,10 @@ TEST_CASE("what would change nothing, or is not known, is an error") {
   refused("gwq", {.grid = "uniform:bits=2", .bits = "3"});
   refused("gwq", {.bits = "5"});
   refused("gwq", {.solver = "nearest:damp=0.1"});
+  refused("gwq", {.solver = "lnq"});                           // no table to refit
+  refused("gwq", {.selector = "saving:0.01", .grid = "lut"});  // no range to save
+  refused("spqr", {.transform = "hadamard"});                  // kept in another basis
+  refused("qtip", {.solver = "gptq:order=1"});                 // vectors are not reordered
   CHECK_THROWS_WITH(assemble(find_method("gwq"), {.metric = "vibes"}),
                     "metric: got 'vibes', expected activation, fisher, gradient, guided, hessian, "
                     "identity, magnitude, none, pqi, random");

@@ -52,6 +52,12 @@ bool says(const std::string& flag, const std::string& axis, std::string_view key
   return !flag.empty() || option_of(axis, key);
 }
 
+/// Whether the recipe's axis text, spelled out, has such an option.
+bool knows(const CompareRecipe& recipe, const auto& axis, std::string_view key) {
+  return option_of((assemble(find_method(recipe.method), recipe.overrides).recipe.*axis).text, key)
+      .has_value();
+}
+
 }  // namespace
 
 CompareRecipe parse_recipe(std::string_view text) {
@@ -84,10 +90,15 @@ CompareRecipe parse_recipe(std::string_view text) {
 std::vector<CompareRecipe> with_defaults(const std::vector<CompareRecipe>& recipes,
                                          const CompareDefaults& defaults) {
   std::vector<CompareRecipe> result;
+  bool grouped = defaults.group.empty(), kept = defaults.ratio.empty();  // whether of any use
   for (CompareRecipe recipe : recipes) {
     Overrides& o = recipe.overrides;
-    if (!says(o.group, o.grid, "group")) o.group = defaults.group;
-    if (!says(o.ratio, o.selector, "ratio")) o.ratio = defaults.ratio;
+    const bool has_group = knows(recipe, &Recipe::grid, "group");
+    const bool has_ratio = knows(recipe, &Recipe::selector, "ratio");
+    grouped |= has_group;
+    kept |= has_ratio;
+    if (has_group && !says(o.group, o.grid, "group")) o.group = defaults.group;
+    if (has_ratio && !says(o.ratio, o.selector, "ratio")) o.ratio = defaults.ratio;
     if (defaults.bits.empty() || says(o.bits, o.grid, "bits")) {
       result.push_back(std::move(recipe));
       continue;
@@ -97,6 +108,8 @@ std::vector<CompareRecipe> with_defaults(const std::vector<CompareRecipe>& recip
       result.push_back(recipe);
     }
   }
+  if (!grouped) fail("compare", "--group " + defaults.group, "a recipe whose grid has a group");
+  if (!kept) fail("compare", "--ratio " + defaults.ratio, "a recipe whose selector has a ratio");
   return result;
 }
 

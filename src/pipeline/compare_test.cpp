@@ -1,12 +1,12 @@
 #include "karat/compare.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "model/testing.h"
 #include "pipeline/compare_views.h"
@@ -16,12 +16,6 @@ using namespace karat;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct TemporaryFolder {
-  fs::path path = fs::temp_directory_path() / ("karat-compare-test-" + std::to_string(::getpid()));
-  TemporaryFolder() { fs::create_directories(path); }
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
 
 CompareRun run_of(std::optional<std::int64_t> seed, double bits, double perplexity, double kl) {
   CompareRun run{.seed = seed, .bits = bits, .file_bits = bits + 1, .seconds = 2};
@@ -105,6 +99,20 @@ TEST_CASE("the chosen group is the one that a search of all finds") {
     }
 }
 
+TEST_CASE("the chosen ratio is the largest that fits") {
+  const Architecture arch = read_architecture(kFamilies / "llama3");
+  StoredSize size = size_of(assemble(find_method("rtn"), {.grid = "uniform:bits=3,group=16"}));
+  const double none = predicted_bits(arch, size);
+  CHECK(!ratio_for(arch, size, none - 0.1));
+  for (const double target : {none + 0.3, none + 1, none + 40}) {
+    const double ratio = ratio_for(arch, size, target).value();
+    size.ratio = ratio;
+    CHECK(predicted_bits(arch, size) <= target + 1e-9);
+    size.ratio = ratio + 1e-3;
+    CHECK((ratio == 1 || predicted_bits(arch, size) > target));
+  }
+}
+
 TEST_CASE("a recipe is a label, a method and flags") {
   const CompareRecipe recipe =
       parse_recipe("mine=gptq --grid uniform:bits=3,group=16 --solver=gptq:damp=0.1  --ratio 0.02");
@@ -122,16 +130,20 @@ TEST_CASE("a recipe is a label, a method and flags") {
 }
 
 TEST_CASE("defaults hold where a recipe does not say its own") {
-  const auto made = with_defaults({{.label = "a"},
-                                   parse_recipe("b=rtn --grid uniform:bits=2"),
-                                   parse_recipe("c=gwq --group 8 --selector top:ratio=0.5")},
-                                  {.bits = {"3", "4"}, .group = "64", .ratio = "0.02"});
+  const auto made =
+      with_defaults({parse_recipe("a=gwq"), parse_recipe("b=rtn --grid uniform:bits=2"),
+                     parse_recipe("c=gwq --group 8 --selector top:ratio=0.5")},
+                    {.bits = {"3", "4"}, .group = "64", .ratio = "0.02"});
   REQUIRE(made.size() == 5);
   CHECK(made[0].overrides == Overrides{.bits = "3", .group = "64", .ratio = "0.02"});
   CHECK(made[1].overrides.bits == "4");
-  CHECK(made[2].overrides == Overrides{.grid = "uniform:bits=2", .group = "64", .ratio = "0.02"});
+  CHECK(made[2].overrides == Overrides{.grid = "uniform:bits=2", .group = "64"});  // keeps none
   CHECK(made[3].overrides == Overrides{.selector = "top:ratio=0.5", .bits = "3", .group = "8"});
   CHECK(with_defaults({{.label = "a"}}, {}).size() == 1);
+  CHECK_THROWS_WITH_AS(with_defaults({parse_recipe("d=qtip")}, {.group = "64"}),
+                       doctest::Contains("--group 64"), Error);
+  CHECK_THROWS_WITH_AS(with_defaults({parse_recipe("d=rtn")}, {.ratio = "0.1"}),
+                       doctest::Contains("--ratio 0.1"), Error);
 }
 
 TEST_CASE("rows tell mean and deviation over seeds") {

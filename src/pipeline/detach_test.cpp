@@ -1,9 +1,9 @@
 // detach against a sorted list of every score in the model.
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
 
+#include "core/temporary.h"
 #include "model/testing.h"
 #include "pipeline/passes.h"
 #include "pipeline/path.h"
@@ -16,13 +16,13 @@ namespace {
 struct Run {
   Source model = load(kFamilies / "llama3");
   CalibrationSet text;
-  fs::path folder = fs::temp_directory_path() / ("karat-detach-" + std::to_string(::getpid()));
-  Work work{folder, "test"};
+  TemporaryFolder folder;
+  Work work{folder.path / "q", "test"};
   Assembled recipe;
   BlockStore blocks;
 
   Run(const Recipe& method, const Overrides& overrides)
-      : recipe(assemble(method, overrides)), blocks(folder) {
+      : recipe(assemble(method, overrides)), blocks(folder.path / "blocks") {
     text.ids = FamilyFixture("llama3").ids().to(torch::kInt64).clone();
     blocks = Passes(model, recipe, text, work, {}).run();
   }

@@ -1,11 +1,10 @@
 // `karat measure --explain`: Tables 1, 2 and 3 of the PQI paper for any model.
 #include "karat/explain.h"
 
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "pipeline/look_back.h"
 #include "pipeline/path.h"
@@ -143,7 +142,6 @@ ExplainReport explain(const Source& model, const CalibrationSet& text, const Dec
 }
 
 ExplainReport explain(const ExplainJob& job) {
-  namespace fs = std::filesystem;
   const Assembled recipe = metric_alone(job.metric, job.grid);
   if (recipe.metric.path.empty())
     fail("explain", "metric " + job.metric, "one with a path", "use --metric pqi");
@@ -152,8 +150,8 @@ ExplainReport explain(const ExplainJob& job) {
   const Source model = load(job.model);
   const Needs needs = recipe.metric.needs | rounding(recipe).needs();
   const CalibrationSet text = calibrate(model, needs, recipe.recipe, job.calibration);
-  const Work work(fs::temp_directory_path() / ("karat-explain-" + std::to_string(::getpid())),
-                  fingerprint(model, recipe, text));
+  const TemporaryFolder folder;
+  const Work work(folder.path / "work", fingerprint(model, recipe, text));
   const BlockStore blocks = quantization_of(model, recipe, text, job.quantized, work, job.progress);
   ExplainReport report =
       explain(model, text, decoder(blocks), recipe.metric.path, job.intervals, job.progress);

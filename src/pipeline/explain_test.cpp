@@ -2,11 +2,11 @@
 #include "karat/explain.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cmath>
 
 #include "core/file.h"
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "model/testing.h"
 #include "pipeline/look_back.h"
@@ -69,11 +69,11 @@ torch::Tensor plain_loss(const Architecture& arch, const Weights& w, const torch
 
 /// A tiny Llama of random weights and what it is rounded to.
 struct Setting {
-  fs::path folder = fs::temp_directory_path() / ("karat-explain-" + std::to_string(::getpid()));
+  TemporaryFolder folder;
   Source model = load(kFamilies / "llama3");
   Assembled recipe = metric_alone("pqi", "uniform:bits=3,group=16");
   CalibrationSet text;
-  Work work{folder, "test"};
+  Work work{folder.path / "q", "test"};
   BlockStore blocks = quantization_of(model, recipe, {}, {}, work, {});
   Setting() { text.ids = FamilyFixture("llama3").ids().to(torch::kInt64).clone(); }
 
@@ -170,7 +170,7 @@ TEST_CASE("explanations of every block and of all, of parts of the way and of tw
 
 TEST_CASE("a Karat folder can be looked back on, of the same model alone") {
   Setting setting;
-  const fs::path base = setting.folder.string() + "-models";
+  const fs::path& base = setting.folder.path;
   const auto model_folder = [&](const std::string& family) {
     fs::create_directories(base / family);
     for (const char* name : {"config.json", "model.safetensors"})
@@ -201,5 +201,4 @@ TEST_CASE("a Karat folder can be looked back on, of the same model alone") {
   refused(base / "llama3", "not quantized");
   refused(quantized(model_folder("llama-tied")), "another model");
   refused(quantized(model_folder("gpt2")), "another model");
-  fs::remove_all(base);
 }

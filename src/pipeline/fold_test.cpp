@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include "core/temporary.h"
 #include "model/testing.h"
 #include "pipeline/fold.h"
 #include "pipeline/steps.h"
@@ -53,16 +53,14 @@ TEST_CASE("scales that are not folded are stored, folded ones are not") {
   for (const bool folded : {false, true}) {
     const Assembled awq =
         assemble(find_method("awq"), {.transform = folded ? "scale:fold=1" : "scale"});
-    const auto folder = std::filesystem::temp_directory_path() /
-                        fmt::format("karat-fold-{}-{}", ::getpid(), folded);
-    BlockStore store(folder);
-    quantize_blocks(model, awq, text, {}, Carried(folder / "carried"), store, {});
+    const TemporaryFolder folder;
+    BlockStore store(folder.path);
+    quantize_blocks(model, awq, text, {}, Carried(folder.path / "carried"), store, {});
     for (const LayerReport& layer : store.get(0).reports) {
       const bool mergeable =
           !layer.name.ends_with("o_proj") || model.arch.heads == model.arch.kv_heads;
       CHECK(store.get(0).layouts.at(layer.name).input_scales == !(folded && mergeable));
       CHECK(layer.weight_error < 0.1);
     }
-    std::filesystem::remove_all(folder);
   }
 }

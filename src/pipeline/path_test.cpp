@@ -2,10 +2,10 @@
 #include "pipeline/path.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cmath>
 
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "model/testing.h"
 #include "pipeline/passes.h"
@@ -19,10 +19,9 @@ namespace {
 /// A tiny model of random weights, rounded to a few bits.
 struct Rounded {
   explicit Rounded(const std::string& family, const std::string& bits = "3")
-      : folder(fs::temp_directory_path() / ("karat-path-" + std::to_string(::getpid()))),
-        fixture(family),
+      : fixture(family),
         model(load(kFamilies / family)),
-        work(folder, "test"),
+        work(folder.path / "q", "test"),
         blocks(
             Passes(model, assemble(find_method("rtn"), {.bits = bits, .group = "16"}), {}, work, {})
                 .run()) {
@@ -59,7 +58,7 @@ struct Rounded {
     return torch::stack(losses).mean();
   }
 
-  fs::path folder;
+  TemporaryFolder folder;
   FamilyFixture fixture;
   Source model;
   Work work;

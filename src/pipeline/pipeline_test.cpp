@@ -1,12 +1,11 @@
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "model/testing.h"
 #include "model/threads.h"
@@ -17,12 +16,6 @@ using namespace karat;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct TemporaryFolder {
-  fs::path path = fs::temp_directory_path() / ("karat-pipeline-" + std::to_string(::getpid()));
-  TemporaryFolder() { fs::create_directories(path); }
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
 
 CalibrationSet fixture_text(const std::string& family) {
   CalibrationSet set;

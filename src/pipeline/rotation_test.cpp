@@ -1,8 +1,8 @@
 // Whole folders whose layers are quantized under a rotation.
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include "core/file.h"
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "karat/language_model.h"
 #include "karat/quantize.h"
@@ -15,14 +15,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct TemporaryFolder {
-  fs::path path = fs::temp_directory_path() / ("karat-rotation-" + std::to_string(::getpid()));
-  TemporaryFolder() { fs::create_directories(path / "model"); }
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
-
 /// A family's fixture with a tokenizer file that nobody opens.
 fs::path model_in(const fs::path& folder, const std::string& family) {
+  fs::create_directories(folder / "model");
   for (const char* name : {"config.json", "model.safetensors"})
     fs::copy_file(kFamilies / family / name, folder / "model" / name,
                   fs::copy_options::overwrite_existing);
@@ -91,20 +86,4 @@ TEST_CASE("what a rotated trellis will take is known beforehand") {
     CHECK(predicted_bits(read_architecture(folder), size) ==
           doctest::Approx(quantize(job).layer_bits).epsilon(1e-12));
   }
-}
-
-TEST_CASE("a solver that keeps weights of its own is refused under a rotation") {
-  TemporaryFolder temporary;
-  const Source model = load(kFamilies / "llama3");
-  CalibrationSet text;
-  text.ids = FamilyFixture("llama3").ids().to(torch::kInt64).clone();
-  const auto run = [&](const char* transform) {
-    const Assembled recipe =
-        assemble(find_method("gptq"),
-                 {.transform = transform, .solver = "gptq:outliers=0.001", .group = "16"});
-    const Work work(temporary.path / transform, fingerprint(model, recipe, text));
-    Passes(model, recipe, text, work, {}).run();
-  };
-  run("none");
-  CHECK_THROWS_WITH_AS(run("hadamard"), doctest::Contains("weights of its own"), Error);
 }

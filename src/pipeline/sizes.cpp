@@ -8,6 +8,8 @@
 namespace karat {
 namespace {
 
+constexpr double kRounding = 1e-9;  // bits per weight
+
 /// What the recipe's transform makes of one row whose inputs are all alike.
 Basis trial_basis(const Assembled& recipe, const torch::Tensor& row) {
   if (!recipe.transform.fit) return {};
@@ -82,12 +84,11 @@ double predicted_bits(const Architecture& arch, const StoredSize& size) {
               overlay_bits(size, linear->out, linear->in);
       weights += static_cast<double>(linear->out) * static_cast<double>(linear->in);
     }
-  return bits / weights;
+  return bits / weights + size.beyond;
 }
 
 std::optional<std::int64_t> group_for(const Architecture& arch, const StoredSize& size,
                                       double target) {
-  constexpr double kRounding = 1e-9;
   std::int64_t low = 1, high = 1;
   for (const Block& block : arch.blocks)
     for (const Linear* linear : block.linears()) high = std::max(high, linear->in);
@@ -106,6 +107,24 @@ std::optional<std::int64_t> group_for(const Architecture& arch, const StoredSize
   }
   if (bits_with(low) == bits_with(size.layout.group)) return size.layout.group;
   return low == widest ? 0 : low;
+}
+
+std::optional<double> ratio_for(const Architecture& arch, const StoredSize& size, double target) {
+  constexpr std::int64_t kSteps = 100000;
+  auto fits = [&arch, target, trial = size](std::int64_t steps) mutable {
+    trial.ratio = static_cast<double>(steps) / kSteps;
+    return predicted_bits(arch, trial) <= target + kRounding;
+  };
+  if (!fits(0)) return {};
+  std::int64_t low = 0, high = kSteps;
+  while (low < high) {  // bits never shrink with the ratio
+    const std::int64_t middle = high - (high - low) / 2;
+    if (fits(middle))
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return static_cast<double>(low) / kSteps;
 }
 
 }  // namespace karat

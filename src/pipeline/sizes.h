@@ -14,18 +14,23 @@ struct StoredSize {
   PackedLayout layout;
   double ratio = 0;     // of weights kept at FP16, at most
   bool by_row = false;  // that share of each row instead of each matrix
+  double beyond = 0;    // bits per weight that a file showed on top of all this
 };
 /// Found by storing a small matrix through the recipe's own grid.
 StoredSize size_of(const Assembled& recipe);
 
-/// Bits per weight over the linear layers of `arch`. Exact but for selectors that keep less than
-/// they may, and for rows with more than 255 kept weights.
+/// Bits per weight over the linear layers of `arch`. Exact but for weights kept that only the work
+/// itself chooses (until `beyond` says so), and for rows with more than 255 kept weights.
 double predicted_bits(const Architecture& arch, const StoredSize& size);
 
 /// The group whose bits come closest to `target` from below; 0: whole rows. Its own group where
 /// that is as good. Nothing when even whole rows take more.
 std::optional<std::int64_t> group_for(const Architecture& arch, const StoredSize& size,
                                       double target);
+
+/// The ratio, in steps of 1e-5, whose bits come closest to `target` from below. Nothing when even
+/// none takes more.
+std::optional<double> ratio_for(const Architecture& arch, const StoredSize& size, double target);
 
 /// The value of `key` in an axis text, "16" of "uniform:bits=3,group=16"; nothing when not there.
 std::optional<std::string> option_of(std::string_view axis_text, std::string_view key);

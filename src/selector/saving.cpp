@@ -129,10 +129,12 @@ Selector saving_selector(Options& options) {
   Budget budget = choose_budget(options);
   budget.only_positive = true;
   Selector selector = keep_best(budget);
-  selector.worth = [budget](const Layer& layer, const torch::Tensor& scores, const Grid& grid) {
+  selector.check = [](const Grid& grid) {
     if (!grid.fit_rows)
       fail("selector saving", "a grid without a range", "an affine grid",
            "for a lookup table use selector top");
+  };
+  selector.worth = [budget](const Layer& layer, const torch::Tensor& scores, const Grid& grid) {
     // With one budget for the model a layer may get more than its share; four times is offered.
     const double most = std::min(1.0, budget.ratio * (budget.scope == "matrix" ? 1 : 4));
     return worth(layer.weight, scores, grid, share(most, layer.weight.numel()),

@@ -190,7 +190,9 @@ TEST_CASE("saving keeps nothing that saves nothing, and refuses a grid without a
   CHECK(saving(exact, torch::ones({1, 4}), range_grid(4), "0.5").sum().item<std::int64_t>() == 0);
   Grid grid = range_grid(4);
   grid.fit_rows = {};
-  CHECK_THROWS_AS(saving(exact, torch::ones({1, 4}), grid, "0.5"), Error);
+  Options options("selector saving", "0.5");
+  CHECK_THROWS_WITH_AS(saving_selector(options).check(grid), doctest::Contains("an affine grid"),
+                       Error);
 }
 
 TEST_CASE("saving passes over groups that cannot win and keeps what it would otherwise") {

@@ -20,9 +20,12 @@ Solver gptq_solver(Options& given) {
   if (options.act_order && !options.static_groups)
     fail("solver gptq", "order=1,static=0", "static=1", "reordered columns have left their group");
   return {.needs = hessian.needs,
-          .solve = [=](const Layer& layer, const Kept& kept, const Grid& grid) {
-            return solve_columns(layer, hessian.of(layer), kept, grid, options);
-          }};
+          .keeps = options.outliers > 0,
+          .check = [=](const Grid& grid) { check_columns(grid, options); },
+          .solve =
+              [=](const Layer& layer, const Kept& kept, const Grid& grid) {
+                return solve_columns(layer, hessian.of(layer), kept, grid, options);
+              }};
 }
 
 }  // namespace karat

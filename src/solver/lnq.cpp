@@ -9,7 +9,8 @@
 namespace karat {
 namespace {
 
-constexpr std::int64_t kChunk = 128;  // columns whose part in each other's slope is added at once
+constexpr std::int64_t kSlopeChunk =
+    128;  // columns whose part in each other's slope is added at once
 
 /// One run over a layer. Errors ŵ − w are transposed, [in, out], so that a column is contiguous.
 class Alternation {
@@ -72,8 +73,8 @@ void Alternation::refit() {
 /// Better codes for every column in turn; whether any changed.
 bool Alternation::descend() {
   bool changed = false;
-  for (std::int64_t begin = 0; begin < in(); begin += kChunk) {
-    const std::int64_t end = std::min(in(), begin + kChunk);
+  for (std::int64_t begin = 0; begin < in(); begin += kSlopeChunk) {
+    const std::int64_t end = std::min(in(), begin + kSlopeChunk);
     const torch::Tensor slope = hessian_.slice(0, begin, end).matmul(error_);  // H e, its columns
     for (std::int64_t j = begin; j < end; ++j) {
       const torch::Tensor change = choose(j, slope[j - begin]);
@@ -112,9 +113,11 @@ Solver lnq_solver(Options& options) {
   const std::int64_t cycles = options.integer("cycles", 4, 1, 1000, "over the columns, a round");
   const HessianChoice hessian = choose_hessian(options);
   Solver solver{.needs = hessian.needs};
-  solver.solve = [=](const Layer& layer, const Kept& kept, const Grid& grid) {
+  solver.check = [](const Grid& grid) {
     if (!grid.refit)
       fail("solver lnq", "a grid whose values are given", "a grid of tables", "use --grid lut");
+  };
+  solver.solve = [=](const Layer& layer, const Kept& kept, const Grid& grid) {
     Alternation alternation(layer, hessian.of(layer), kept, grid);
     for (std::int64_t round = 0; round < rounds; ++round) {
       alternation.refit();

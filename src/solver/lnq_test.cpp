@@ -142,6 +142,8 @@ TEST_CASE("lnq keeps what is kept, minds no dead input, and refuses a grid witho
   CHECK(torch::equal(solution.kept, kept));
   CHECK(torch::equal(solution.weight, layer.weight));
   CHECK(decode(solution, grid).isfinite().all().item<bool>());
-  CHECK_THROWS_AS(solve(lnq_solver, layer, kept, test_grid(0)), Error);
+  Options options("solver lnq", "");
+  CHECK_THROWS_WITH_AS(lnq_solver(options).check(test_grid(0)), doctest::Contains("grid of tables"),
+                       Error);
   CHECK_THROWS_AS(solve(lnq_solver, layer, kept, grid, "hessian=guided"), Error);
 }

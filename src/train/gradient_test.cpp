@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "core/temporary.h"
 #include "core/threads.h"
 #include "model/parallel.h"
 #include "train/initial.h"
@@ -11,7 +12,7 @@ namespace karat {
 namespace {
 
 Architecture architecture_of(const std::string& config) {
-  const TemporaryFolder folder("gradient");
+  const TemporaryFolder folder;
   write_file(folder.path / "config.json", config);
   return read_architecture(folder.path);
 }

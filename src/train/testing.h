@@ -2,32 +2,13 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <string>
 
 #include "core/file.h"
 #include "core/rng.h"
 
 namespace karat {
-
-struct TemporaryFolder {
-  std::filesystem::path path;
-  explicit TemporaryFolder(const std::string& name)
-      : path(std::filesystem::temp_directory_path() /
-             fmt::format("karat-{}-{}-{}", name, ::getpid(), count_++)) {
-    std::filesystem::remove_all(path);
-    std::filesystem::create_directories(path);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-
- private:
-  static inline int count_ = 0;
-};
 
 inline const std::string kTinyLlama = R"({"architectures": ["LlamaForCausalLM"],
   "model_type": "llama", "vocab_size": 4096, "hidden_size": 16, "intermediate_size": 24,

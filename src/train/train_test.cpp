@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/temporary.h"
 #include "karat/architecture.h"
 #include "karat/error.h"
 #include "karat/safetensors.h"
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 
 /// A config, a text and the options to train on them.
 struct Scene {
-  TemporaryFolder folder{"train"};
+  TemporaryFolder folder;
   TrainOptions options;
 
   explicit Scene(const std::string& config = kTinyLlama) {

@@ -19,7 +19,7 @@ void check(const Layer& layer, const Grid& grid) {
 
 Transform hadamard_transform(Options& options) {
   const std::int64_t seed = options.integer("seed", 0, 0, 0x7fffffff, "of the random signs");
-  Transform transform;
+  Transform transform{.rotates = true};
   transform.fit = [seed](const Layer& layer, const Kept&, const Grid& grid) {
     check(layer, grid);
     return Basis{.rotation = static_cast<std::uint32_t>(seed)};

@@ -27,8 +27,8 @@ constexpr const char* kHelp =
 
 One row a method: bits per weight counted in the file, perplexity, KL from the original, seconds and
 peak memory. Plain rounding of the same size is always added, and each row says its KL over that
-one's: below 1, a method is worth its trouble. With --equal-bits the grids' groups are chosen so
-that all rows are as large, which is the fair comparison.
+one's: below 1, a method is worth its trouble. With --equal-bits the grids' groups, or the weights
+kept where a grid has none, are chosen so that all rows are as large, which is the fair comparison.
 
 A --recipe is a label, a method, and the flags that `karat quantize` takes: --metric, --selector,
 --transform, --grid, --solver, --bits, --group, --ratio, --inputs, --detach. The options of this

@@ -8,36 +8,44 @@ namespace karat {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr std::int64_t kShortest = 64;  // codes that a first pass needs around the seam
-constexpr int kLanes = 4;               // seams that a step handles together, in a vector register
-using Lanes [[gnu::vector_size(4 * kLanes)]] = float;
+constexpr std::int64_t kAround = 128;  // codes that a first pass needs around the seam
+
+/// Seams that a step handles together, in a vector register.
+int lanes_of(int bits, std::int64_t seams) {
+#if defined(__x86_64__)
+  if ((seams >> bits) % 8 == 0 && __builtin_cpu_supports("avx2")) return 8;
+#endif
+  return 4;
+}
 
 /// Calls body(seam, choice) in the order that a step meets the states seam·2^bits + choice. Seams
-/// seam + block·share have the same predecessors; kLanes of them go together.
-void for_states(int bits, std::int64_t seams, const auto& body) {
+/// seam + block·share have the same predecessors; `lanes` of them go together.
+void for_states(int bits, std::int64_t seams, int lanes, const auto& body) {
   const std::int64_t choices = std::int64_t{1} << bits, share = seams / choices;
-  for (std::int64_t first = 0; first < share; first += kLanes)
+  for (std::int64_t first = 0; first < share; first += lanes)
     for (std::int64_t block = 0; block < choices; ++block)
       for (std::int64_t choice = 0; choice < choices; ++choice)
-        for (std::int64_t lane = 0; lane < kLanes; ++lane)
+        for (std::int64_t lane = 0; lane < lanes; ++lane)
           body(block * share + first + lane, choice);
 }
 
 /// One weight x: to[seam] = least of from[s mod seams] + (x − value[s])² over the states s that end
 /// in it, s = seam·2^bits + choice. `values` are in the order of for_states.
-template <int bits>
-void step(std::int64_t seams, const float* from, const float* values, float x, float* to) {
+template <int bits, int lanes>
+[[gnu::always_inline]] inline void step(std::int64_t seams, const float* from, const float* values,
+                                        float x, float* to) {
+  using Lanes [[gnu::vector_size(4 * lanes)]] = float;
   constexpr std::int64_t choices = 1 << bits;
   const std::int64_t share = seams / choices;
-  for (std::int64_t first = 0; first < share; first += kLanes) {
+  for (std::int64_t first = 0; first < share; first += lanes) {
     Lanes before[choices];
     for (std::int64_t c = 0; c < choices; ++c)
-      for (std::int64_t lane = 0; lane < kLanes; ++lane)
+      for (std::int64_t lane = 0; lane < lanes; ++lane)
         before[c][lane] = from[(first + lane) * choices + c];
     for (std::int64_t block = 0; block < choices; ++block) {
       Lanes best = {};
       best += kInfinity;
-      for (std::int64_t c = 0; c < choices; ++c, values += kLanes) {
+      for (std::int64_t c = 0; c < choices; ++c, values += lanes) {
         Lanes error;
         std::memcpy(&error, values, sizeof error);
         error -= x;
@@ -49,20 +57,40 @@ void step(std::int64_t seams, const float* from, const float* values, float x, f
   }
 }
 
-void step(int bits, std::int64_t seams, const float* from, const float* values, float x,
-          float* to) {
-  if (bits == 2) return step<2>(seams, from, values, x, to);
-  if (bits == 3) return step<3>(seams, from, values, x, to);
-  step<4>(seams, from, values, x, to);
+template <int lanes>
+[[gnu::always_inline]] inline void step(int bits, std::int64_t seams, const float* from,
+                                        const float* values, float x, float* to) {
+  if (bits == 2) return step<2, lanes>(seams, from, values, x, to);
+  if (bits == 3) return step<3, lanes>(seams, from, values, x, to);
+  step<4, lanes>(seams, from, values, x, to);
+}
+
+#if defined(__x86_64__)
+// Without FMA, so that the sums are those of four lanes.
+[[gnu::target("avx2")]] void step_8(int bits, std::int64_t seams, const float* from,
+                                    const float* values, float x, float* to) {
+  step<8>(bits, seams, from, values, x, to);
+}
+#else
+constexpr auto step_8 = step<4>;  // never called
+#endif
+
+void step_4(int bits, std::int64_t seams, const float* from, const float* values, float x,
+            float* to) {
+  step<4>(bits, seams, from, values, x, to);
 }
 
 }  // namespace
 
 Viterbi::Viterbi(TrellisCode code, int bits)
-    : bits_(bits), seam_bits_(value_bits(code) - bits), values_(trellis_values(code)) {
-  for_states(bits, std::int64_t{1} << seam_bits_, [&](std::int64_t seam, std::int64_t choice) {
-    ordered_.push_back(values_[seam << bits_ | choice]);
-  });
+    : bits_(bits),
+      seam_bits_(value_bits(code) - bits),
+      lanes_(lanes_of(bits, std::int64_t{1} << seam_bits_)),
+      values_(trellis_values(code)) {
+  for_states(bits, std::int64_t{1} << seam_bits_, lanes_,
+             [&](std::int64_t seam, std::int64_t choice) {
+               ordered_.push_back(values_[seam << bits_ | choice]);
+             });
 }
 
 unsigned Viterbi::search(const float* x, std::int64_t n, int seam, std::int64_t at,
@@ -72,6 +100,7 @@ unsigned Viterbi::search(const float* x, std::int64_t n, int seam, std::int64_t 
   costs_.resize(std::max(costs_.size(), static_cast<std::size_t>((n + 1) * count)));
   std::fill_n(costs(0), count, seam == kFree ? 0 : kInfinity);
   if (seam != kFree) costs(0)[seam] = 0;
+  const auto step = lanes_ == 8 ? step_8 : step_4;
   for (std::int64_t t = 0; t < n; ++t)
     step(bits_, count, costs(t), ordered_.data(), x[t], costs(t + 1));
 
@@ -113,11 +142,11 @@ void Viterbi::search_all(const float* x, std::int64_t n, std::uint8_t* codes) co
 
 void Viterbi::encode(const float* x, std::int64_t n, std::uint8_t* codes) {
   if (n * bits_ <= kStateBits) return search_all(x, n, codes);
-  const std::int64_t length = std::max(n, kShortest), before = length / 2;
-  std::vector<float> around;  // length / 2 weights, the seam, and the rest
-  for (std::int64_t i = 0; i < length; ++i) around.push_back(x[(n - before % n + i) % n]);
-  std::vector<std::uint8_t> unused(around.size());
-  const unsigned seam = search(around.data(), length, kFree, before, unused.data());
+  constexpr std::int64_t before = kAround / 2;
+  float around[kAround];  // weights before the seam and after it
+  for (std::int64_t i = 0; i < kAround; ++i) around[i] = x[(n - before % n + i) % n];
+  std::uint8_t unused[kAround];
+  const unsigned seam = search(around, kAround, kFree, before, unused);
   search(x, n, static_cast<int>(seam), 0, codes);
 }
 

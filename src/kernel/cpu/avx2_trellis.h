@@ -34,11 +34,11 @@ struct OneMad {
   }
 };
 
-/// The same of the first ten bits of a state.
-struct OneMad10 {
+/// The same of the first twelve bits of a state.
+struct OneMad12 {
   static constexpr float kZero = OneMad::kZero, kStep = OneMad::kStep;
   static __m256 at(__m256i states) {
-    return OneMad::at(_mm256_and_si256(states, _mm256_set1_epi32(0x3ff)));
+    return OneMad::at(_mm256_and_si256(states, _mm256_set1_epi32(0xfff)));
   }
 };
 
@@ -106,7 +106,7 @@ inline void with_code(const MatrixView& m, const Body& body) {
     body(code, Bits<4>{});
   };
   if (m.code == TrellisCode::one_mad) return with_bits(OneMad{});
-  if (m.code == TrellisCode::one_mad_10) return with_bits(OneMad10{});
+  if (m.code == TrellisCode::one_mad_12) return with_bits(OneMad12{});
   with_bits(ThreeInst{});
 }
 

@@ -152,14 +152,17 @@ torch::Tensor order_of(const torch::Tensor& hessian, const Kept& kept, const Gri
 
 }  // namespace
 
-Solution solve_columns(const Layer& layer, const torch::Tensor& hessian, const Kept& kept,
-                       const Grid& grid, const GptqOptions& options) {
+void check_columns(const Grid& grid, const GptqOptions& options) {
   if (options.act_order && grid.block > 1)
     fail("solver gptq", fmt::format("order=1, a grid of {} columns at a time", grid.block),
          "order=0", "reordered columns have left their block");
   if (options.outliers > 0 && !grid.fit_rows)
     fail("solver gptq", fmt::format("outliers={}, a grid without a range", options.outliers),
          "an affine grid", "it is the range that an outlier stretches");
+}
+
+Solution solve_columns(const Layer& layer, const torch::Tensor& hessian, const Kept& kept,
+                       const Grid& grid, const GptqOptions& options) {
   const torch::Tensor order = order_of(hessian, kept, grid, options);
   return Columns(layer, hessian, kept, grid, options, order).run();
 }

@@ -12,8 +12,10 @@ struct GptqOptions {
   double outliers = 0;  // SpQR's relative threshold; 0: none are looked for
 };
 
+/// Throws Error when the options and the grid do not go together.
+void check_columns(const Grid& grid, const GptqOptions& options);
 /// Rounds W [out, in] against the Hessian [in, in] of its rows' error, Grid::block columns at a
-/// time. Throws Error when the options and the grid do not go together.
+/// time.
 Solution solve_columns(const Layer& layer, const torch::Tensor& hessian, const Kept& kept,
                        const Grid& grid, const GptqOptions& options);
 

@@ -141,5 +141,8 @@ TEST_CASE("outliers join the weights already kept, find the planted one, and may
   CHECK(torch::equal(without.codes, solve(gptq_solver, layer, {}, grid).codes));
   Grid table = grid;
   table.fit_rows = {};
-  CHECK_THROWS_AS(solve(gptq_solver, layer, {}, table, "outliers=0.2"), Error);
+  Options options("solver gptq", "outliers=0.2");
+  const Solver solver = gptq_solver(options);
+  CHECK(solver.keeps);
+  CHECK_THROWS_WITH_AS(solver.check(table), doctest::Contains("an affine grid"), Error);
 }
