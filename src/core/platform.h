@@ -7,7 +7,23 @@
 #include <malloc.h>
 #endif
 
+// Before a function: it is compiled for AVX2 (without FMA, which rounds otherwise). Only where
+// has_avx2() may it be called.
+#if defined(__x86_64__)
+#define KARAT_FOR_AVX2 [[gnu::target("avx2")]]
+#else
+#define KARAT_FOR_AVX2
+#endif
+
 namespace karat {
+
+inline bool has_avx2() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2");
+#else
+  return false;
+#endif
+}
 
 /// Gives freed memory back to the system where the allocator would keep it, so that what is
 /// resident is what is in use.

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "core/platform.h"
+
 namespace karat {
 namespace {
 
@@ -12,10 +14,7 @@ constexpr std::int64_t kAround = 128;  // codes that a first pass needs around t
 
 /// Seams that a step handles together, in a vector register.
 int lanes_of(int bits, std::int64_t seams) {
-#if defined(__x86_64__)
-  if ((seams >> bits) % 8 == 0 && __builtin_cpu_supports("avx2")) return 8;
-#endif
-  return 4;
+  return (seams >> bits) % 8 == 0 && has_avx2() ? 8 : 4;
 }
 
 /// Calls body(seam, choice) in the order that a step meets the states seam·2^bits + choice. Seams
@@ -65,15 +64,10 @@ template <int lanes>
   step<4, lanes>(seams, from, values, x, to);
 }
 
-#if defined(__x86_64__)
-// Without FMA, so that the sums are those of four lanes.
-[[gnu::target("avx2")]] void step_8(int bits, std::int64_t seams, const float* from,
-                                    const float* values, float x, float* to) {
+KARAT_FOR_AVX2 void step_8(int bits, std::int64_t seams, const float* from, const float* values,
+                           float x, float* to) {
   step<8>(bits, seams, from, values, x, to);
 }
-#else
-constexpr auto step_8 = step<4>;  // never called
-#endif
 
 void step_4(int bits, std::int64_t seams, const float* from, const float* values, float x,
             float* to) {
