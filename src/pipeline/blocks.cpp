@@ -1,12 +1,16 @@
 // quantize: the second sweep. Each block is solved as it comes by. Later blocks see what this one
 // computes with its new weights, as in GPTQ, or what the original did, as in DAQ (Recipe::inputs).
+#include <algorithm>
 #include <chrono>
+#include <functional>
+#include <numeric>
 
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/fold.h"
 #include "pipeline/steps.h"
 #include "recipe/basis.h"
+#include "recipe/hessian.h"
 
 namespace karat {
 namespace {
@@ -19,15 +23,28 @@ Kept mask_of(const Chosen& chosen, const std::string& name, const torch::Tensor&
   return kept;
 }
 
-/// Σ (E H) ∘ E in double; H undefined counts as the identity.
-double energy(const torch::Tensor& error, const torch::Tensor& hessian) {
-  const torch::Tensor moved = hessian.defined() ? error.matmul(hessian) : error;
-  return (moved * error).sum(1, /*keepdim=*/false, torch::kFloat64).sum().item<double>();
+double squares(const torch::Tensor& x) {
+  return x.square().sum(1, /*keepdim=*/false, torch::kFloat64).sum().item<double>();
 }
+/// Of the output's energy, or of the weights' where H is undefined.
 double relative(const torch::Tensor& error, const torch::Tensor& weight,
                 const torch::Tensor& hessian = {}) {
-  const double whole = energy(weight, hessian);
-  return whole > 0 ? energy(error, hessian) / whole : 0;
+  const auto of = [&](const torch::Tensor& x) {
+    return hessian.defined() ? energy(x, hessian) : squares(x);
+  };
+  const double whole = of(weight);
+  return whole > 0 ? of(error) / whole : 0;
+}
+
+/// Dearest layers first, as a Hessian makes them: who takes the last one then keeps the others
+/// waiting least.
+std::vector<std::size_t> by_size(const std::vector<const Linear*>& linears) {
+  std::vector<std::size_t> order(linears.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::greater(), [&](auto i) {
+    return linears[i]->out * linears[i]->in * linears[i]->in;
+  });
+  return order;
 }
 
 double bits_of(const std::vector<OwnedTensor>& tensors) {
@@ -110,7 +127,9 @@ void quantize_blocks(const Source& model, const Assembled& recipe, const Calibra
     }
     ChangedTensors changed;
     if (recipe.transform.fold) changed = fold(model.arch, block, recipe, todo);
-    parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
+    const std::vector<std::size_t> order = by_size(linears);
+    parallel_indices(static_cast<std::int64_t>(order.size()), options.device, [&](auto next) {
+      const std::size_t i = order[static_cast<std::size_t>(next)];
       layers[i] = solve_layer(recipe, todo.at(linears[i]->name), decoded[i]);
     });
     for (std::size_t i = 0; i < linears.size(); ++i)

@@ -54,4 +54,20 @@ torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const st
   }
 }
 
+double energy(const torch::Tensor& error, const torch::Tensor& hessian) {
+  constexpr std::int64_t kBlock = 512;
+  double sum = 0;
+  for (std::int64_t begin = 0; begin < error.size(1); begin += kBlock) {
+    const std::int64_t end = std::min(error.size(1), begin + kBlock);
+    const torch::Tensor here = error.slice(1, begin, end);
+    const auto with = [&](std::int64_t first, std::int64_t last) {
+      const torch::Tensor part = hessian.slice(0, first, last).slice(1, begin, end);
+      return (error.slice(1, first, last).matmul(part) * here).sum(torch::kFloat64).item<double>();
+    };
+    // What lies above the blocks on the diagonal stands for what lies below as well.
+    sum += with(begin, end) + (begin > 0 ? 2 * with(0, begin) : 0);
+  }
+  return sum;
+}
+
 }  // namespace karat

@@ -20,4 +20,7 @@ HessianChoice choose_hessian(Options& options);
 /// 1; then throws Error naming the layer. Throws also when H is not finite.
 torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const std::string& layer);
 
+/// tr(E H Eᵀ) of errors E [rows, n] and a symmetric H [n, n], summed in double.
+double energy(const torch::Tensor& error, const torch::Tensor& hessian);
+
 }  // namespace karat

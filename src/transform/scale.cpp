@@ -4,6 +4,7 @@
 // 16/out bits a weight, and every linear layer has its own.
 #include "karat/axes.h"
 #include "recipe/basis.h"
+#include "recipe/hessian.h"
 #include "recipe/slab.h"
 
 namespace karat {
@@ -14,22 +15,6 @@ torch::Tensor multiplier_of(const torch::Tensor& input_abs, double alpha) {
   torch::Tensor s = input_abs.clamp_min(1e-4 * input_abs.max().clamp_min(1e-30)).pow(alpha);
   s = s / (s.max() * s.min()).sqrt();
   return (1 / s).clamp(1e-4, 6e4).to(torch::kFloat16).to(torch::kFloat32);
-}
-
-/// tr(E H Eᵀ). H is symmetric, so what lies left of its diagonal's blocks need only be doubled.
-double energy(const torch::Tensor& error, const torch::Tensor& hessian) {
-  constexpr std::int64_t kBlock = 512;
-  double sum = 0;
-  for (std::int64_t begin = 0; begin < error.size(1); begin += kBlock) {
-    const std::int64_t end = std::min(error.size(1), begin + kBlock);
-    const torch::Tensor here = error.slice(1, begin, end);
-    const auto with = [&](std::int64_t first, std::int64_t last) {
-      const torch::Tensor part = hessian.slice(0, first, last).slice(1, begin, end);
-      return (error.slice(1, first, last).matmul(part) * here).sum(torch::kFloat64).item<double>();
-    };
-    sum += with(begin, end) + (begin > 0 ? 2 * with(0, begin) : 0);
-  }
-  return sum;
 }
 
 /// tr(E H Eᵀ), E the error of plain rounding in the basis of `multiplier`. The grid's quick fit

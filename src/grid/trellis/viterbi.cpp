@@ -10,7 +10,7 @@ namespace karat {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr std::int64_t kAround = 128;  // codes that a first pass needs around the seam
+constexpr int kAround = 8;  // codes that a first pass reads around the seam, per bit of a state
 
 /// Seams that a step handles together, in a vector register.
 int lanes_of(int bits, std::int64_t seams) {
@@ -136,11 +136,11 @@ void Viterbi::search_all(const float* x, std::int64_t n, std::uint8_t* codes) co
 
 void Viterbi::encode(const float* x, std::int64_t n, std::uint8_t* codes) {
   if (n * bits_ <= kStateBits) return search_all(x, n, codes);
-  constexpr std::int64_t before = kAround / 2;
-  float around[kAround];  // weights before the seam and after it
-  for (std::int64_t i = 0; i < kAround; ++i) around[i] = x[(n - before % n + i) % n];
-  std::uint8_t unused[kAround];
-  const unsigned seam = search(around, kAround, kFree, before, unused);
+  const std::int64_t length = kAround * (seam_bits_ + bits_), before = length / 2;
+  float around[kAround * kStateBits];  // weights before the seam and after it
+  for (std::int64_t i = 0; i < length; ++i) around[i] = x[(n - before % n + i) % n];
+  std::uint8_t unused[kAround * kStateBits];
+  const unsigned seam = search(around, length, kFree, before, unused);
   search(x, n, static_cast<int>(seam), 0, codes);
 }
 
