@@ -5,8 +5,8 @@
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/karat)
 
-set(headers_run architecture error evaluate language_model packed progress safetensors tensor_view
-                tokenizer)
+set(headers_run architecture error evaluate language_model overlap packed progress report
+                safetensors tensor_view text_evaluation tokenizer version)
 list(TRANSFORM headers_run PREPEND ${PROJECT_SOURCE_DIR}/include/karat/)
 list(TRANSFORM headers_run APPEND .h)
 if(KARAT_TORCH)

@@ -7,6 +7,9 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
 karat_layer(core LINKS OpenSSL::Crypto)
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/registry/version.cpp @ONLY CONTENT
+  "#include \"karat/version.h\"\nstd::string_view karat::version() { return \"@PROJECT_VERSION@\"; }\n")
+target_sources(layer_core PRIVATE ${PROJECT_BINARY_DIR}/registry/version.cpp)
 karat_layer(load KNOWS core LINKS PkgConfig::PCRE2 PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
 # Loaded at run time and kept apart: src/sentencepiece/model.h says why.
 add_library(karat_sentencepiece MODULE ${PROJECT_SOURCE_DIR}/src/sentencepiece/module.cpp)
@@ -21,7 +24,8 @@ karat_layer(kernel KNOWS core format)
 include(cmake/isa.cmake)
 karat_layer(run KNOWS load format kernel core)
 karat_layer(evaluate KNOWS run load core)
-set(run_layers core load format kernel run evaluate)
+karat_layer(report KNOWS run load core)
+set(run_layers core load format kernel run evaluate report)
 
 karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/family.h
                TYPE Architecture ARGUMENTS "const ConfigReader&" SUFFIX _family)

@@ -1,5 +1,4 @@
 """karat compare: what it reports is what the other verbs report, and it leaves nothing else behind."""
-import html.parser
 import json
 import os
 import pathlib
@@ -9,34 +8,10 @@ import tempfile
 import time
 import unittest
 
-from support import CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of
+from support import CALIBRATION, EVALUATION, KARAT, MODEL, Page, TestCase, files_of
 
 QUICK = ("--samples", 2, "--length", 128)  # of the calibration
 TEXT = ("--text", EVALUATION, "--limit", 3)
-
-
-class Page(html.parser.HTMLParser):
-    """Fails on tags that are not closed in order; collects tags and text."""
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.text = [], [], []
-        self.feed(text)
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, (tag, self.open)
-        self.open.pop()
-
-    def handle_data(self, data):
-        self.text.append(data)
 
 
 class Compare(TestCase):

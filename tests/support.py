@@ -1,4 +1,5 @@
 """What the end-to-end tests share: the command, the bundled model, and folders that clean up."""
+import html.parser
 import json
 import os
 import pathlib
@@ -53,6 +54,30 @@ class TestCase(unittest.TestCase):
         data = ["--calib", CALIBRATION] if method != "rtn" else []  # rounding reads no text
         self.run_karat("quantize", MODEL, "--method", method, "--out", out, *data, *arguments)
         return out
+
+
+class Page(html.parser.HTMLParser):
+    """Fails on tags that are not closed in order; collects tags and text."""
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open)
+        self.open.pop()
+
+    def handle_data(self, data):
+        self.text.append(data)
 
 
 def read_safetensors(path):

@@ -28,14 +28,40 @@ def load_tokenizer(folder):
     return lambda text: [bos, *tokenizer.encode(text)], bos
 
 
+def rolling(ids, context):
+    """Windows of one document as lm-evaluation-harness 0.4.13 makes them; ids begins with the prefix token."""
+    predicted, windows = 1, []
+    while predicted < len(ids):
+        end = min(predicted + context, len(ids))
+        begin = max(0, end - context - 1)
+        windows.append((ids[begin:end], predicted - 1 - begin))
+        predicted = end
+    return windows
+
+
+def strided(ids, context, stride, limit):
+    """Overlapping windows; each scores what is new, as in the guide of transformers' documentation."""
+    windows, before = [], 1
+    for begin in range(0, len(ids), stride):
+        end = min(begin + context, len(ids))
+        windows.append((ids[begin:end], before - 1 - begin))
+        before = end
+        if end == len(ids) or len(windows) == limit:
+            return windows
+    return windows
+
+
 def windows_of(convention, encode, bos, text, context, limit):
     """(ids, first position that is scored) of every window."""
-    if convention == "documents":
-        pieces = [piece.strip(" \t\r\n") for piece in text.split("<|endoftext|>")]
-        pieces = [piece for piece in pieces if piece][:limit]
-        return [(encode(piece)[:context], 0) for piece in pieces]
-    length = {"hf": context, "hf2048": 2048, "llamacpp512": 512}[convention]
+    if convention in ("documents", "lm-eval"):
+        pieces = [piece for piece in text.split("<|endoftext|>") if piece.strip(" \t\r\n")][:limit]
+        if convention == "lm-eval":
+            return [window for piece in pieces for window in rolling([bos, *encode(piece)], context)]
+        return [(encode(piece.strip(" \t\r\n"))[:context], 0) for piece in pieces]
+    length = {"hf": context, "strided": context, "hf2048": 2048, "llamacpp512": 512}[convention]
     ids = encode(text)
+    if convention == "strided":
+        return strided(ids, context, context // 2, limit)
     windows = [ids[i:i + length] for i in range(0, len(ids) - length + 1, length)][:limit]
     if convention != "llamacpp512":
         return [(window, 0) for window in windows]
@@ -47,7 +73,7 @@ def windows_of(convention, encode, bos, text, context, limit):
 @torch.no_grad()
 def scores(model, ids, first):
     """Negative log-likelihood of ids[first + 1:], each given everything before it."""
-    logits = model(torch.tensor([ids])).logits[0, first:-1]
+    logits = model(torch.tensor([ids[:-1]])).logits[0, first:]
     nll = torch.nn.functional.cross_entropy(logits.double(), torch.tensor(ids[first + 1:]), reduction="none")
     return nll.tolist()
 
@@ -56,7 +82,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--text", type=pathlib.Path, required=True)
-    parser.add_argument("--convention", choices=["hf", "hf2048", "llamacpp512", "documents"], default="hf")
+    parser.add_argument("--convention", choices=["hf", "hf2048", "llamacpp512", "strided", "documents", "lm-eval"], default="hf")
     parser.add_argument("--limit", type=int, help="most windows or documents")
     args = parser.parse_args()
 

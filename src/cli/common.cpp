@@ -5,9 +5,12 @@
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "core/threads.h"
 #include "karat/error.h"
@@ -101,6 +104,14 @@ ProgressFn terminal_progress() {
     }
     return stop_requested == 0;
   };
+}
+
+std::string command_line() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::string line(std::istreambuf_iterator<char>(file), {});
+  while (!line.empty() && line.back() == '\0') line.pop_back();
+  std::replace(line.begin(), line.end(), '\0', ' ');
+  return line;
 }
 
 std::string format_table(const std::vector<std::vector<std::string>>& rows) {

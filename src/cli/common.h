@@ -31,6 +31,9 @@ ProgressFn terminal_progress();
 /// Ctrl-C was pressed; for work that shows itself as it goes.
 bool stop_wanted();
 
+/// The command as typed, its words parted by blanks, for reports; empty where /proc does not say.
+std::string command_line();
+
 /// "ab..." lines printed as a table with right-aligned columns after the first.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);
 

@@ -1,11 +1,11 @@
 // Scores windows one after the other; the logits of some rows exist at a time, never all.
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 
 #include "core/threads.h"
-#include "evaluate/scores.h"
-#include "evaluate/statistics.h"
+#include "evaluate/rows.h"
 #include "karat/error.h"
 #include "karat/evaluate.h"
 
@@ -25,6 +25,7 @@ class Reader {
   Reader(const LanguageModel& model, std::int64_t capacity)
       : model_(model), session_(model, capacity) {}
 
+  std::size_t vocab() const { return static_cast<std::size_t>(model_.architecture().vocab); }
   void read(std::span<const TokenId> ids) {
     session_.rewind(0);
     states_ = session_.forward(ids);
@@ -45,43 +46,12 @@ class Reader {
   std::vector<float> states_, logits_;
 };
 
-struct RowScore {
-  double nll = 0, original_nll = 0, divergence = 0;
-  bool agree = false;
-};
-
-/// Sums in token order, whatever the threads did.
-struct Sums {
-  Mean nll, original_nll, divergence;
-  std::vector<float> divergences;
-  std::int64_t agreements = 0;
-
-  void add(const RowScore& row, bool compared) {
-    nll.add(row.nll);
-    if (!compared) return;
-    original_nll.add(row.original_nll);
-    divergence.add(row.divergence);
-    divergences.push_back(static_cast<float>(row.divergence));
-    agreements += row.agree;
-  }
-};
-
-RowScore score_row(std::span<const float> logits, std::span<const float> original, TokenId next) {
-  const LogSoftmax q = log_softmax(logits);
-  RowScore score{.nll = negative_log_likelihood(logits, q, next)};
-  if (original.empty()) return score;
-  const LogSoftmax p = log_softmax(original);
-  score.original_nll = negative_log_likelihood(original, p, next);
-  score.divergence = kl_divergence(original, p, logits, q);
-  score.agree = p.best == q.best;
-  return score;
-}
-
-void score_window(const Window& window, std::size_t vocab, Reader& model, Reader* original,
-                  Sums& sums) {
+void score_window(const Window& window, Reader& model, Reader* original,
+                  const EvaluateOptions& options, RowSums& sums) {
   const auto ids = std::span(window.ids).first(window.ids.size() - 1);  // the last predicts nothing
   model.read(ids);
   if (original) original->read(ids);
+  const std::size_t vocab = model.vocab();
   const std::int64_t step =
       std::clamp<std::int64_t>(kLogits / static_cast<std::int64_t>(vocab), 1, kMostRows);
   for (std::int64_t first = window.first; first < static_cast<std::int64_t>(ids.size());
@@ -89,14 +59,17 @@ void score_window(const Window& window, std::size_t vocab, Reader& model, Reader
     const std::int64_t rows = std::min(step, static_cast<std::int64_t>(ids.size()) - first);
     const auto logits = model.logits(first, rows);
     const auto others = original ? original->logits(first, rows) : std::span<const float>{};
+    const std::int64_t done = sums.nll().count();
     std::vector<RowScore> scores(static_cast<std::size_t>(rows));
     parallel_for(rows, 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r)
-        scores[r] = score_row(logits.subspan(r * vocab, vocab),
-                              original ? others.subspan(r * vocab, vocab) : others,
-                              window.ids[static_cast<std::size_t>(first) + r + 1]);
+        scores[r] = score_row({done + static_cast<std::int64_t>(r),
+                               window.ids[static_cast<std::size_t>(first) + r + 1],
+                               logits.subspan(r * vocab, vocab),
+                               original ? others.subspan(r * vocab, vocab) : others, options.cache,
+                               options.recorder});
     });
-    for (const RowScore& score : scores) sums.add(score, original != nullptr);
+    for (const RowScore& score : scores) sums.add(score, original || options.cache);
   }
 }
 
@@ -107,44 +80,51 @@ void check_windows(std::span<const Window> windows) {
       fail("evaluate", count_text(window.scored(), " scored tokens in a window"), "at least one");
 }
 
-Divergence summarize(Sums& sums) {
-  return {.mean = sums.divergence.value(),
-          .standard_error = sums.divergence.standard_error(),
-          .median = quantile(sums.divergences, 0.5),
-          .percentile_99 = quantile(sums.divergences, 0.99),
-          .maximum = quantile(sums.divergences, 1),
-          .top1_agreement =
-              static_cast<double>(sums.agreements) / static_cast<double>(sums.divergence.count()),
-          .original = perplexity_of(sums.original_nll)};
+/// Positions that the longest window takes: its last token is never read.
+std::int64_t longest(std::span<const Window> windows) {
+  std::size_t most = 0;
+  for (const Window& window : windows) most = std::max(most, window.ids.size() - 1);
+  return static_cast<std::int64_t>(most);
+}
+
+Perplexity per_unit(const Evaluation& result, double nll_error, std::int64_t units) {
+  const double ratio = static_cast<double>(result.tokens) / static_cast<double>(units);
+  const double nll = result.perplexity.nll * ratio, value = std::exp(nll);
+  return {value, value * nll_error * ratio, nll};
 }
 
 }  // namespace
 
 Evaluation evaluate(const LanguageModel& model, std::span<const Window> windows,
-                    const LanguageModel* original, const ProgressFn& progress) {
+                    const EvaluateOptions& options) {
   check_windows(windows);
   const std::int64_t vocab = model.architecture().vocab;
+  const LanguageModel* original = options.original;
   if (original && original->architecture().vocab != vocab)
     fail("evaluate against " + original->folder().string(),
          count_text(original->architecture().vocab, " tokens in its vocabulary"),
          count_text(vocab, " as in the model"), "compare a model with the one it was made from");
-  std::size_t longest = 0;
-  for (const Window& window : windows) longest = std::max(longest, window.ids.size());
 
-  Reader reader(model, static_cast<std::int64_t>(longest));
+  Reader reader(model, longest(windows));
   std::unique_ptr<Reader> other;
-  if (original) other = std::make_unique<Reader>(*original, static_cast<std::int64_t>(longest));
-  Progress meter("evaluate", static_cast<std::int64_t>(windows.size()), progress);
-  Sums sums;
+  if (original) other = std::make_unique<Reader>(*original, longest(windows));
+  Progress meter("evaluate", static_cast<std::int64_t>(windows.size()), options.progress);
+  RowSums sums;
   for (const Window& window : windows) {
-    score_window(window, static_cast<std::size_t>(vocab), reader, other.get(), sums);
-    meter.step(1, "perplexity " + std::to_string(perplexity_of(sums.nll).value));
+    score_window(window, reader, other.get(), options, sums);
+    meter.step(1, "perplexity " + std::to_string(perplexity_of(sums.nll()).value));
   }
   Evaluation result{.windows = static_cast<std::int64_t>(windows.size()),
-                    .tokens = sums.nll.count(),
-                    .perplexity = perplexity_of(sums.nll)};
-  if (original) result.divergence = summarize(sums);
+                    .tokens = sums.nll().count(),
+                    .perplexity = perplexity_of(sums.nll())};
+  if (original || options.cache) result.divergence = sums.divergence(vocab);
+  result.cache_check = options.cache ? options.cache->check() : sums.check(!original);
   return result;
+}
+
+Evaluation evaluate(const LanguageModel& model, std::span<const Window> windows,
+                    const LanguageModel* original, const ProgressFn& progress) {
+  return evaluate(model, windows, EvaluateOptions{.original = original, .progress = progress});
 }
 
 Evaluation evaluate_text(const LanguageModel& model, const NamedText& text,
@@ -153,11 +133,25 @@ Evaluation evaluate_text(const LanguageModel& model, const NamedText& text,
   const Tokenizer tokenizer = Tokenizer::open(model.folder());
   std::int64_t context = model.architecture().max_positions;
   if (original) context = std::min(context, original->architecture().max_positions);
-  const auto windows = cut_windows(convention, tokenizer, text, context, limit);
-  Evaluation result = evaluate(model, windows, original, progress);
+  const CutText cut = cut_text(convention, tokenizer, model.folder(), text, context, limit);
+  Evaluation result = evaluate(model, cut.windows, original, progress);
+  describe_cut(result, convention, cut, tokenizer);
+  return result;
+}
+
+void describe_cut(Evaluation& result, const Convention& convention, const CutText& cut,
+                  const Tokenizer& tokenizer) {
   result.convention = convention.name;
   result.bos = tokenizer.bos().has_value();
-  return result;
+  result.bos_handling = cut.bos;
+  result.stride = cut.stride;
+  if (convention.cut != Convention::Cut::rolling) return;
+  const double error = result.perplexity.standard_error / result.perplexity.value;  // of the nll
+  TextUnits units{cut.documents, cut.words, cut.bytes, per_unit(result, error, cut.words),
+                  per_unit(result, error, cut.bytes)};
+  units.bits_per_byte = units.byte.nll / std::log(2);
+  units.bits_per_byte_error = units.byte.standard_error / units.byte.value / std::log(2);
+  result.units = units;
 }
 
 }  // namespace karat

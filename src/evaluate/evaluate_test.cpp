@@ -1,100 +1,24 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <set>
 
 #include "core/file.h"
 #include "core/threads.h"
+#include "evaluate/testing.h"
 #include "karat/evaluate.h"
-#include "run/testing.h"
 
 namespace karat {
 namespace {
 
+using testing::Bigrams;
 using testing::error_of;
+using testing::kVocab;
+using testing::letter;
+using testing::random_letters;
 using testing::TempFolder;
-
-// Letters a … z are tokens 1 … 26, BOS is 0, a blank is 27.
-std::string letters_tokenizer(bool bos) {
-  nlohmann::json vocab{{"<s>", 0}, {"Ġ", 27}};
-  for (int i = 0; i < 26; ++i) vocab[std::string(1, static_cast<char>('a' + i))] = i + 1;
-  nlohmann::json json{
-      {"version", "1.0"},
-      {"added_tokens",
-       {{{"id", 0},
-         {"content", "<s>"},
-         {"single_word", false},
-         {"lstrip", false},
-         {"rstrip", false},
-         {"normalized", false},
-         {"special", true}}}},
-      {"normalizer", nullptr},
-      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
-      {"post_processor", nullptr},
-      {"decoder", {{"type", "ByteLevel"}}},
-      {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", nlohmann::json::array()}}}};
-  const nlohmann::json first{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
-  const nlohmann::json rest{{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
-  if (bos)
-    json["post_processor"] = {
-        {"type", "TemplateProcessing"},
-        {"single", {first, rest}},
-        {"pair", nlohmann::json::array()},
-        {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {0}}, {"tokens", {"<s>"}}}}}}};
-  return json.dump();
-}
-
-constexpr std::int64_t kVocab = 28;
-
-/// A model that knows which letter follows which: o and down are 0, so a token's state is its own
-/// normed embedding, e_i · √vocab, and its logits are column i of the head times √vocab.
-struct Bigrams {
-  explicit Bigrams(bool bos, std::int64_t context = 512, std::uint64_t seed = 1) {
-    const nlohmann::json config{{"model_type", "llama"},       {"vocab_size", kVocab},
-                                {"hidden_size", kVocab},       {"intermediate_size", 8},
-                                {"num_hidden_layers", 1},      {"num_attention_heads", 2},
-                                {"rms_norm_eps", 1e-12},       {"max_position_embeddings", context},
-                                {"tie_word_embeddings", false}};
-    folder.write("config.json", config.dump());
-    auto tensors = testing::random_weights(folder.path());
-    Rng rng(seed);
-    head = testing::random_floats(kVocab * kVocab, 1, rng);
-    for (OwnedTensor& tensor : tensors) {
-      std::vector<float> values = to_floats(tensor.view());
-      if (tensor.name == "lm_head.weight") values = head;
-      if (tensor.name == "model.norm.weight") std::fill(values.begin(), values.end(), 1.0f);
-      if (tensor.name.ends_with("o_proj.weight") || tensor.name.ends_with("down_proj.weight") ||
-          tensor.name == "model.embed_tokens.weight")
-        std::fill(values.begin(), values.end(), 0.0f);
-      if (tensor.name == "model.embed_tokens.weight")
-        for (std::size_t i = 0; i < kVocab; ++i) values[i * (kVocab + 1)] = 1;
-      tensor = testing::f32_tensor(tensor.name, tensor.shape, values);
-    }
-    testing::write_model(folder.path(), config, tensors);
-    folder.write("tokenizer.json", letters_tokenizer(bos));
-  }
-  double log_p(TokenId now, TokenId next) const {
-    double sum = 0;
-    for (TokenId i = 0; i < kVocab; ++i) sum += std::exp(logit(now, i));
-    return logit(now, next) - std::log(sum);
-  }
-  double logit(TokenId now, TokenId next) const {
-    return head[static_cast<std::size_t>(next * kVocab + now)] * std::sqrt(double(kVocab));
-  }
-  LanguageModel open() const { return LanguageModel::open(folder.path()); }
-  TempFolder folder;
-  std::vector<float> head;  // [vocab, vocab]
-};
-
-std::string random_letters(std::size_t count) {
-  Rng rng(9);
-  std::string text(count, 'a');
-  for (char& letter : text) letter = static_cast<char>('a' + rng.below(26));
-  return text;
-}
-
-TokenId letter(char c) {
-  return static_cast<TokenId>(c - 'a' + 1);
-}
 
 TEST_CASE("llamacpp512 scores positions 256 to 510 of windows that begin with BOS") {
   const Bigrams model(true);
@@ -170,7 +94,16 @@ TEST_CASE("divergence of two bigram models equals the sums") {
   const Evaluation result = evaluate_text(q, {"t", text}, find_convention("hf"), 0, &p);
   REQUIRE(result.divergence);
   std::vector<double> all;
-  int agreed = 0;
+  int agreed = 0, shared = 0;
+  double square = 0;
+  const auto five = [](const Bigrams& model, TokenId now) {
+    std::vector<TokenId> order(kVocab);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](TokenId a, TokenId b) {
+      return model.logit(now, a) > model.logit(now, b);
+    });
+    return std::set<TokenId>(order.begin(), order.begin() + 5);
+  };
   std::string stream = "`" + text;  // '`' stands before 'a', as BOS before token 1
   for (const std::size_t begin : {0, 20, 40})
     for (std::size_t i = begin; i < begin + 19; ++i) {
@@ -185,6 +118,11 @@ TEST_CASE("divergence of two bigram models equals the sums") {
       }
       all.push_back(kl);
       agreed += best_p == best_q;
+      const auto likely = five(candidate, now);
+      for (const TokenId id : five(original, now)) shared += likely.contains(id);
+      const TokenId came = letter(stream[i + 1]);
+      square +=
+          std::pow(std::exp(candidate.log_p(now, came)) - std::exp(original.log_p(now, came)), 2);
     }
   std::sort(all.begin(), all.end());
   double mean = 0;
@@ -192,7 +130,12 @@ TEST_CASE("divergence of two bigram models equals the sums") {
   const Divergence& kl = *result.divergence;
   CHECK(kl.mean == doctest::Approx(mean).epsilon(1e-5));
   CHECK(kl.median == doctest::Approx(all[28]).epsilon(1e-5));
+  CHECK(kl.percentile_90 == doctest::Approx(0.6 * all[50] + 0.4 * all[51]).epsilon(1e-5));
+  CHECK(kl.percentile_99 == doctest::Approx(0.56 * all[55] + 0.44 * all[56]).epsilon(1e-5));
+  CHECK(kl.percentile_999 == doctest::Approx(0.056 * all[55] + 0.944 * all[56]).epsilon(1e-5));
   CHECK(kl.maximum == doctest::Approx(all[56]).epsilon(1e-5));
+  CHECK(kl.top5_agreement == doctest::Approx(shared / 5.0 / 57));
+  CHECK(kl.probability_rms == doctest::Approx(std::sqrt(square / 57)).epsilon(1e-5));
   CHECK(kl.top1_agreement == doctest::Approx(agreed / 57.0));
   CHECK(kl.original.value ==
         doctest::Approx(evaluate_text(p, {"t", text}, find_convention("hf")).perplexity.value));
@@ -282,15 +225,18 @@ TEST_CASE("stories260K scores as in transformers") {
     const char* convention;
     std::int64_t tokens;
     double perplexity, standard_error;
+    std::int64_t windows = 100;
   };
   for (const Expected& expected : {Expected{"documents", 37068, 4.081994519, 0.036597477},
                                    Expected{"hf", 51100, 8.519650102, 0.114496703},
-                                   Expected{"llamacpp512", 25500, 9.900994009, 0.187334975}}) {
+                                   Expected{"llamacpp512", 25500, 9.900994009, 0.187334975},
+                                   Expected{"strided", 25855, 9.109796777, 0.177315243},
+                                   Expected{"lm-eval", 37943, 4.430843623, 0.041577297, 107}}) {
     CAPTURE(expected.convention);
     const Evaluation result =
         evaluate_text(model, {"stories", text}, find_convention(expected.convention), 100);
     CHECK(result.tokens == expected.tokens);
-    CHECK(result.windows == 100);
+    CHECK(result.windows == expected.windows);
     CHECK(std::abs(result.perplexity.value - expected.perplexity) < 5e-5);
     CHECK(std::abs(result.perplexity.standard_error - expected.standard_error) < 5e-5);
   }

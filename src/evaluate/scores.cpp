@@ -27,4 +27,24 @@ double kl_divergence(std::span<const float> original, const LogSoftmax& p,
   return std::max(0.0, sum);  // rounding may leave −1e-16
 }
 
+TopFive top_five(std::span<const float> logits) {
+  TopFive top;
+  top.fill(-1);
+  const auto place = [&](std::size_t i) { return logits[static_cast<std::size_t>(top[i])]; };
+  for (std::size_t id = 0; id < logits.size(); ++id) {
+    if (top.back() >= 0 && logits[id] <= place(kTopFive - 1)) continue;
+    std::size_t at = kTopFive - 1;
+    for (; at > 0 && (top[at - 1] < 0 || place(at - 1) < logits[id]); --at) top[at] = top[at - 1];
+    top[at] = static_cast<TokenId>(id);
+  }
+  return top;
+}
+
+int shared_tokens(const TopFive& one, const TopFive& other) {
+  int shared = 0;
+  for (const TokenId token : one)
+    shared += token >= 0 && std::find(other.begin(), other.end(), token) != other.end();
+  return shared;
+}
+
 }  // namespace karat

@@ -42,6 +42,13 @@ TEST_CASE("scores of logits whose softmax is 1/4, 1/2, 1/4") {
   CHECK(kl_divergence(p, of_p, p, of_p) == 0);
 }
 
+TEST_CASE("the five likeliest tokens, lowest ids first among equals") {
+  CHECK(top_five(std::vector<float>{1, 3, 2, 3, 0, 3, 2, -1}) == TopFive{1, 3, 5, 2, 6});
+  CHECK(top_five(std::vector<float>{0, 5}) == TopFive{1, 0, -1, -1, -1});
+  CHECK(shared_tokens({1, 3, 5, 2, 6}, {6, 0, 1, 9, 8}) == 2);
+  CHECK(shared_tokens({1, 0, -1, -1, -1}, {0, 1, -1, -1, -1}) == 2);
+}
+
 TEST_CASE("large logits do not overflow") {
   const std::vector<float> logits{3e38f, 0, -3e38f};
   const LogSoftmax of = log_softmax(logits);

@@ -3,75 +3,30 @@
 
 #include <CLI/App.hpp>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <optional>
 
 #include "cli/common.h"
-#include "core/file.h"
-#include "karat/evaluate.h"
+#include "karat/text_evaluation.h"
 
 namespace karat {
 namespace {
 
-struct EvaluateOptions {
-  std::string model, text, convention = "hf", against;
-  std::int64_t limit = 0;
+struct EvaluateArguments {
+  TextJob job;
+  std::string convention;
   bool json = false;
 };
 
-nlohmann::ordered_json to_json(const EvaluateOptions& options, const Evaluation& result) {
-  nlohmann::ordered_json json{{"model", options.model},
-                              {"text", options.text},
-                              {"convention", result.convention},
-                              {"windows", result.windows},
-                              {"tokens", result.tokens},
-                              {"bos", result.bos},
-                              {"perplexity", result.perplexity.value},
-                              {"standard_error", result.perplexity.standard_error},
-                              {"nll", result.perplexity.nll}};
-  if (!result.divergence) return json;
-  const Divergence& kl = *result.divergence;
-  json["against"] = {{"model", options.against},
-                     {"perplexity", kl.original.value},
-                     {"standard_error", kl.original.standard_error},
-                     {"nll", kl.original.nll}};
-  json["kl"] = {{"mean", kl.mean},
-                {"standard_error", kl.standard_error},
-                {"median", kl.median},
-                {"percentile_99", kl.percentile_99},
-                {"maximum", kl.maximum}};
-  json["top1_agreement"] = kl.top1_agreement;
-  return json;
-}
-
-void print(const Evaluation& result) {
-  const auto perplexity = [](const Perplexity& p) {
-    return fmt::format("{:.4f} ± {:.4f}", p.value, p.standard_error);
-  };
-  fmt::print("perplexity        {}\n", perplexity(result.perplexity));
-  if (result.divergence) {
-    const Divergence& kl = *result.divergence;
-    fmt::print("of the original   {}\n", perplexity(kl.original));
-    fmt::print("KL to it          mean {:.6f} ± {:.6f}, median {:.6f}, 99 % {:.6f}, max {:.6f}\n",
-               kl.mean, kl.standard_error, kl.median, kl.percentile_99, kl.maximum);
-    fmt::print("same first choice {:.2f} %\n", 100 * kl.top1_agreement);
-  }
-  fmt::print("convention        {}: {} tokens scored in {} windows, {} BOS\n", result.convention,
-             result.tokens, result.windows, result.bos ? "with" : "without");
-}
-
-void run(const EvaluateOptions& options) {
-  const Convention& convention = find_convention(options.convention);
-  const LanguageModel model = LanguageModel::open(options.model);
-  std::optional<LanguageModel> original;
-  if (!options.against.empty()) original = LanguageModel::open(options.against);
-  const std::string text = read_text(options.text);
-  const Evaluation result = evaluate_text(model, {options.text, text}, convention, options.limit,
-                                          original ? &*original : nullptr, terminal_progress());
-  if (options.json)
-    fmt::print("{}\n", to_json(options, result).dump(2));
-  else
-    print(result);
+void run(EvaluateArguments& arguments) {
+  TextJob& job = arguments.job;
+  job.conventions = !arguments.convention.empty() ? arguments.convention
+                    : job.stride > 0              ? "strided"
+                                                  : "hf";
+  job.command = command_line();
+  job.progress = terminal_progress();
+  const TextEvaluation result = evaluate_text(job);
+  if (result.overlap && result.overlap->hits > 0)
+    fmt::print(stderr, "karat: warning: {}\n", overlap_warning(*result.overlap));
+  fmt::print("{}", arguments.json ? to_json(result) : to_text(result));
 }
 
 std::string describe_conventions() {
@@ -94,18 +49,30 @@ Action evaluate_verb(CLI::App& app) {
       describe_conventions() +
       "\nWith --against, both models read the same tokens, and KL(original ‖ model) of their "
       "next-token\n"
-      "distributions says what quantizing changed, in nats per token.\n\n"
-      "  karat evaluate out --text test.txt --convention hf --against models/karat-tiny");
-  auto options = std::make_shared<EvaluateOptions>();
-  app.add_option("model", options->model, "Folder of the model")->required();
-  app.add_option("--text", options->text, "UTF-8 text to score")->required();
-  app.add_option("--convention", options->convention, "How the text is cut and scored")
-      ->capture_default_str();
-  app.add_option("--limit", options->limit, "Most windows or documents; 0: all")
-      ->capture_default_str();
-  app.add_option("--against", options->against, "Folder of the original model");
-  app.add_flag("--json", options->json, "Print JSON");
-  return [options] { run(*options); };
+      "distributions says what quantizing changed, in nats per token. --save-logits keeps the "
+      "original's\n"
+      "logits in a small file, so that it runs once for many candidates.\n\n"
+      "  karat evaluate out --text test.txt --convention all --against models/karat-tiny\n"
+      "  karat evaluate models/karat-tiny --text test.txt --save-logits tiny.logits\n"
+      "  karat evaluate out --text test.txt --against-logits tiny.logits");
+  auto arguments = std::make_shared<EvaluateArguments>();
+  TextJob& job = arguments->job;
+  app.add_option("model", job.model, "Folder of the model")->required();
+  app.add_option("--text", job.text, "UTF-8 text to score")->required();
+  app.add_option("--convention", arguments->convention,
+                 "How the text is cut and scored (default: hf): names parted by commas, or all");
+  app.add_option("--stride", job.stride, "Tokens from window to window of the convention strided");
+  app.add_option("--limit", job.limit, "Most windows or documents; 0: all")->capture_default_str();
+  app.add_option("--against", job.original, "Folder of the original model");
+  app.add_option("--save-logits", job.save_logits,
+                 "File to write: the original's logits, or the model's without --against");
+  app.add_option("--against-logits", job.logits, "Such a file, instead of the original");
+  app.add_flag("--force", job.replace, "Replace an existing file of logits");
+  app.add_option(
+      "--calib", job.calibration,
+      "Calibration text to look for in the text (default: what the model's report names)");
+  app.add_flag("--json", arguments->json, "Print JSON");
+  return [arguments] { run(*arguments); };
 }
 
 }  // namespace karat

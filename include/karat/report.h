@@ -1,0 +1,16 @@
+// What quantize, measure, compare and evaluate wrote, on one page that needs nothing else.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace karat {
+
+/// One HTML page of the JSON files that lie in `folders`: karat_report.json, and what `measure`,
+/// `compare` and `evaluate` print with --json, under any name that ends in .json. Other files are
+/// left alone. Charts are inline SVG; no script, no other file. Throws Error when a folder is
+/// missing or holds none of them, or a file is damaged.
+std::string report_html(std::span<const std::filesystem::path> folders);
+
+}  // namespace karat

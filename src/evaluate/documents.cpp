@@ -1,0 +1,115 @@
+#include "evaluate/documents.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/file.h"
+#include "karat/error.h"
+#include "load/json.h"
+
+namespace karat {
+namespace {
+
+constexpr std::string_view kSeparator = "<|endoftext|>";
+constexpr std::string_view kBlank = " \t\r\n";
+
+/// Bytes of the white space that `text` begins with, by Python's str.isspace(); 0: a letter.
+std::size_t space_at(std::string_view text) {
+  constexpr std::array<std::string_view, 19> kWide = {
+      // U+0085, 00A0, 1680, 2000 …
+      "\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81",
+      "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86",
+      "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8",
+      "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
+  const auto first = static_cast<unsigned char>(text.front());
+  if (first < 0x80)
+    return first == ' ' || (first >= 0x09 && first <= 0x0d) || (first >= 0x1c && first <= 0x1f);
+  for (const std::string_view space : kWide)
+    if (text.starts_with(space)) return space.size();
+  return 0;
+}
+
+/// The token that a JSON file of the folder gives under `key`: a text, {"content": text} or an id.
+std::optional<TokenId> named_token(const nlohmann::json& json, const char* key,
+                                   const Tokenizer& tokenizer) {
+  if (!json.is_object()) return {};
+  const auto found = json.find(key);
+  if (found == json.end()) return {};
+  if (found->is_number_integer() && *found >= 0 && *found < tokenizer.vocab_size())
+    return found->get<TokenId>();
+  const nlohmann::json& content =
+      found->is_object() && found->contains("content") ? (*found)["content"] : *found;
+  return content.is_string() ? tokenizer.find(content.get<std::string>()) : std::nullopt;
+}
+
+nlohmann::json read_json(const std::filesystem::path& file) {
+  return file.has_parent_path() && std::filesystem::exists(file) ? parse_json(read_text(file), file.string())
+                                       : nlohmann::json();
+}
+
+}  // namespace
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(kBlank);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
+std::vector<std::string_view> split_documents(std::string_view text) {
+  std::vector<std::string_view> documents;
+  while (!text.empty()) {
+    const std::size_t end = text.find(kSeparator);
+    const std::string_view document = text.substr(0, end);
+    text = end == text.npos ? std::string_view{} : text.substr(end + kSeparator.size());
+    if (!trimmed(document).empty()) documents.push_back(document);
+  }
+  return documents;
+}
+
+std::int64_t count_words(std::string_view text) {
+  std::int64_t count = 1;
+  for (bool inside = false; !text.empty();) {
+    const std::size_t space = space_at(text);
+    if (space > 0 && !inside) ++count;
+    inside = space > 0;
+    text.remove_prefix(std::max<std::size_t>(space, 1));
+  }
+  return count;
+}
+
+TokenId prefix_token(const Tokenizer& tokenizer, const std::filesystem::path& folder) {
+  if (const auto bos = tokenizer.bos()) return *bos;
+  const nlohmann::json of_tokenizer = read_json(folder / "tokenizer_config.json");
+  const nlohmann::json of_model = read_json(folder / "config.json");
+  for (const char* kind : {"bos_token", "eos_token"}) {
+    if (const auto token = named_token(of_tokenizer, kind, tokenizer)) return *token;
+    if (of_tokenizer.contains(kind)) continue;  // null: it says that there is none
+    if (const auto token = named_token(of_model, (std::string(kind) + "_id").c_str(), tokenizer))
+      return *token;
+  }
+  fail("convention lm-eval", "a tokenizer without BOS and EOS",
+       "one of them, to stand before the first token", "use the convention documents");
+}
+
+std::string describe_bos(const Convention& convention, const Tokenizer& tokenizer) {
+  const bool added = tokenizer.bos().has_value();
+  if (convention.cut == Convention::Cut::rolling)
+    return added ? "before every document, twice: the tokenizer's own is scored"
+                 : "before every document (EOS without one): the tokenizer adds none";
+  if (!added) return "none: the tokenizer adds none";
+  if (convention.cut == Convention::Cut::documents) return "before every document";
+  return convention.bos_every_window ? "before every window" : "once, before the text";
+}
+
+std::int64_t stride_of(const Convention& convention, std::int64_t length) {
+  const std::int64_t stride =
+      convention.stride == 0 ? std::max<std::int64_t>(1, length / 2) : convention.stride;
+  if (stride < 1 || stride >= length)
+    fail("stride", std::to_string(stride),
+         "1 to " + std::to_string(length - 1) + ", below the length of a window");
+  return stride;
+}
+
+}  // namespace karat

@@ -1,0 +1,119 @@
+#include "karat/overlap.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "karat/error.h"
+#include "load/json.h"
+
+namespace karat {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::uint64_t kBase = 0x9e3779b97f4a7c15u;  // odd: multiplying by it loses nothing
+
+/// Calls visit(hash) for every run of 13 words. The hash of a run is Σ word · kBase^(12 − place)
+/// modulo 2^64, so the next one takes one step.
+template <class Visit>
+void each_gram(std::string_view text, const Visit& visit) {
+  std::uint64_t oldest = 1;  // kBase^13
+  for (int i = 0; i < kOverlapWords; ++i) oldest *= kBase;
+  std::array<std::uint64_t, kOverlapWords> words{};
+  std::uint64_t gram = 0;
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    std::uint64_t word = 14695981039346656037u;  // FNV-1a
+    const std::size_t begin = at;
+    for (; at < text.size(); ++at) {
+      auto c = static_cast<unsigned char>(text[at]);
+      if (c >= 'A' && c <= 'Z') c = static_cast<unsigned char>(c + 32);
+      if (c < 0x80 && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9')) break;
+      word = (word ^ c) * 1099511628211u;
+    }
+    if (at == begin) {
+      ++at;
+      continue;
+    }
+    std::uint64_t& slot = words[count % kOverlapWords];
+    gram = gram * kBase + word - slot * oldest;  // the slot holds the word 13 places back, or 0
+    slot = word;
+    if (++count >= kOverlapWords) visit(gram);
+  }
+}
+
+std::string calibration_text(const fs::path& file) {
+  const auto mapped = MappedFile::open(file);
+  if (file.extension() != ".jsonl") return std::string(mapped->text());
+  std::string all;
+  std::string_view lines = mapped->text();
+  while (!lines.empty()) {
+    const std::size_t end = lines.find('\n');
+    const auto line = nlohmann::json::parse(lines.substr(0, end), nullptr, false);
+    lines.remove_prefix(end == lines.npos ? lines.size() : end + 1);
+    if (line.is_object() && line.contains("text") && line["text"].is_string())
+      all += line["text"].get_ref<const std::string&>() + "\n\n";
+  }
+  return all;
+}
+
+}  // namespace
+
+Overlap find_overlap(std::string_view calibration, std::string_view evaluation) {
+  std::vector<std::uint64_t> grams;
+  each_gram(evaluation, [&](std::uint64_t gram) { grams.push_back(gram); });
+  std::sort(grams.begin(), grams.end());
+  std::vector<bool> found(grams.size());
+  each_gram(calibration, [&](std::uint64_t gram) {
+    const auto range = std::equal_range(grams.begin(), grams.end(), gram);
+    if (range.first != range.second &&
+        !found[static_cast<std::size_t>(range.first - grams.begin())])
+      std::fill(found.begin() + (range.first - grams.begin()),
+                found.begin() + (range.second - grams.begin()), true);
+  });
+  return {.grams = static_cast<std::int64_t>(grams.size()),
+          .hits = std::count(found.begin(), found.end(), true)};
+}
+
+Overlap find_file_overlap(const fs::path& calibration, const fs::path& evaluation) {
+  Overlap overlap = find_overlap(calibration_text(calibration), calibration_text(evaluation));
+  overlap.calibration = calibration.string();
+  return overlap;
+}
+
+std::optional<fs::path> reported_calibration(const fs::path& model, const fs::path& evaluation) {
+  const fs::path report = model / "karat_report.json";
+  if (!fs::exists(report)) return {};
+  const nlohmann::json json = parse_json(read_text(report), report.string());
+  if (!json.is_object() || !json.contains("calibration")) return {};
+  const nlohmann::json& calibration = json["calibration"];
+  const auto text = [&](const char* key) {
+    return calibration.is_object() && calibration.contains(key) && calibration[key].is_string()
+               ? calibration[key].get<std::string>()
+               : std::string();
+  };
+  const fs::path name = fs::path(text("file")).filename();
+  if (name.empty()) return {};
+  for (const fs::path& folder : {fs::path("."), evaluation.parent_path(),
+                                 fs::absolute(model / "").parent_path().parent_path()}) {
+    std::error_code ignored;
+    const fs::path file = folder / name;
+    if (fs::is_regular_file(file, ignored) && sha256_file(file) == text("sha256")) return file;
+  }
+  return {};
+}
+
+std::string overlap_warning(const Overlap& overlap) {
+  if (overlap.hits == 0) return {};
+  return fmt::format(
+      "{:.3g} % of the text's runs of {} words ({} of {}) stand in the calibration text {}: "
+      "the numbers flatter the model",
+      100 * overlap.share(), kOverlapWords, overlap.hits, overlap.grams, overlap.calibration);
+}
+
+}  // namespace karat

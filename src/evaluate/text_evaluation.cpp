@@ -1,0 +1,176 @@
+#include "karat/text_evaluation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "evaluate/logit_cache.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Chosen {
+  std::vector<Convention> conventions;
+  bool all = false;  // those that do not fit are left out
+};
+
+Chosen choose_conventions(const TextJob& job) {
+  Chosen chosen{.all = job.conventions == "all"};
+  if (chosen.all) chosen.conventions.assign(conventions().begin(), conventions().end());
+  for (std::size_t begin = 0; !chosen.all && begin <= job.conventions.size();) {
+    const std::size_t end = std::min(job.conventions.find(',', begin), job.conventions.size());
+    chosen.conventions.push_back(
+        find_convention(std::string_view(job.conventions).substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  const auto strided = std::find_if(chosen.conventions.begin(), chosen.conventions.end(),
+                                    [](const Convention& c) { return c.name == "strided"; });
+  if (job.stride < 0) fail("stride", std::to_string(job.stride), "a number of tokens");
+  if (job.stride > 0 && strided == chosen.conventions.end())
+    fail("stride", "--stride with the conventions " + job.conventions, "strided among them");
+  if (job.stride > 0) strided->stride = job.stride;
+  return chosen;
+}
+
+void check_files(const TextJob& job, std::size_t conventions) {
+  const bool cached = !job.logits.empty(), saved = !job.save_logits.empty();
+  if (cached && saved) fail("evaluate", "cached logits to read and to write", "one of them");
+  if (cached && !job.original.empty())
+    fail("evaluate", "an original and its cached logits", "one of them");
+  if ((cached || saved) && conventions != 1)
+    fail("evaluate", fmt::format("cached logits and {} conventions", conventions), "one of them",
+         "a cache holds the windows of one convention");
+  std::error_code ignored;
+  if (saved && fs::exists(job.save_logits, ignored) &&
+      (!job.replace || fs::is_directory(job.save_logits, ignored)))
+    fail("write " + job.save_logits.string(), "a path that exists", "a new one",
+         "pass --force to replace a file");
+  if (saved) {  // known before hours of work, not after
+    fs::path trial = job.save_logits;
+    write_file(trial += ".partial", "");
+    fs::remove(trial, ignored);
+  }
+}
+
+std::vector<fs::path> weight_files(const fs::path& folder) {
+  std::vector<fs::path> files = {folder / "config.json"};
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  std::sort(files.begin() + 1, files.end());
+  return files;
+}
+
+/// One job at work.
+class Work {
+ public:
+  explicit Work(const TextJob& job)
+      : job_(job),
+        model_(LanguageModel::open(job.model)),
+        tokenizer_(Tokenizer::open(job.model)),
+        file_(MappedFile::open(job.text)) {
+    if (!job.original.empty()) original_ = LanguageModel::open(job.original);
+    context_ = model_.architecture().max_positions;
+    if (original_) context_ = std::min(context_, original_->architecture().max_positions);
+    result_ = {.command = job.command,
+               .model = job.model.string(),
+               .original = job.original.string(),
+               .text = job.text.string(),
+               .text_sha256 = sha256(file_->bytes()),
+               .limit = job.limit};
+  }
+
+  TextEvaluation run(const Chosen& chosen) {
+    find_texts_overlap();
+    std::vector<std::pair<const Convention*, CutText>> cuts;
+    for (const Convention& convention : chosen.conventions) try {
+        cuts.emplace_back(&convention,
+                          cut_text(convention, tokenizer_, job_.model,
+                                   {job_.text.string(), file_->text()}, context_, job_.limit));
+      } catch (const Error& error) {
+        if (!chosen.all) throw;
+        result_.skipped.push_back({std::string(convention.name), error.what()});
+      }
+    if (cuts.empty())
+      fail("evaluate " + job_.text.string(), "a text that fits no convention", "a longer one",
+           result_.skipped.front().reason);
+    for (const auto& [convention, cut] : cuts)
+      result_.evaluations.push_back(score(*convention, cut));
+    return std::move(result_);
+  }
+
+ private:
+  void find_texts_overlap() {
+    std::optional<fs::path> calibration = job_.calibration;
+    if (calibration->empty()) calibration = reported_calibration(job_.model, job_.text);
+    if (calibration) result_.overlap = find_file_overlap(*calibration, job_.text);
+  }
+
+  Evaluation score(const Convention& convention, const CutText& cut) {
+    EvaluateOptions options{.original = original_ ? &*original_ : nullptr,
+                            .progress = job_.progress};
+    std::optional<LogitCache> cache;
+    std::optional<LogitRecorder> recorder;
+    const CacheFingerprint print = fingerprint(convention, cut);
+    if (!job_.logits.empty()) options.cache = &cache.emplace(LogitCache::open(job_.logits, print));
+    if (!job_.save_logits.empty()) options.recorder = &recorder.emplace(print.vocab, print.rows);
+    Evaluation evaluation = evaluate(model_, cut.windows, options);
+    describe_cut(evaluation, convention, cut, tokenizer_);
+    if (recorder) write_logits(*recorder, print, *evaluation.cache_check);
+    if (cache) tell_logits(job_.logits, cache->original(), cache->original_sha256(), print, false);
+    return evaluation;
+  }
+
+  CacheFingerprint fingerprint(const Convention& convention, const CutText& cut) const {
+    CacheFingerprint print;
+    if (job_.logits.empty() && job_.save_logits.empty()) return print;
+    for (const Window& window : cut.windows) print.rows += window.scored();
+    print.text_sha256 = result_.text_sha256;
+    print.convention = convention.name;
+    print.tokenizer_sha256 = hash_files(Tokenizer::files(job_.model));
+    print.windows_sha256 = hash_windows(cut.windows);
+    print.stride = cut.stride;
+    print.limit = job_.limit;
+    print.vocab = model_.architecture().vocab;
+    return print;
+  }
+
+  void write_logits(const LogitRecorder& recorder, CacheFingerprint print,
+                    const CacheCheck& check) {
+    const fs::path& source = original_ ? job_.original : job_.model;
+    print.original = source.string();
+    print.original_sha256 = hash_files(weight_files(source));
+    recorder.write(job_.save_logits, print, check);
+    tell_logits(job_.save_logits, print.original, print.original_sha256, print, true);
+  }
+
+  void tell_logits(const fs::path& file, const std::string& original, const std::string& hash,
+                   const CacheFingerprint& print, bool written) {
+    const auto bytes = static_cast<std::int64_t>(fs::file_size(file));
+    const double full = 2.0 * static_cast<double>(print.rows) * static_cast<double>(print.vocab);
+    result_.logits =
+        LogitFile{file.string(), original, hash, bytes, static_cast<double>(bytes) / full, written};
+  }
+
+  const TextJob& job_;
+  LanguageModel model_;
+  std::optional<LanguageModel> original_;
+  Tokenizer tokenizer_;
+  std::shared_ptr<const MappedFile> file_;
+  std::int64_t context_ = 0;
+  TextEvaluation result_;
+};
+
+}  // namespace
+
+TextEvaluation evaluate_text(const TextJob& job) {
+  const Chosen chosen = choose_conventions(job);
+  check_files(job, chosen.conventions.size());
+  return Work(job).run(chosen);
+}
+
+}  // namespace karat
