@@ -5,8 +5,8 @@
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/karat)
 
-set(headers_run architecture error evaluate language_model packed progress safetensors tensor_view
-                tokenizer)
+set(headers_run architecture error evaluate language_model packed progress safetensors task
+                tensor_view tokenizer)
 list(TRANSFORM headers_run PREPEND ${PROJECT_SOURCE_DIR}/include/karat/)
 list(TRANSFORM headers_run APPEND .h)
 if(KARAT_TORCH)
@@ -18,6 +18,7 @@ endif()
 install(TARGETS karat_run EXPORT karat_run_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT karat_run_targets NAMESPACE karat:: DESTINATION ${package_dir})
 install(TARGETS karat_sentencepiece LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/karat)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/tasks DESTINATION ${CMAKE_INSTALL_DATADIR}/karat)
 install(TARGETS karat_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 if(KARAT_TORCH)
   install(TARGETS karat EXPORT karat_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

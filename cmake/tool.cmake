@@ -3,9 +3,11 @@
 
 find_package(CLI11 REQUIRED)
 
-# karat_verbs(<target> <folder under src/cli> <library>): a program of the verbs in one folder.
+# karat_verbs(<target> <folder under src/cli> <library>): a program of the verbs in one folder. Parts
+# of a verb that outgrew its file are in a folder of the verb's name.
 function(karat_verbs target folder library)
-  file(GLOB verbs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/${folder}/*.cpp)
+  file(GLOB verbs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/${folder}/*.cpp
+                                    ${PROJECT_SOURCE_DIR}/src/cli/${folder}/*/*.cpp)
   add_executable(${target} ${PROJECT_SOURCE_DIR}/src/cli/main_${folder}.cpp
                            ${PROJECT_SOURCE_DIR}/src/cli/common.cpp ${verbs})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)

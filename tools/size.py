@@ -35,6 +35,7 @@ KNOWS = {
     "sentencepiece": set(),  # a module loaded at run time; src/sentencepiece/model.h says why
     "run": LOW | {"load", "format", "kernel"},
     "evaluate": LOW | {"load", "run"},
+    "task": LOW | {"load", "run", "evaluate"},
     "model": LOW | {"load"},
     "calibrate": LOW | {"load", "model"},
     "recipe": LOW,

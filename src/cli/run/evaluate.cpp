@@ -1,4 +1,4 @@
-// karat evaluate: Measures a model's perplexity, and its distance from the original
+// karat evaluate: Measures a model's perplexity, its distance from the original, and task scores
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
@@ -7,7 +7,9 @@
 #include <optional>
 
 #include "cli/common.h"
+#include "cli/run/evaluate/tasks.h"
 #include "core/file.h"
+#include "karat/error.h"
 #include "karat/evaluate.h"
 
 namespace karat {
@@ -17,6 +19,7 @@ struct EvaluateOptions {
   std::string model, text, convention = "hf", against;
   std::int64_t limit = 0;
   bool json = false;
+  TaskArguments tasks = {};
 };
 
 nlohmann::ordered_json to_json(const EvaluateOptions& options, const Evaluation& result) {
@@ -61,6 +64,11 @@ void print(const Evaluation& result) {
 }
 
 void run(const EvaluateOptions& options) {
+  if (options.text.empty() == options.tasks.names.empty())
+    fail("evaluate", options.text.empty() ? "neither --text nor --tasks" : "--text and --tasks",
+         "one of them");
+  if (!options.tasks.names.empty())
+    return run_tasks(options.tasks, options.model, options.against, options.limit, options.json);
   const Convention& convention = find_convention(options.convention);
   const LanguageModel model = LanguageModel::open(options.model);
   std::optional<LanguageModel> original;
@@ -85,7 +93,7 @@ std::string describe_conventions() {
 
 Action evaluate_verb(CLI::App& app) {
   app.description(
-      "Measures a model's perplexity, and its distance from the original\n\n"
+      "Measures a model's perplexity, its distance from the original, and task scores\n\n"
       "Perplexity is exp of the mean negative log-likelihood of the text's tokens; ± is its "
       "standard\n"
       "error with tokens taken as independent. It depends on how the text is cut, so the "
@@ -95,16 +103,23 @@ Action evaluate_verb(CLI::App& app) {
       "\nWith --against, both models read the same tokens, and KL(original ‖ model) of their "
       "next-token\n"
       "distributions says what quantizing changed, in nats per token.\n\n"
-      "  karat evaluate out --text test.txt --convention hf --against models/karat-tiny");
+      "  karat evaluate out --text test.txt --convention hf --against models/karat-tiny\n\n"
+      "With --tasks, questions of local data files are scored as lm-evaluation-harness does; a "
+      "pair "
+      "of\n"
+      "models is compared item by item.\n\n"
+      "  karat evaluate out --tasks piqa,arc_easy --data examples/tasks --against "
+      "models/karat-tiny");
   auto options = std::make_shared<EvaluateOptions>();
   app.add_option("model", options->model, "Folder of the model")->required();
-  app.add_option("--text", options->text, "UTF-8 text to score")->required();
+  app.add_option("--text", options->text, "UTF-8 text to score");
   app.add_option("--convention", options->convention, "How the text is cut and scored")
       ->capture_default_str();
-  app.add_option("--limit", options->limit, "Most windows or documents; 0: all")
+  app.add_option("--limit", options->limit, "Most windows, documents or task items; 0: all")
       ->capture_default_str();
   app.add_option("--against", options->against, "Folder of the original model");
   app.add_flag("--json", options->json, "Print JSON");
+  declare_tasks(app, options->tasks);
   return [options] { run(*options); };
 }
 
