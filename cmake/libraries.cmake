@@ -25,7 +25,11 @@ include(cmake/isa.cmake)
 karat_layer(run KNOWS load format kernel core)
 karat_layer(evaluate KNOWS run load core)
 karat_layer(report KNOWS run load core)
-set(run_layers core load format kernel run evaluate report)
+karat_layer(task KNOWS evaluate run load core LINKS PkgConfig::PCRE2 PkgConfig::UTF8PROC)
+# Beside the program's prefix when installed, else in the sources: src/task/definition.cpp.
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/task/definition.cpp PROPERTIES
+  COMPILE_DEFINITIONS "KARAT_TASKS_BELOW_PREFIX=\"${CMAKE_INSTALL_DATADIR}/karat/tasks\";KARAT_SOURCE_TASKS=\"${PROJECT_SOURCE_DIR}/tasks\";KARAT_INSTALLED_TASKS=\"${CMAKE_INSTALL_FULL_DATADIR}/karat/tasks\"")
+set(run_layers core load format kernel run evaluate report task)
 
 karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/family.h
                TYPE Architecture ARGUMENTS "const ConfigReader&" SUFFIX _family)

@@ -10,9 +10,11 @@ target_include_directories(karat_cli PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT
 target_compile_options(karat_cli PRIVATE ${karat_cli_options})
 target_link_libraries(karat_cli PUBLIC CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json)
 
-# karat_verbs(<target> <folder under src/cli> <library>): a program of the verbs in one folder.
+# karat_verbs(<target> <folder under src/cli> <library>): a program of the verbs in one folder. Parts
+# of a verb that outgrew its file are in a folder of the verb's name.
 function(karat_verbs target folder library)
-  file(GLOB verbs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/${folder}/*.cpp)
+  file(GLOB verbs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/${folder}/*.cpp
+                                    ${PROJECT_SOURCE_DIR}/src/cli/${folder}/*/*.cpp)
   add_executable(${target} ${PROJECT_SOURCE_DIR}/src/cli/main_${folder}.cpp
                            ${verbs})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)

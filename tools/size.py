@@ -36,6 +36,7 @@ KNOWS = {
     "run": LOW | {"load", "format", "kernel"},
     "evaluate": LOW | {"load", "run"},
     "report": LOW | {"load", "run"},
+    "task": LOW | {"load", "run", "evaluate"},
     "model": LOW | {"load"},
     "calibrate": LOW | {"load", "model"},
     "recipe": LOW,

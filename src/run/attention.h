@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "run/kv_cache.h"
 
@@ -19,5 +21,20 @@ struct AttentionShape {
 /// and values are in the cache already. Scores exist for one block of keys at a time: the softmax
 /// of each block is merged by its log-sum-exp (Milakov and Gimelshein 2018; Rabe and Staats 2021).
 void attend(const KvCache& cache, const AttentionShape& shape, const float* q, float* y);
+
+/// Cache places begin … end − 1 hold the keys and values of consecutive positions from `position`.
+struct KeySpan {
+  std::int64_t begin = 0, end = 0, position = 0;
+};
+/// Queries of consecutive positions of one sequence, which sees the keys of some spans and no
+/// other.
+struct QueryRun {
+  std::int64_t first = 0, tokens = 0;  // rows of q
+  std::int64_t position = 0;           // of the first query
+  std::vector<KeySpan> keys;           // a query sees those of its own position and before
+};
+/// The same for several sequences that share one cache; shape.position and .tokens are not read.
+void attend(const KvCache& cache, const AttentionShape& shape, std::span<const QueryRun> runs,
+            const float* q, float* y);
 
 }  // namespace karat

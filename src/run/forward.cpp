@@ -67,10 +67,17 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x) {
   parallel_for(pass.tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) place_heads(pass, layer, t, qkv, q.data());
   });
-  attend(pass.cache,
-         {layer, arch.heads, arch.kv_heads, arch.head_dim,
-          arch.blocks[static_cast<std::size_t>(layer)].window, pass.position, pass.tokens},
-         q.data(), y.data());
+  const AttentionShape shape{layer,
+                             arch.heads,
+                             arch.kv_heads,
+                             arch.head_dim,
+                             arch.blocks[static_cast<std::size_t>(layer)].window,
+                             pass.position,
+                             pass.tokens};
+  if (pass.runs.empty())
+    attend(pass.cache, shape, q.data(), y.data());
+  else
+    attend(pass.cache, shape, pass.runs, q.data(), y.data());
   return y;
 }
 
@@ -97,12 +104,14 @@ void add(const LinearWeights& layer, const std::vector<float>& y, std::vector<fl
 
 std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
   const LanguageModel::Impl& model = pass.model;
+  const QueryRun one{0, pass.tokens, pass.position, {}};
+  const auto positions = positions_of(pass.runs.empty() ? std::span(&one, 1) : pass.runs);
   std::vector<float> x;
   x.reserve(ids.size() * static_cast<std::size_t>(model.arch.hidden));
   for (std::size_t t = 0; t < ids.size(); ++t) {
     std::vector<float> row = row_floats(model.embedding, ids[t]);
     if (model.positions) {
-      const auto place = row_floats(*model.positions, pass.position + static_cast<std::int64_t>(t));
+      const auto place = row_floats(*model.positions, positions[t]);
       std::transform(row.begin(), row.end(), place.begin(), row.begin(), std::plus<>());
     }
     x.insert(x.end(), row.begin(), row.end());
@@ -111,6 +120,13 @@ std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> positions_of(std::span<const QueryRun> runs) {
+  std::vector<std::int64_t> positions;
+  for (const QueryRun& run : runs)
+    for (std::int64_t t = 0; t < run.tokens; ++t) positions.push_back(run.position + t);
+  return positions;
+}
 
 void forward(Pass pass, std::span<const TokenId> ids, float* states) {
   const LanguageModel::Impl& model = pass.model;

@@ -1,6 +1,7 @@
 #include "run/layers.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "core/threads.h"
 #include "kernel/kernel.h"
@@ -43,18 +44,31 @@ void activate(Activation activation, float* x, std::int64_t n) {
                [&](std::int64_t begin, std::int64_t end) { function(x + begin, end - begin); });
 }
 
-RopeTable::RopeTable(const Rope& rope, std::int64_t position, std::int64_t tokens)
+namespace {
+
+std::vector<std::int64_t> consecutive(std::int64_t first, std::int64_t count) {
+  std::vector<std::int64_t> values(static_cast<std::size_t>(count));
+  std::iota(values.begin(), values.end(), first);
+  return values;
+}
+
+}  // namespace
+
+RopeTable::RopeTable(const Rope& rope, std::span<const std::int64_t> positions)
     : half_(static_cast<std::int64_t>(rope.frequencies.size())),
-      cosines_(static_cast<std::size_t>(tokens * half_)),
+      cosines_(positions.size() * rope.frequencies.size()),
       sines_(cosines_.size()) {
-  for (std::int64_t t = 0; t < tokens; ++t)
-    for (std::int64_t i = 0; i < half_; ++i) {
-      const float angle =
-          static_cast<float>(position + t) * rope.frequencies[static_cast<std::size_t>(i)];
-      cosines_[static_cast<std::size_t>(t * half_ + i)] = std::cos(angle);
-      sines_[static_cast<std::size_t>(t * half_ + i)] = std::sin(angle);
+  std::size_t at = 0;
+  for (const std::int64_t position : positions)
+    for (const float frequency : rope.frequencies) {
+      const float angle = static_cast<float>(position) * frequency;
+      cosines_[at] = std::cos(angle);
+      sines_[at++] = std::sin(angle);
     }
 }
+
+RopeTable::RopeTable(const Rope& rope, std::int64_t position, std::int64_t tokens)
+    : RopeTable(rope, consecutive(position, tokens)) {}
 
 void RopeTable::rotate(float* head, std::int64_t token) const {
   const float* cosine = cosines_.data() + token * half_;

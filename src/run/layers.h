@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "karat/architecture.h"
@@ -25,10 +26,11 @@ void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y)
 /// x = act(x), n values.
 void activate(Activation activation, float* x, std::int64_t n);
 
-/// Cosines and sines of the rotary embedding at some consecutive positions.
+/// Cosines and sines of the rotary embedding at some positions: consecutive ones, or any.
 class RopeTable {
  public:
   RopeTable(const Rope& rope, std::int64_t position, std::int64_t tokens);
+  RopeTable(const Rope& rope, std::span<const std::int64_t> positions);
   /// Rotates a head at token `token`: halves (a, b) become (a cos − b sin, b cos + a sin).
   void rotate(float* head, std::int64_t token) const;
   bool empty() const { return half_ == 0; }

@@ -1,10 +1,12 @@
-// karat evaluate: Measures a model's perplexity, and its distance from the original
+// karat evaluate: Measures a model's perplexity, its distance from the original, and task scores
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
 #include <memory>
 
 #include "cli/common.h"
+#include "cli/run/evaluate/tasks.h"
+#include "karat/error.h"
 #include "karat/text_evaluation.h"
 
 namespace karat {
@@ -14,10 +16,17 @@ struct EvaluateArguments {
   TextJob job;
   std::string convention;
   bool json = false;
+  TaskArguments tasks = {};
 };
 
 void run(EvaluateArguments& arguments) {
   TextJob& job = arguments.job;
+  const TaskArguments& tasks = arguments.tasks;
+  if (job.text.empty() == tasks.names.empty())
+    fail("evaluate", job.text.empty() ? "neither --text nor --tasks" : "--text and --tasks",
+         "one of them");
+  if (!tasks.names.empty())
+    return run_tasks(tasks, job.model, job.original, job.limit, arguments.json);
   job.conventions = !arguments.convention.empty() ? arguments.convention
                     : job.stride > 0              ? "strided"
                                                   : "hf";
@@ -40,7 +49,7 @@ std::string describe_conventions() {
 
 Action evaluate_verb(CLI::App& app) {
   app.description(
-      "Measures a model's perplexity, and its distance from the original\n\n"
+      "Measures a model's perplexity, its distance from the original, and task scores\n\n"
       "Perplexity is exp of the mean negative log-likelihood of the text's tokens; ± is its "
       "standard\n"
       "error with tokens taken as independent. It depends on how the text is cut, so the "
@@ -54,15 +63,20 @@ Action evaluate_verb(CLI::App& app) {
       "logits in a small file, so that it runs once for many candidates.\n\n"
       "  karat evaluate out --text test.txt --convention all --against models/karat-tiny\n"
       "  karat evaluate models/karat-tiny --text test.txt --save-logits tiny.logits\n"
-      "  karat evaluate out --text test.txt --against-logits tiny.logits");
+      "  karat evaluate out --text test.txt --against-logits tiny.logits\n\n"
+      "With --tasks, questions of local data files are scored as lm-evaluation-harness does; a "
+      "pair\n"
+      "of models is compared item by item.\n\n"
+      "  karat evaluate out --tasks piqa,rte --data examples/tasks --against models/karat-tiny");
   auto arguments = std::make_shared<EvaluateArguments>();
   TextJob& job = arguments->job;
   app.add_option("model", job.model, "Folder of the model")->required();
-  app.add_option("--text", job.text, "UTF-8 text to score")->required();
+  app.add_option("--text", job.text, "UTF-8 text to score");
   app.add_option("--convention", arguments->convention,
                  "How the text is cut and scored (default: hf): names parted by commas, or all");
   app.add_option("--stride", job.stride, "Tokens from window to window of the convention strided");
-  app.add_option("--limit", job.limit, "Most windows or documents; 0: all")->capture_default_str();
+  app.add_option("--limit", job.limit, "Most windows, documents or task items; 0: all")
+      ->capture_default_str();
   app.add_option("--against", job.original, "Folder of the original model");
   app.add_option("--save-logits", job.save_logits,
                  "File to write: the original's logits, or the model's without --against");
@@ -72,6 +86,7 @@ Action evaluate_verb(CLI::App& app) {
       "--calib", job.calibration,
       "Calibration text to look for in the text (default: what the model's report names)");
   app.add_flag("--json", arguments->json, "Print JSON");
+  declare_tasks(app, arguments->tasks);
   return [arguments] { run(*arguments); };
 }
 

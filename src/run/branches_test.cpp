@@ -1,0 +1,116 @@
+#include "run/branches.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "karat/error.h"
+#include "run/testing.h"
+
+namespace karat {
+namespace {
+
+using testing::error_of;
+using testing::TempFolder;
+
+std::vector<TokenId> random_ids(std::int64_t count, Rng& rng) {
+  std::vector<TokenId> ids(static_cast<std::size_t>(count));
+  for (TokenId& id : ids) id = static_cast<TokenId>(rng.below(40));
+  return ids;
+}
+
+/// Tokens from the sequence's beginning to the end of branch `i`.
+std::vector<TokenId> whole(const std::vector<Branch>& tree, std::int64_t i) {
+  std::vector<TokenId> ids;
+  if (i < 0) return ids;
+  const Branch& branch = tree[static_cast<std::size_t>(i)];
+  ids = whole(tree, branch.parent);
+  ids.insert(ids.end(), branch.ids.begin(), branch.ids.end());
+  return ids;
+}
+
+/// Largest difference between the states of each branch's tokens and those that a session gives to
+/// the sequence alone.
+float worst_difference(const LanguageModel& model, const std::vector<Branch>& tree,
+                       std::span<const float> states) {
+  float worst = 0;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < tree.size(); ++i) {
+    Session alone(model);
+    const std::vector<float> all = alone.forward(whole(tree, static_cast<std::int64_t>(i)));
+    const std::size_t own =
+        tree[i].ids.size() * static_cast<std::size_t>(model.architecture().hidden);
+    for (std::size_t k = 0; k < own; ++k)
+      worst = std::max(worst, std::abs(states[at + k] - all[all.size() - own + k]));
+    at += own;
+  }
+  return worst;
+}
+
+std::vector<Branch> random_tree(Rng& rng) {
+  return {{-1, random_ids(70, rng)}, {0, random_ids(3, rng)},   {0, random_ids(90, rng)},
+          {2, random_ids(1, rng)},   {2, random_ids(20, rng)},  {-1, random_ids(100, rng)},
+          {5, random_ids(2, rng)},   {4, random_ids(110, rng)}, {-1, random_ids(1, rng)}};
+}
+
+TEST_CASE("branches give what each sequence gives alone") {
+  nlohmann::json windowed = testing::tiny_config();
+  windowed["model_type"] = "mistral";
+  windowed["sliding_window"] = 33;
+  const nlohmann::json gpt2{
+      {"model_type", "gpt2"}, {"vocab_size", 40},   {"n_embd", 32},  {"n_layer", 2},
+      {"n_head", 4},          {"n_positions", 300}, {"n_inner", 48}, {"layer_norm_epsilon", 1e-5}};
+  for (const nlohmann::json& config : {testing::tiny_config(), windowed, gpt2}) {
+    CAPTURE(config["model_type"]);
+    TempFolder folder;
+    testing::write_tiny_llama(folder.path(), config);
+    const LanguageModel model = LanguageModel::open(folder.path());
+    Rng rng(5);
+    const std::vector<Branch> tree = random_tree(rng);  // 397 tokens: two passes
+    BranchSession session(model, 400);
+    CHECK(worst_difference(model, tree, session.forward(tree)) < 1e-4f);
+  }
+}
+
+TEST_CASE("branches appended to kept ones continue them") {
+  TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  const LanguageModel model = LanguageModel::open(folder.path());
+  Rng rng(6);
+  std::vector<Branch> tree = random_tree(rng);
+  BranchSession session(model, 500);
+  session.forward(tree);
+  tree.resize(3);
+  session.keep(3);
+  const std::vector<Branch> more{{2, random_ids(30, rng)}, {1, random_ids(4, rng)}};
+  const std::vector<float> states = session.forward(more);
+  tree.insert(tree.end(), more.begin(), more.end());
+  float worst = 0;
+  for (std::size_t i = 3; i < 5; ++i) {
+    Session alone(model);
+    const std::vector<float> expected = alone.forward(whole(tree, static_cast<std::int64_t>(i)));
+    const std::size_t at = i == 3 ? 0 : 30 * 32;
+    for (std::size_t k = 0; k < tree[i].ids.size() * 32; ++k)
+      worst = std::max(worst, std::abs(states[at + k] -
+                                       expected[expected.size() - tree[i].ids.size() * 32 + k]));
+  }
+  CHECK(worst < 1e-4f);
+}
+
+TEST_CASE("branches that do not fit are refused and leave the session as it was") {
+  TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  BranchSession session(LanguageModel::open(folder.path()), 400);
+  const auto says = [&](const Branch& branch) {
+    return error_of([&] { session.forward(std::vector{Branch{-1, {1}}, branch}); });
+  };
+  CHECK(says({0, std::vector<TokenId>(400, 1)}).find("at most 400") != std::string::npos);
+  CHECK(says({0, std::vector<TokenId>(300, 1)}).find("context of 300") != std::string::npos);
+  CHECK(says({1, {1}}).find("tokens after a parent") != std::string::npos);
+  CHECK(says({0, {}}).find("tokens after a parent") != std::string::npos);
+  CHECK(says({0, {40}}).find("id below 40") != std::string::npos);
+  CHECK(session.branches() == 0);
+}
+
+}  // namespace
+}  // namespace karat
