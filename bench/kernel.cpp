@@ -1,16 +1,21 @@
-// Speed of the matrix products: one token in GB/s of stored weights against the machine's read
-// bandwidth, 64 tokens in GFLOP/s against dot products in its L1 cache, beside the reference twin.
-// Usage: bench_kernel [out in]
+// Speed of the matrix products: one token in GB/s of stored weights and as a share of the machine's
+// read bandwidth, 64 tokens in GFLOP/s beside dot products in its L1 cache, and the naive twin.
+// Enough copies of each matrix are multiplied in turn that none is still in a cache.
+// Usage: bench_kernel [--json] [--baseline FILE] [--only TEXT] [out in]
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <numeric>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "core/threads.h"
 #include "format/random_matrix.h"
+#include "karat/bench.h"
 #include "kernel/kernel.h"
 
 using namespace karat;
@@ -29,21 +34,6 @@ double seconds(const auto& call) {
     total += taken;
   }
   return best;
-}
-
-/// GB/s of summing 512 MiB with all threads: far more than any cache holds.
-double read_bandwidth() {
-  const std::vector<std::uint64_t> words(std::size_t{1} << 26, 3);
-  const auto count = static_cast<std::int64_t>(words.size());
-  std::vector<std::uint64_t> sums(64);
-  const double taken = seconds([&] {
-    parallel_for(count, count / 64, [&](std::int64_t begin, std::int64_t end) {
-      sums[begin / (count / 64)] =
-          std::accumulate(words.begin() + begin, words.begin() + end, std::uint64_t{0});
-    });
-  });
-  if (std::accumulate(sums.begin(), sums.end(), std::uint64_t{0}) != 3 * words.size()) std::abort();
-  return static_cast<double>(count) * 8 / taken / 1e9;
 }
 
 /// GFLOP/s of dot products of 2 KiB vectors that stay in the L1 cache, all threads. Each
@@ -98,50 +88,174 @@ const std::vector<Case> kCases = {
     {"2 bit trellis, rot.", trellis(TrellisCode::one_mad, 0)},
 };
 
-void measure(const Case& c, std::int64_t out, std::int64_t in) {
-  Rng rng(1);
+/// One matrix of a case, and the memory that it lies in.
+struct Copy {
+  Copy(const Case& c, std::int64_t out, std::int64_t in, std::uint64_t seed) {
+    Rng rng(seed);
+    if (c.layout) {
+      packed = pack_and_view(random_matrix(rng, *c.layout, out, in, c.share));
+      matrix = Matrix(packed.view);
+    } else {
+      dense.resize(static_cast<std::size_t>(out * in) * byte_size(c.dtype));  // zeros: same speed
+      matrix = Matrix(TensorView{"w", c.dtype, {out, in}, dense.data()});
+    }
+  }
   PackedTensors packed;
   std::vector<std::byte> dense;
   Matrix matrix;
-  if (c.layout) {
-    packed = pack_and_view(random_matrix(rng, *c.layout, out, in, c.share));
-    matrix = Matrix(packed.view);
-  } else {
-    dense.resize(static_cast<std::size_t>(out * in) * byte_size(c.dtype));  // zeros: same speed
-    matrix = Matrix(TensorView{"w", c.dtype, {out, in}, dense.data()});
-  }
-  constexpr std::int64_t tokens = 64;
-  std::vector<float> x(static_cast<std::size_t>(tokens * in)),
-      y(static_cast<std::size_t>(tokens * out));
+};
+
+/// At least as many that together they are far larger than a last-level cache.
+std::vector<Copy> copies_of(const Case& c, std::int64_t out, std::int64_t in) {
+  constexpr std::int64_t kTogether = 96 << 20;  // bytes
+  std::vector<Copy> copies;
+  copies.emplace_back(c, out, in, 1);
+  const std::int64_t count = kTogether / std::max<std::int64_t>(copies[0].matrix.bytes(), 1) + 1;
+  while (static_cast<std::int64_t>(copies.size()) < count)
+    copies.emplace_back(c, out, in, copies.size() + 1);
+  return copies;
+}
+
+/// Seconds a call, over all copies in turn.
+double seconds_each(const std::vector<Copy>& copies, const KernelSet& set, Activations activations,
+                    std::int64_t tokens, const std::vector<float>& x, std::vector<float>& y) {
+  const double all = seconds([&] {
+    for (const Copy& copy : copies)
+      matmul(set, copy.matrix, x.data(), tokens, y.data(), activations);
+  });
+  return all / static_cast<double>(copies.size());
+}
+
+using Json = nlohmann::ordered_json;
+
+Json measure(const Case& c, const KernelSet& set, Activations activations,
+             const std::vector<Copy>& copies, double bandwidth) {
+  const Matrix& matrix = copies[0].matrix;
+  const bool slow = &set == &reference_kernels();
+  const std::int64_t tokens = slow ? 4 : 64;
+  Rng rng(1);
+  std::vector<float> x(static_cast<std::size_t>(tokens * matrix.in())),
+      y(static_cast<std::size_t>(tokens * matrix.out()));
   for (float& value : x) value = static_cast<float>(rng.uniform() - 0.5);
   const double bytes = static_cast<double>(matrix.bytes());
-  const double weights = static_cast<double>(out) * static_cast<double>(in);
-  for (const KernelSet* set : usable_kernels()) {
-    const double one = seconds([&] { matmul(*set, matrix, x.data(), 1, y.data()); });
-    const std::int64_t many = set == &reference_kernels() ? 8 : tokens;  // the twin is slow
-    const double all = seconds([&] { matmul(*set, matrix, x.data(), many, y.data()); });
-    fmt::print("{:20} {:9} {:6.3f} {:9.3f} {:8.2f} {:8.2f} {:9.1f}\n", c.name, set->isa,
-               8 * bytes / weights, one * 1e3, bytes / one / 1e9, weights / one / 1e9,
-               2 * weights * static_cast<double>(many) / all / 1e9);
+  const double weights = static_cast<double>(matrix.out()) * static_cast<double>(matrix.in());
+  const double one = seconds_each(copies, set, activations, 1, x, y);
+  const double all = seconds_each(copies, set, activations, tokens, x, y);
+  return {{"format", c.name},
+          {"kernels", set.isa},
+          {"activations", name_of(activations)},
+          {"bits", 8 * bytes / weights},
+          {"ms", one * 1e3},
+          {"gigabytes_per_second", bytes / one / 1e9},
+          {"share_of_bandwidth", bytes / one / 1e9 / bandwidth},
+          {"gigaweights_per_second", weights / one / 1e9},
+          {"gflop_per_second", 2 * weights * static_cast<double>(tokens) / all / 1e9}};
+}
+
+/// Milliseconds before ÷ now of the same row of a report, or nothing.
+std::optional<double> gain(const Json& row, const Json& before) {
+  for (const Json& old : before.value("rows", Json::array()))
+    if (old["format"] == row["format"] && old["kernels"] == row["kernels"] &&
+        old["activations"] == row["activations"])
+      return old["ms"].get<double>() / row["ms"].get<double>();
+  return std::nullopt;
+}
+
+void print(const Json& row, const Json& before) {
+  const auto ratio = gain(row, before);
+  fmt::print("{:20} {:9} {:4} {:6.3f} {:8.3f} {:7.2f} {:5.0f} {:7.2f} {:8.1f}{}\n",
+             row["format"].get<std::string>(), row["kernels"].get<std::string>(),
+             row["activations"].get<std::string>(), row["bits"].get<double>(),
+             row["ms"].get<double>(), row["gigabytes_per_second"].get<double>(),
+             100 * row["share_of_bandwidth"].get<double>(),
+             row["gigaweights_per_second"].get<double>(), row["gflop_per_second"].get<double>(),
+             ratio ? fmt::format("  {:.3f}", *ratio) : "");
+}
+
+struct Arguments {
+  bool json = false;
+  std::string baseline, only;
+  std::int64_t out = 8192, in = 4096;
+};
+
+std::optional<Arguments> parse(int argc, char** argv) {
+  Arguments result;
+  int i = 1;
+  for (; i < argc && argv[i][0] == '-'; ++i) {
+    const std::string name = argv[i];
+    if (name == "--json")
+      result.json = true;
+    else if (name == "--baseline" && i + 1 < argc)
+      result.baseline = argv[++i];
+    else if (name == "--only" && i + 1 < argc)
+      result.only = argv[++i];
+    else
+      return std::nullopt;
   }
+  if (i == argc) return result;
+  if (i + 2 != argc) return std::nullopt;
+  result.out = std::atoll(argv[i]);
+  result.in = std::atoll(argv[i + 1]);
+  if (result.out < 1 || result.in < 1 || result.in > 65536 || result.out > 1 << 20)
+    return std::nullopt;
+  return result;
+}
+
+/// All cases; rows are printed as they come unless JSON is wanted.
+Json run(const Arguments& arguments, const Json& before) {
+  const double bandwidth = read_bandwidth();
+  Json report{{"threads", thread_count()},
+              {"out", arguments.out},
+              {"in", arguments.in},
+              {"read_gigabytes_per_second", bandwidth},
+              {"rows", Json::array()}};
+  for (const KernelSet* set : usable_kernels())
+    report["dot_gflop_per_second"][std::string(set->isa)] = dot_rate(*set);
+  if (!arguments.json)
+    fmt::print(
+        "{} threads, matrix [{}, {}], read bandwidth {:.1f} GB/s, dot products {}\n{:20} "
+        "{:9} {:4} {:>6} {:>8} {:>7} {:>5} {:>7} {:>8}\n",
+        thread_count(), arguments.out, arguments.in, bandwidth,
+        report["dot_gflop_per_second"].dump(), "format", "kernels", "act.", "bits", "ms, T=1",
+        "GB/s", "%", "Gw/s", "GFLOP/s");
+  for (const Case& c : kCases) {
+    if (c.name.find(arguments.only) == std::string::npos) continue;
+    const std::vector<Copy> copies = copies_of(c, arguments.out, arguments.in);
+    for (const KernelSet* set : usable_kernels())
+      for (const Activations activations : {Activations::f32, Activations::q8}) {
+        if (activations == Activations::q8 && !takes_int8(copies[0].matrix)) continue;
+        if (set == &reference_kernels() &&
+            (activations == Activations::q8 || !arguments.only.empty()))
+          continue;  // the twin's time is the same
+        report["rows"].push_back(measure(c, *set, activations, copies, bandwidth));
+        if (!arguments.json) print(report["rows"].back(), before);
+      }
+  }
+  return report;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::int64_t out = argc > 2 ? std::atoll(argv[1]) : 8192;
-  const std::int64_t in = argc > 2 ? std::atoll(argv[2]) : 4096;
-  if (out < 1 || in < 1 || in > 65536 || out > 1 << 20) {
-    fmt::print(stderr, "bench_kernel: got [{}, {}], expected [1 … 2^20, 1 … 65536]\n", argv[1],
-               argv[2]);
+  const auto arguments = parse(argc, argv);
+  if (!arguments) {
+    fmt::print(
+        stderr,
+        "bench_kernel [--json] [--baseline FILE] [--only TEXT] [out in], out at most 2^20, in "
+        "at most 65536\n");
     return 2;
   }
-  fmt::print("{} threads, matrix [{}, {}]\n", thread_count(), out, in);
-  fmt::print("read bandwidth {:.1f} GB/s\n", read_bandwidth());
-  for (const KernelSet* set : usable_kernels())
-    fmt::print("dot products in the L1 cache, {}: {:.0f} GFLOP/s\n", set->isa, dot_rate(*set));
-  fmt::print("{:20} {:9} {:>6} {:>9} {:>8} {:>8} {:>9}\n", "format", "kernels", "bits", "ms, T=1",
-             "GB/s", "Gw/s", "GFLOP/s");
-  for (const Case& c : kCases) measure(c, out, in);
+  Json before = Json::object();
+  if (!arguments->baseline.empty()) {
+    std::ifstream file(arguments->baseline);
+    before = Json::parse(file, nullptr, false);
+    if (!before.is_object() || !before.contains("rows")) {
+      fmt::print(stderr, "{}: got no report, expected what bench_kernel --json printed\n",
+                 arguments->baseline);
+      return 2;
+    }
+  }
+  const Json report = run(*arguments, before);
+  if (arguments->json) fmt::print("{}\n", report.dump(1));
   return 0;
 }

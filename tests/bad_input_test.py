@@ -49,6 +49,17 @@ class BadInput(TestCase):
             path.write_bytes(raw[:size])
             self.both_refuse(model, "model.safetensors")
 
+    def test_file_cut_while_it_is_mapped(self):
+        model = self.copy_model()
+        self.edit_config(model, max_position_embeddings=50_000)  # so that it would run for long
+        process = subprocess.Popen([KARAT, "run", model, "--prompt", "The", "--max-new", "49000", "--temperature", "0"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.read(20)  # it runs
+        os.truncate(model / "model.safetensors", 100_000)
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 2)
+        self.assertRegex(errors.decode(), r"(?s)\Akarat: .* got .*something cut it while")
+
     def test_huge_header(self):
         model = self.copy_model()
         (model / "model.safetensors").write_bytes(struct.pack("<Q", 1 << 60) + b"{}")

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "karat/architecture.h"
@@ -43,7 +44,12 @@ class LanguageModel {
   std::shared_ptr<const Impl> impl_;
 };
 
-enum class CacheType { f32, f16 };
+/// How keys and values are kept: as they are, rounded to FP16, or to 8 bits with an FP32 scale for
+/// each position and head.
+enum class CacheType { f32, f16, q8 };
+/// "f32", "f16", "q8". Throws Error on another name.
+CacheType parse_cache_type(std::string_view name);
+std::string_view name_of(CacheType type);
 /// Bytes of keys and values that one position takes.
 std::size_t cache_bytes_per_token(const Architecture& arch, CacheType type);
 

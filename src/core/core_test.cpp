@@ -1,10 +1,14 @@
 // Half floats, files, threads, rng, hashes: against closed forms and published vectors.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <fstream>
 #include <numeric>
+#include <thread>
+#include <vector>
 
 #include "core/file.h"
 #include "core/hash.h"
@@ -62,6 +66,25 @@ TEST_CASE("parallel_for covers every index once, whatever the threads, and passe
   }
   set_thread_count(core_count());
   CHECK_THROWS_WITH_AS(set_thread_count(0), "threads: got 0, expected at least 1", Error);
+}
+
+TEST_CASE("many short rounds: none is lost, whether threads still look or sleep already") {
+  for (const int threads : {2, 4, 8}) {  // more than this machine may have
+    set_thread_count(threads);
+    std::int64_t wrong = 0;
+    for (int round = 0; round < 3000; ++round) {
+      if (round % 1000 == 999) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::vector<int> hits(9, 0);
+      parallel_for(9, 1, [&](auto begin, auto) {
+        parallel_for(3, 1, [&](auto from, auto to) {  // in place
+          hits[static_cast<std::size_t>(begin)] += static_cast<int>(to - from);
+        });
+      });
+      wrong += std::count(hits.begin(), hits.end(), 3) != 9;
+    }
+    CHECK(wrong == 0);
+  }
+  set_thread_count(core_count());
 }
 
 TEST_CASE("rng: SplitMix64's published first outputs, and below() stays in range") {

@@ -33,4 +33,11 @@ inline void release_freed_memory() {
 #endif
 }
 
+/// Tells the core that its thread only waits, so that it works on for a hyper-thread beside it.
+inline void relax_core() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
 }  // namespace karat

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/platform.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -30,17 +31,44 @@ double cgroup_cpus() {
   return std::max(1.0, std::stod(quota) / period);
 }
 
+/// Where threads wait for one another: first looking, so that a wait of microseconds costs no more;
+/// then letting others run between looks; at last asleep. An oversubscribed core is given away and
+/// an idle one is not kept warm for longer than some 100 µs.
+class Gate {
+ public:
+  /// Returns once ready() is true, which whoever makes it so says by open().
+  template <typename Ready>
+  void wait(const Ready& ready) {
+    for (int look = 0; look < kLooks; ++look) {
+      if (ready()) return;
+      look < kBusyLooks ? relax_core() : std::this_thread::yield();
+    }
+    std::unique_lock lock(mutex_);
+    ++sleepers_;
+    wake_.wait(lock, ready);
+    --sleepers_;
+  }
+  void open() {
+    if (sleepers_ == 0) return;
+    { std::lock_guard lock(mutex_); }  // a sleeper between its last look and its sleep has this
+    wake_.notify_all();
+  }
+
+ private:
+  static constexpr int kBusyLooks = 500, kLooks = 600;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<int> sleepers_ = 0;
+};
+
 class Pool {
  public:
   explicit Pool(int threads) {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
   }
   ~Pool() {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
+    stop_ = true;
+    begin_.open();
     for (auto& worker : workers_) worker.join();
   }
   int size() const { return static_cast<int>(workers_.size()) + 1; }
@@ -48,33 +76,37 @@ class Pool {
   void run(std::int64_t count, std::int64_t grain,
            const std::function<void(std::int64_t, std::int64_t)>& body) {
     std::lock_guard one_at_a_time(run_mutex_);
-    {
-      std::lock_guard lock(mutex_);
-      body_ = &body, count_ = count, grain_ = grain, error_ = nullptr;
-      next_ = 0;
-      busy_ = static_cast<int>(workers_.size());
-      ++round_;
-    }
-    wake_.notify_all();
+    body_ = &body, count_ = count, grain_ = grain, error_ = nullptr;
+    next_ = 0;
+    state_ += kRound + kOpen;
+    begin_.open();
     drain();
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return busy_ == 0; });
+    state_ -= kOpen;  // who has not come by now need not: the others did its share
+    end_.wait([this] { return state_ % kOpen == 0; });
     if (error_) std::rethrow_exception(error_);
   }
 
  private:
+  // state_: the workers inside a round, whether it may still be entered, and how many there were.
+  static constexpr std::uint64_t kOpen = 1 << 16, kRound = 1 << 17;
+
   void work() {
     for (std::uint64_t seen = 0;;) {
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return stop_ || round_ != seen; });
-        if (stop_) return;
-        seen = round_;
-      }
+      begin_.wait([&] { return stop_ || state_ / kRound != seen; });
+      if (stop_) return;
+      seen = state_ / kRound;
+      if (!enter()) continue;
       drain();
-      std::lock_guard lock(mutex_);
-      if (--busy_ == 0) done_.notify_one();
+      if (--state_ % kOpen == 0) end_.open();
     }
+  }
+
+  /// Counts this worker in, unless the round is over.
+  bool enter() {
+    std::uint64_t state = state_;
+    while (state / kOpen % 2 == 1)
+      if (state_.compare_exchange_weak(state, state + 1)) return true;
+    return false;
   }
 
   void drain() {
@@ -83,7 +115,7 @@ class Pool {
       try {
         (*body_)(begin, std::min(begin + grain_, count_));
       } catch (...) {
-        std::lock_guard lock(mutex_);
+        std::lock_guard lock(error_mutex_);
         if (!error_) error_ = std::current_exception();
         next_ = count_;
       }
@@ -92,15 +124,14 @@ class Pool {
   }
 
   std::vector<std::thread> workers_;
-  std::mutex run_mutex_, mutex_;
-  std::condition_variable wake_, done_;
+  std::mutex run_mutex_, error_mutex_;
+  Gate begin_, end_;
+  std::atomic<std::uint64_t> state_ = 0;
+  std::atomic<bool> stop_ = false;
   const std::function<void(std::int64_t, std::int64_t)>* body_ = nullptr;
   std::int64_t count_ = 0, grain_ = 1;
   std::atomic<std::int64_t> next_ = 0;
   std::exception_ptr error_;
-  std::uint64_t round_ = 0;
-  int busy_ = 0;
-  bool stop_ = false;
 };
 
 std::mutex pool_mutex;

@@ -17,14 +17,11 @@ namespace karat {
 namespace {
 
 const KernelSet& named_kernels(std::string_view isa) {
-  std::vector<std::string_view> names;
-  for (const KernelSet* set : usable_kernels()) {
+  for (const KernelSet* set : usable_kernels())
     if (set->isa == isa) return *set;
-    names.push_back(set->isa);
-  }
   fail("choose kernels", fmt::format("\"{}\"", isa),
-       fmt::format("one of {}", fmt::join(names, ", ")),
-       "this is what KARAT_ISA may name on this CPU");
+       fmt::format("one of {}", fmt::join(instruction_sets(), ", ")),
+       "these are what this CPU can run");
 }
 
 const KernelSet& default_kernels() {
@@ -33,6 +30,7 @@ const KernelSet& default_kernels() {
 }
 
 std::atomic<const KernelSet*> chosen = nullptr;
+std::atomic<Activations> wanted_activations = Activations::f32;
 
 /// Rows per piece of work: about 2^17 multiplications, some 10 µs, so that cutting costs little and
 /// the last piece is short. A multiple of the 16 rows that kernels read together.
@@ -51,12 +49,64 @@ const float* scaled(const MatrixView& matrix, const float* x, std::int64_t token
   return buffer.data();
 }
 
+/// xᵀ, with room for whole 32s of tokens.
+void turn(const float* x, std::int64_t in, std::int64_t tokens, KernelInput& input,
+          std::vector<float>& buffer) {
+  constexpr std::int64_t kTile = 32;
+  const std::int64_t stride = (tokens + kTile - 1) / kTile * kTile;
+  buffer.assign(static_cast<std::size_t>(in * stride), 0);
+  float* to = buffer.data();
+  parallel_for(in, kTile, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t0 = 0; t0 < tokens; t0 += kTile)
+      for (std::int64_t i = begin; i < end; ++i)
+        for (std::int64_t t = t0; t < std::min(t0 + kTile, tokens); ++t)
+          to[i * stride + t] = x[t * in + i];
+  });
+  input.turned = to;
+  input.turned_stride = stride;
+}
+
+/// x as 8-bit integers, in buffers that last until the thread's next call.
+class Rounded {
+ public:
+  Int8Input round(const KernelSet& set, const MatrixView& m, const float* x, std::int64_t tokens) {
+    const std::int64_t blocks = (m.in + kInt8Block - 1) / kInt8Block, stride = (blocks + 7) / 8 * 8;
+    values_.resize(static_cast<std::size_t>(tokens * blocks));
+    scales_.resize(static_cast<std::size_t>(tokens * blocks * kInt8Scales));
+    sums_.assign(static_cast<std::size_t>(tokens * stride), 0);
+    const Int8Input input{blocks, stride, values_.data()->values, scales_.data(), sums_.data()};
+    parallel_for(tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t t = begin; t < end; ++t)
+        set.round_input(m, x + t * m.in, values_[static_cast<std::size_t>(t * blocks)].values,
+                        &scales_[static_cast<std::size_t>(t * blocks * kInt8Scales)],
+                        &sums_[static_cast<std::size_t>(t * stride)]);
+    });
+    return input;
+  }
+
+ private:
+  static constexpr std::int64_t kTokenGrain = 8;
+  struct alignas(64) Block {
+    std::int8_t values[kInt8Block];
+  };
+  std::vector<Block> values_;
+  std::vector<float> scales_, sums_;
+};
+
 /// y = x Wᵀ of what the set's kernels can see: the stored codes and, where not rotated, outliers.
 void multiply(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
-              float* y) {
-  KernelInput input{x, tokens, nullptr};
-  thread_local std::vector<float> sums;
-  if (matrix.store == MatrixView::Store::packed && matrix.tables == nullptr && tokens == 1) {
+              float* y, Activations activations) {
+  KernelInput input;
+  input.x = x;
+  input.tokens = tokens;
+  thread_local std::vector<float> sums, turned;
+  thread_local Rounded rounded;
+  Int8Input int8;
+  if (activations == Activations::q8 && takes_int8(matrix)) {
+    int8 = rounded.round(set, matrix, x, tokens);
+    input.int8 = &int8;
+    if (matrix.outlier_offsets != nullptr && tokens > 1) turn(x, matrix.in, tokens, input, turned);
+  } else if (matrix.store == MatrixView::Store::packed && matrix.tables == nullptr && tokens == 1) {
     sums.resize(static_cast<std::size_t>(matrix.groups));
     set.group_sums(x, matrix.in, matrix.group, sums.data());
     input.group_sums = sums.data();
@@ -83,7 +133,7 @@ void add_outliers(const MatrixView& matrix, const float* x, std::int64_t tokens,
 
 /// y = R_outᵀ (Ŵ (R_in x)) + outliers · x, Ŵ being what is stored.
 void multiply_rotated(const KernelSet& set, const MatrixView& matrix, const float* x,
-                      std::int64_t tokens, float* y) {
+                      std::int64_t tokens, float* y, Activations activations) {
   thread_local std::vector<float> buffer;
   buffer.assign(x, x + tokens * matrix.in);
   float* turned = buffer.data();
@@ -92,7 +142,7 @@ void multiply_rotated(const KernelSet& set, const MatrixView& matrix, const floa
   });
   MatrixView dense = matrix;
   dense.outlier_offsets = nullptr;
-  multiply(set, dense, turned, tokens, y);
+  multiply(set, dense, turned, tokens, y, activations);
   parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) matrix.out_rotation->undo(y + t * matrix.out);
   });
@@ -116,20 +166,49 @@ const KernelSet& kernels() {
   return *set;
 }
 
-void use_kernels(std::string_view isa) {
-  chosen = &named_kernels(isa);
+std::vector<std::string_view> instruction_sets() {
+  std::vector<std::string_view> names;
+  for (const KernelSet* set : usable_kernels()) names.push_back(set->isa);
+  return names;
+}
+
+std::string_view instruction_set() {
+  return kernels().isa;
+}
+
+void use_instruction_set(std::string_view name) {
+  chosen = &named_kernels(name);
+}
+
+Activations parse_activations(std::string_view name) {
+  for (const Activations one : {Activations::f32, Activations::q8})
+    if (name_of(one) == name) return one;
+  fail("activations", fmt::format("\"{}\"", name), "f32 or q8");
+}
+
+std::string_view name_of(Activations activations) {
+  return activations == Activations::f32 ? "f32" : "q8";
+}
+
+Activations activations() {
+  return wanted_activations;
+}
+
+void use_activations(Activations activations) {
+  wanted_activations = activations;
 }
 
 void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float* y) {
-  matmul(kernels(), matrix, x, tokens, y);
+  matmul(kernels(), matrix, x, tokens, y, activations());
 }
 
 void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
-            float* y) {
+            float* y, Activations activations) {
   if (tokens <= 0) return;
   if (matrix.input_scales != nullptr) x = scaled(matrix, x, tokens);
-  if (matrix.in_rotation != nullptr) return multiply_rotated(set, matrix, x, tokens, y);
-  multiply(set, matrix, x, tokens, y);
+  if (matrix.in_rotation != nullptr)
+    return multiply_rotated(set, matrix, x, tokens, y, activations);
+  multiply(set, matrix, x, tokens, y, activations);
 }
 
 }  // namespace karat

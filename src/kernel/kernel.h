@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "karat/runtime.h"
+#include "kernel/int8.h"
 #include "kernel/matrix.h"
 
 namespace karat {
@@ -17,6 +19,18 @@ struct KernelInput {
   const float* x = nullptr;
   std::int64_t tokens = 0;
   const float* group_sums = nullptr;
+  const Int8Input* int8 = nullptr;  // of x, for a matrix that takes it
+  /// xᵀ [in, turned_stride], zeros after the tokens: with int8, outliers and more than one token.
+  const float* turned = nullptr;
+  std::int64_t turned_stride = 0;
+};
+
+/// Rows of numbers that attention multiplies with: B [k, columns], columns % 8 == 0.
+struct CellBlock {
+  enum class Cell : std::uint8_t { f32, f16, i8 };
+  Cell cell = Cell::f32;
+  const std::byte* data = nullptr;
+  std::int64_t columns = 0;
 };
 
 /// One instruction set's kernels. Every result depends on the arguments alone.
@@ -25,13 +39,19 @@ struct KernelSet {
   /// y[t·out + o] = Σ_i x[t, i]·W[o, i] for o in [row_begin, row_end); row_begin % 16 == 0.
   void (*matmul)(const MatrixView& matrix, const KernelInput& input, float* y,
                  std::int64_t row_begin, std::int64_t row_end);
+  /// One token's part of an Int8Input for a matrix that takes it (kernel/int8.h).
+  void (*round_input)(const MatrixView& matrix, const float* x, std::int8_t* values, float* scales,
+                      float* sums);
   /// sums[g] = Σ x over inputs g·group … (g + 1)·group − 1, cut at `in`.
   void (*group_sums)(const float* x, std::int64_t in, std::int64_t group, float* sums);
+  /// c [rows, columns] += a [rows, k] · b [k, columns]; rows of a and c lie apart by their strides.
+  void (*multiply_add)(const CellBlock& b, std::int64_t k, std::int64_t rows, const float* a,
+                       std::int64_t a_stride, float* c, std::int64_t c_stride);
   float (*dot)(const float* a, const float* b, std::int64_t n);
   /// y += alpha · x
   void (*axpy)(float alpha, const float* x, float* y, std::int64_t n);
-  /// x = exp(x − max x) / Σ; n > 0. Entries of −infinity become 0 unless all are.
-  void (*softmax)(float* x, std::int64_t n);
+  /// x = exp(x − max x) / Σ; n > 0. Entries of −infinity become 0 unless all are. Returns log Σ eˣ.
+  float (*softmax)(float* x, std::int64_t n);
   /// y = x / √(mean x² + eps) · weight; x may be y.
   void (*rms_norm)(const float* x, const float* weight, float eps, float* y, std::int64_t n);
   /// y = (x − mean) / √(var + eps) · weight + bias; x may be y.
@@ -46,14 +66,13 @@ const KernelSet& reference_kernels();
 const KernelSet* avx2_kernels();  // nullptr where the build or the CPU lacks AVX2, FMA or F16C
 /// Sets that this CPU can run, slowest (reference) first.
 const std::vector<const KernelSet*>& usable_kernels();
-/// The set in use: the last usable one, unless the environment variable KARAT_ISA or use_kernels
-/// names another. Throws Error on a name that is unknown or that this CPU cannot run.
+/// The set in use: the last usable one, unless the environment variable KARAT_ISA or
+/// use_instruction_set names another.
 const KernelSet& kernels();
-void use_kernels(std::string_view isa);
 
 /// y [tokens, out] = x [tokens, in] Wᵀ, rows of W cut over the threads of core/threads.h.
 void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float* y);
 void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
-            float* y);
+            float* y, Activations activations = Activations::f32);
 
 }  // namespace karat

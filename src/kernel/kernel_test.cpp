@@ -180,10 +180,10 @@ TEST_CASE("the number of threads changes no bit") {
 
 TEST_CASE("kernels are chosen by name, and by KARAT_ISA at start") {
   const std::string_view before = kernels().isa;
-  use_kernels("reference");
+  use_instruction_set("reference");
   CHECK(kernels().isa == "reference");
-  CHECK_THROWS_WITH_AS(use_kernels("avx9"), doctest::Contains("one of reference"), Error);
-  use_kernels(before);
+  CHECK_THROWS_WITH_AS(use_instruction_set("avx9"), doctest::Contains("one of reference"), Error);
+  use_instruction_set(before);
 
   const auto self = std::filesystem::read_symlink("/proc/self/exe");
   for (const KernelSet* set : usable_kernels()) {

@@ -3,9 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <tuple>
 
 #include "core/rng.h"
+#include "karat/tensor_view.h"
 #include "kernel/guarded.h"
 #include "kernel/kernel.h"
 
@@ -43,7 +46,7 @@ constexpr std::int64_t kSizes[] = {1, 2, 7, 8, 9, 31, 64, 1000};
 TEST_CASE("reference vector helpers give closed forms") {
   const KernelSet& set = reference_kernels();
   float x[] = {0, std::log(2.0f), std::log(5.0f)};
-  set.softmax(x, 3);
+  CHECK(set.softmax(x, 3) == doctest::Approx(std::log(8.0)));
   CHECK(x[0] == doctest::Approx(0.125));
   CHECK(x[1] == doctest::Approx(0.25));
   CHECK(x[2] == doctest::Approx(0.625));
@@ -82,6 +85,8 @@ TEST_CASE("every set agrees with the reference") {
         check_near(got, expected, 1e-6f, floor, what);
       };
       both("softmax", 0, [&](const KernelSet& k, float* y) { k.softmax(y, n); });
+      both("log of softmax's sum", 1,
+           [&](const KernelSet& k, float* y) { y[0] = k.softmax(y, n); });
       both("silu", 0, [&](const KernelSet& k, float* y) { k.silu(y, n); });
       both("gelu", 0, [&](const KernelSet& k, float* y) { k.gelu(y, n); });
       both("gelu_tanh", 0.5f, [&](const KernelSet& k, float* y) { k.gelu_tanh(y, n); });
@@ -100,6 +105,33 @@ TEST_CASE("every set agrees with the reference") {
   }
 }
 
+TEST_CASE("products with cells of every type and set, all sizes of tiles") {
+  using Cell = CellBlock::Cell;
+  Rng rng(22);
+  for (const auto& [rows, k, columns] :
+       {std::tuple{1, 1, 8}, {2, 3, 16}, {3, 64, 24}, {4, 20, 64}, {7, 33, 40}, {13, 64, 64}})
+    for (const Cell cell : {Cell::f32, Cell::f16, Cell::i8}) {
+      const std::int64_t n = k * columns, size = cell == Cell::f32 ? 4 : cell == Cell::f16 ? 2 : 1;
+      const Guarded cells(static_cast<std::size_t>(n * size));
+      for (std::int64_t i = 0; i < n; ++i) {
+        const float value = static_cast<float>(2 * rng.uniform() - 1);
+        const std::uint16_t half = float_to_f16(value);
+        if (cell == Cell::f32) std::memcpy(cells.data() + 4 * i, &value, 4);
+        if (cell == Cell::f16) std::memcpy(cells.data() + 2 * i, &half, 2);
+        if (cell == Cell::i8) cells.data()[i] = static_cast<std::byte>(rng.below(256));
+      }
+      const CellBlock block{cell, cells.data(), columns};
+      const Guarded a = draw(rng, rows * k, 1), c = draw(rng, rows * columns, 1);
+      const Guarded expected = copy(c);
+      reference_kernels().multiply_add(block, k, rows, a.floats(), k, expected.floats(), columns);
+      for (const KernelSet* set : usable_kernels()) {
+        const Guarded got = copy(c);
+        set->multiply_add(block, k, rows, a.floats(), k, got.floats(), columns);
+        check_near(got, expected, 1e-5f, cell == Cell::i8 ? 128.0f : 1.0f, "products with cells");
+      }
+    }
+}
+
 TEST_CASE("softmax and activations at the ends of the range") {
   constexpr float infinity = std::numeric_limits<float>::infinity();
   for (const KernelSet* set : usable_kernels()) {
@@ -107,6 +139,9 @@ TEST_CASE("softmax and activations at the ends of the range") {
     set->softmax(masked, 5);
     const float expected[] = {0.5f, 0, 0.5f, 0, 0};
     for (int i = 0; i < 5; ++i) CHECK(masked[i] == expected[i]);
+    float unknown[] = {1, NAN, 2};
+    set->softmax(unknown, 3);
+    for (const float one : unknown) CHECK(std::isnan(one));
     float large[] = {3e38f, 3e38f, -3e38f};
     set->softmax(large, 3);
     CHECK(large[0] == 0.5f);

@@ -12,6 +12,8 @@ namespace karat {
 namespace {
 
 constexpr std::int64_t kQueryBlock = 16;  // tokens whose heads share one pass over the keys
+constexpr std::int64_t kSpanBlocks = 4;   // blocks of keys whose scores are made at once
+constexpr std::int64_t kSpan = kSpanBlocks * kKeyBlock;
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 struct Span {
@@ -29,18 +31,21 @@ Span visible(const AttentionShape& shape, const KeySpan& keys, std::int64_t posi
 /// The queries of some tokens of a run and one key-value head: a row per token and query head.
 class Tile {
  public:
-  Tile(const AttentionShape& shape, const QueryRun& run, std::int64_t kv_head, Span tokens)
-      : shape_(shape),
+  Tile(const KvCache& cache, const AttentionShape& shape, const QueryRun& run, std::int64_t kv_head,
+       Span tokens)
+      : cache_(cache),
+        shape_(shape),
         run_(run),
+        kv_head_(kv_head),
         group_(shape.heads / shape.kv_heads),
-        first_head_(kv_head * group_),
+        width_(cache.width()),
         tokens_(tokens),
         rows_((tokens.end - tokens.begin) * group_) {
-    const auto values = static_cast<std::size_t>(rows_ * shape.head_dim);
+    const auto values = static_cast<std::size_t>(rows_ * width_);
     queries_.resize(values);
     result_.resize(values);
-    block_.resize(values);
-    scores_.resize(static_cast<std::size_t>(rows_ * kKeyBlock));
+    part_.resize(values);
+    scores_.resize(static_cast<std::size_t>(rows_ * kSpan));
     log_sums_.assign(static_cast<std::size_t>(rows_), kNever);
   }
 
@@ -56,53 +61,74 @@ class Tile {
   }
 
   /// Takes in every key and value that the tile's queries see.
-  void add(const KernelSet& set, const KvCache& cache, std::int64_t head) {
-    for (const KeySpan& span : run_.keys) {
-      const Span seen{visible(shape_, span, position(tokens_.begin)).begin,
-                      visible(shape_, span, position(tokens_.end - 1)).end};
-      for (std::int64_t b = seen.begin / kKeyBlock;
-           seen.begin < seen.end && b * kKeyBlock < seen.end; ++b)
-        add(set, cache.keys(shape_.layer, head, b), cache.values(shape_.layer, head, b), span, b);
+  void add(const KernelSet& set) {
+    for (const KeySpan& keys : run_.keys) {
+      const std::int64_t first = visible(shape_, keys, position(tokens_.begin)).begin;
+      const std::int64_t last = visible(shape_, keys, position(tokens_.end - 1)).end;
+      if (first >= last) continue;
+      const std::int64_t stop = (last + kKeyBlock - 1) / kKeyBlock;
+      for (std::int64_t b = first / kKeyBlock; b < stop; b += kSpanBlocks)
+        add(set, keys, b, std::min(b + kSpanBlocks, stop), last);
     }
   }
 
  private:
-  /// Takes in the keys and values of one block of places, as far as they belong to `span`.
-  void add(const KernelSet& set, const MatrixView& keys, const MatrixView& values,
-           const KeySpan& span, std::int64_t block) {
-    set.matmul(keys, {queries_.data(), rows_, nullptr}, scores_.data(), 0, keys.out);
+  /// Takes in blocks [begin, end), at most kSpanBlocks, as far as they belong to `keys` and are
+  /// before the place `last`.
+  void add(const KernelSet& set, const KeySpan& keys, std::int64_t begin, std::int64_t end,
+           std::int64_t last) {
+    std::fill(scores_.begin(), scores_.end(), 0.0f);
+    std::fill(part_.begin(), part_.end(), 0.0f);
+    for (std::int64_t b = begin; b < end; ++b) {
+      float* scores = &scores_[static_cast<std::size_t>((b - begin) * kKeyBlock)];
+      set.multiply_add(cache_.keys(shape_.layer, kv_head_, b), shape_.head_dim, rows_,
+                       queries_.data(), width_, scores, kSpan);
+      scale(scores, cache_.key_scales(shape_.layer, kv_head_, b));
+    }
     std::vector<float> log_sum(static_cast<std::size_t>(rows_));
     for (std::int64_t row = 0; row < rows_; ++row)
-      log_sum[static_cast<std::size_t>(row)] = normalize(set, row, span, block * kKeyBlock);
-    set.matmul(values, {scores_.data(), rows_, nullptr}, block_.data(), 0, values.out);
+      log_sum[static_cast<std::size_t>(row)] =
+          normalize(set, row, keys, {begin * kKeyBlock, end * kKeyBlock});
+    for (std::int64_t b = begin; b < end; ++b) {
+      float* scores = &scores_[static_cast<std::size_t>((b - begin) * kKeyBlock)];
+      scale(scores, cache_.value_scales(shape_.layer, kv_head_, b));
+      set.multiply_add(cache_.values(shape_.layer, kv_head_, b),
+                       std::min(kKeyBlock, last - b * kKeyBlock), rows_, scores, kSpan,
+                       part_.data(), width_);
+    }
     for (std::int64_t row = 0; row < rows_; ++row)
       merge(row, log_sum[static_cast<std::size_t>(row)]);
   }
 
-  std::size_t at(std::int64_t row) const { return static_cast<std::size_t>(row * shape_.head_dim); }
+  std::size_t at(std::int64_t row) const { return static_cast<std::size_t>(row * width_); }
   std::int64_t token(std::int64_t row) const { return tokens_.begin + row / group_; }
   std::int64_t position(std::int64_t token) const { return run_.position + token - run_.first; }
   std::int64_t place(std::int64_t row) const {
-    return (token(row) * shape_.heads + first_head_ + row % group_) * shape_.head_dim;
+    return (token(row) * shape_.heads + kv_head_ * group_ + row % group_) * shape_.head_dim;
   }
 
-  /// Softmax of a row's scores over the places it sees from `start` on; returns their log-sum-exp,
-  /// −infinity where it sees none. The largest probability is exp(0)/Σ.
-  float normalize(const KernelSet& set, std::int64_t row, const KeySpan& span, std::int64_t start) {
-    const Span seen = visible(shape_, span, position(token(row)));
-    const std::int64_t begin = std::clamp<std::int64_t>(seen.begin - start, 0, kKeyBlock);
-    const std::int64_t end = std::clamp<std::int64_t>(seen.end - start, 0, kKeyBlock);
-    float* score = &scores_[static_cast<std::size_t>(row * kKeyBlock)];
+  /// Multiplies a block's scores of every row by what its positions' cells stand for.
+  void scale(float* scores, const float* factors) const {
+    if (factors == nullptr) return;
+    for (std::int64_t row = 0; row < rows_; ++row, scores += kSpan)
+      for (std::int64_t p = 0; p < kKeyBlock; ++p) scores[p] *= factors[p];
+  }
+
+  /// Softmax of a row's scores over the places of `span` that it sees; returns their log-sum-exp,
+  /// −infinity where it sees none.
+  float normalize(const KernelSet& set, std::int64_t row, const KeySpan& keys, Span span) {
+    const Span seen = visible(shape_, keys, position(token(row)));
+    const std::int64_t length = span.end - span.begin;
+    const std::int64_t begin = std::clamp<std::int64_t>(seen.begin - span.begin, 0, length);
+    const std::int64_t end = std::clamp<std::int64_t>(seen.end - span.begin, 0, length);
+    float* score = &scores_[static_cast<std::size_t>(row * kSpan)];
     if (begin >= end) {
-      std::fill_n(score, kKeyBlock, 0.0f);
+      std::fill_n(score, length, 0.0f);
       return kNever;
     }
-    std::fill_n(score, begin, kNever);
-    std::fill_n(score + end, kKeyBlock - end, kNever);
-    const float* largest = std::max_element(score + begin, score + end);
-    const float maximum = *largest;
-    set.softmax(score, kKeyBlock);
-    return maximum - std::log(*largest);
+    std::fill_n(score, begin, 0.0f);
+    std::fill_n(score + end, length - end, 0.0f);
+    return set.softmax(score + begin, end - begin);
   }
 
   void merge(std::int64_t row, float log_sum) {
@@ -113,19 +139,20 @@ class Tile {
     const float keep = std::exp(old - total), take = std::exp(log_sum - total);
     for (std::int64_t d = 0; d < shape_.head_dim; ++d) {
       const std::size_t i = at(row) + static_cast<std::size_t>(d);
-      result_[i] = keep * result_[i] + take * block_[i];
+      result_[i] = keep * result_[i] + take * part_[i];
     }
     old = total;
   }
 
+  const KvCache& cache_;
   const AttentionShape& shape_;
   const QueryRun& run_;
-  std::int64_t group_, first_head_;
+  std::int64_t kv_head_, group_, width_;
   Span tokens_;
   std::int64_t rows_;
-  std::vector<float> queries_, result_, block_;  // [rows, head_dim]
-  std::vector<float> scores_;                    // [rows, kKeyBlock]
-  std::vector<float> log_sums_;                  // [rows], of the positions taken in so far
+  std::vector<float> queries_, result_, part_;  // [rows, width]
+  std::vector<float> scores_;                   // [rows, kSpan]
+  std::vector<float> log_sums_;                 // [rows], of the positions taken in so far
 };
 
 }  // namespace
@@ -146,9 +173,9 @@ void attend(const KvCache& cache, const AttentionShape& shape, std::span<const Q
     for (std::int64_t item = begin; item < end; ++item) {
       const Part& part = parts[static_cast<std::size_t>(item / shape.kv_heads)];
       const std::int64_t head = item % shape.kv_heads;
-      Tile tile(shape, *part.run, head, part.tokens);
+      Tile tile(cache, shape, *part.run, head, part.tokens);
       tile.read(q);
-      tile.add(set, cache, head);
+      tile.add(set);
       tile.write(y);
     }
   });

@@ -89,6 +89,7 @@ TEST_CASE("blocked attention equals the formula") {
            AttentionShape{1, 6, 2, 24, 0, 130, 37},   // a second prompt, second layer
            AttentionShape{0, 8, 1, 8, 0, 191, 1},     // decode at a block's last position
            AttentionShape{0, 8, 1, 8, 0, 192, 1},     // and at a block's first
+           AttentionShape{0, 5, 1, 20, 0, 700, 2},    // over several spans, a head of no eights
            AttentionShape{0, 4, 2, 16, 5, 0, 150},    // a window inside a block
            AttentionShape{0, 4, 2, 16, 100, 60, 150}  // a window over blocks
        }) {
@@ -96,6 +97,7 @@ TEST_CASE("blocked attention equals the formula") {
     CAPTURE(shape.window);
     CHECK(worst_difference(shape, CacheType::f32) < 2e-6);
     CHECK(worst_difference(shape, CacheType::f16) < 4e-3);
+    CHECK(worst_difference(shape, CacheType::q8) < 4e-2);
   }
 }
 
@@ -112,6 +114,28 @@ TEST_CASE("attention does not depend on the threads") {
   attend(context.cache, shape, q.data(), three.data());
   set_thread_count(before);
   CHECK(one == three);
+}
+
+TEST_CASE("a cache of 8 bits does not hide what is not finite") {
+  const AttentionShape shape{0, 2, 1, 8, 0, 0, 3};
+  Rng rng(5);
+  Context context(shape, CacheType::q8, rng);
+  const std::vector<float> good(8, 1.0f), bad = {1, 2, NAN, 4, 5, 6, 7, 8};
+  const auto q = random_floats(shape.tokens * shape.heads * shape.head_dim, rng);
+  std::vector<float> y(q.size());
+  for (const bool key : {true, false}) {
+    context.cache.store(0, 0, 1, key ? bad.data() : good.data(), key ? good.data() : bad.data());
+    attend(context.cache, shape, q.data(), y.data());
+    CHECK(std::isnan(y[2 * 8]));  // the second token sees it
+  }
+}
+
+TEST_CASE("caches are named, and their bytes counted") {
+  CHECK(parse_cache_type("q8") == CacheType::q8);
+  CHECK_THROWS_WITH_AS(parse_cache_type("q4"), doctest::Contains("f32, f16 or q8"), Error);
+  const Architecture arch = Context::architecture({1, 4, 2, 20});
+  CHECK(cache_bytes_per_token(arch, CacheType::f16) == 2 * 2 * (20 + 24) * 2);
+  CHECK(cache_bytes_per_token(arch, CacheType::q8) == 2 * 2 * (20 + 24 + 8));
 }
 
 TEST_CASE("a cache whose size overflows is refused before memory is taken") {

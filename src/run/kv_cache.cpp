@@ -1,5 +1,7 @@
 #include "run/kv_cache.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
 
@@ -8,74 +10,127 @@
 namespace karat {
 namespace {
 
+constexpr CacheType kCacheTypes[] = {CacheType::f32, CacheType::f16, CacheType::q8};
+
 std::size_t element_bytes(CacheType type) {
-  return type == CacheType::f32 ? 4 : 2;
+  return type == CacheType::f32 ? 4 : type == CacheType::f16 ? 2 : 1;
+}
+
+CellBlock::Cell cell_of(CacheType type) {
+  using Cell = CellBlock::Cell;
+  return type == CacheType::f32 ? Cell::f32 : type == CacheType::f16 ? Cell::f16 : Cell::i8;
+}
+
+std::int64_t padded(std::int64_t head_dim) {
+  return (head_dim + 7) / 8 * 8;
+}
+
+/// Zeros; the factors' product is the number of bytes. Pages that nobody writes take no memory.
+void* zeros(std::initializer_list<std::int64_t> factors, std::int64_t capacity) {
+  std::size_t bytes = 1;
+  for (const std::int64_t factor : factors)
+    if (__builtin_mul_overflow(bytes, static_cast<std::size_t>(factor), &bytes))
+      fail("key-value cache", std::to_string(capacity) + " positions", "a size that fits 64 bits");
+  void* data = std::calloc(bytes, 1);
+  if (data == nullptr)
+    fail("key-value cache", "no memory for " + std::to_string(bytes >> 20) + " MiB",
+         "enough memory for " + std::to_string(capacity) + " positions", "use a shorter context");
+  return data;
+}
+
+/// The largest |x| / 127; NaN where an x is not finite.
+float scale_of(const float* x, std::int64_t n) {
+  float largest = 0, poison = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    largest = std::max(largest, std::fabs(x[i]));
+    poison += x[i] * 0;
+  }
+  return largest / 127 + poison;
 }
 
 }  // namespace
 
+std::string_view name_of(CacheType type) {
+  return type == CacheType::f32 ? "f32" : type == CacheType::f16 ? "f16" : "q8";
+}
+
+CacheType parse_cache_type(std::string_view name) {
+  for (const CacheType type : kCacheTypes)
+    if (name_of(type) == name) return type;
+  fail("key-value cache", "\"" + std::string(name) + "\"", "f32, f16 or q8");
+}
+
 std::size_t cache_bytes_per_token(const Architecture& arch, CacheType type) {
-  return 2 * arch.blocks.size() * static_cast<std::size_t>(arch.kv_heads) *
-         static_cast<std::size_t>(arch.head_dim) * element_bytes(type);
+  const auto numbers = static_cast<std::size_t>(arch.head_dim + padded(arch.head_dim));
+  return arch.blocks.size() * static_cast<std::size_t>(arch.kv_heads) *
+         (numbers * element_bytes(type) + (type == CacheType::q8 ? 2 * sizeof(float) : 0));
 }
 
 KvCache::KvCache(const Architecture& arch, std::int64_t capacity, CacheType type)
-    : heads_(arch.kv_heads), head_dim_(arch.head_dim), type_(type) {
-  blocks_ = capacity / kKeyBlock + (capacity % kKeyBlock != 0);
-  std::size_t bytes = element_bytes(type);
-  for (const std::size_t factor :
-       {std::size_t{2}, arch.blocks.size(), static_cast<std::size_t>(arch.kv_heads),
-        static_cast<std::size_t>(arch.head_dim), static_cast<std::size_t>(blocks_),
-        static_cast<std::size_t>(kKeyBlock)})
-    if (__builtin_mul_overflow(bytes, factor, &bytes))
-      fail("key-value cache", std::to_string(capacity) + " positions", "a size that fits 64 bits");
-  bytes_.reset(static_cast<std::byte*>(std::calloc(bytes, 1)));
-  if (!bytes_)
-    fail("key-value cache", "no memory for " + std::to_string(bytes >> 20) + " MiB",
-         "enough memory for " + std::to_string(capacity) + " positions", "use a shorter context");
+    : heads_(arch.kv_heads),
+      head_dim_(arch.head_dim),
+      width_(padded(arch.head_dim)),
+      blocks_(capacity / kKeyBlock + (capacity % kKeyBlock != 0)),
+      all_blocks_(0),
+      type_(type) {
+  const auto layers = static_cast<std::int64_t>(arch.blocks.size());
+  bytes_.reset(
+      static_cast<std::byte*>(zeros({static_cast<std::int64_t>(element_bytes(type)),
+                                     head_dim_ + width_, layers, heads_, blocks_, kKeyBlock},
+                                    capacity)));
+  all_blocks_ = layers * heads_ * blocks_;
+  if (type == CacheType::q8)
+    scales_.reset(
+        static_cast<float*>(zeros({2 * sizeof(float), all_blocks_, kKeyBlock}, capacity)));
 }
 
-std::size_t KvCache::begin(std::int64_t layer, std::int64_t head, std::int64_t part,
-                           std::int64_t block) const {
-  const std::int64_t blocks_before = ((layer * heads_ + head) * 2 + part) * blocks_ + block;
-  return static_cast<std::size_t>(blocks_before) * static_cast<std::size_t>(kKeyBlock * head_dim_);
+std::size_t KvCache::keys_at(std::int64_t block) const {
+  return static_cast<std::size_t>(block * kKeyBlock * head_dim_);
+}
+std::size_t KvCache::values_at(std::int64_t block) const {
+  return static_cast<std::size_t>((all_blocks_ * head_dim_ + block * width_) * kKeyBlock);
 }
 
-void KvCache::put(std::size_t element, float value) {
-  std::byte* place = bytes_.get() + element * element_bytes(type_);
-  if (type_ == CacheType::f32) {
-    std::memcpy(place, &value, sizeof value);
-  } else {
-    const std::uint16_t half = float_to_f16(value);
-    std::memcpy(place, &half, sizeof half);
+void KvCache::put(std::size_t element, std::size_t step, const float* from, float* scale) {
+  std::byte* to = bytes_.get() + element * element_bytes(type_);
+  if (type_ == CacheType::q8) *scale = scale_of(from, head_dim_);
+  const float factor = type_ == CacheType::q8 && *scale > 1e-30f ? 1 / *scale : 0;
+  for (std::int64_t d = 0; d < head_dim_; ++d, to += step * element_bytes(type_)) {
+    const std::uint16_t half = float_to_f16(from[d]);
+    if (type_ == CacheType::f32) std::memcpy(to, &from[d], sizeof(float));
+    if (type_ == CacheType::f16) std::memcpy(to, &half, sizeof half);
+    if (type_ == CacheType::q8)
+      *to = static_cast<std::byte>(static_cast<std::int8_t>(std::nearbyint(from[d] * factor)));
   }
 }
 
 void KvCache::store(std::int64_t layer, std::int64_t head, std::int64_t position, const float* k,
                     const float* v) {
-  const std::int64_t block = position / kKeyBlock, inside = position % kKeyBlock;
-  const std::size_t keys = begin(layer, head, 0, block), values = begin(layer, head, 1, block);
-  for (std::int64_t d = 0; d < head_dim_; ++d) {
-    put(keys + static_cast<std::size_t>(inside * head_dim_ + d), k[d]);
-    put(values + static_cast<std::size_t>(d * kKeyBlock + inside), v[d]);
-  }
+  const std::int64_t block = block_of(layer, head, position / kKeyBlock),
+                     inside = position % kKeyBlock;
+  float* scale = scales_ ? scales_.get() + block * kKeyBlock + inside : nullptr;
+  put(keys_at(block) + static_cast<std::size_t>(inside), kKeyBlock, k, scale);
+  if (scale != nullptr) scale += all_blocks_ * kKeyBlock;
+  put(values_at(block) + static_cast<std::size_t>(inside * width_), 1, v, scale);
 }
 
-MatrixView KvCache::view(std::size_t element, std::int64_t out, std::int64_t in) const {
-  MatrixView matrix;
-  matrix.store = type_ == CacheType::f32 ? MatrixView::Store::f32 : MatrixView::Store::f16;
-  matrix.out = out;
-  matrix.in = in;
-  matrix.dense = bytes_.get() + element * element_bytes(type_);
-  return matrix;
+CellBlock KvCache::keys(std::int64_t layer, std::int64_t head, std::int64_t block) const {
+  return {cell_of(type_),
+          bytes_.get() + keys_at(block_of(layer, head, block)) * element_bytes(type_), kKeyBlock};
 }
 
-MatrixView KvCache::keys(std::int64_t layer, std::int64_t head, std::int64_t block) const {
-  return view(begin(layer, head, 0, block), kKeyBlock, head_dim_);
+CellBlock KvCache::values(std::int64_t layer, std::int64_t head, std::int64_t block) const {
+  return {cell_of(type_),
+          bytes_.get() + values_at(block_of(layer, head, block)) * element_bytes(type_), width_};
 }
 
-MatrixView KvCache::values(std::int64_t layer, std::int64_t head, std::int64_t block) const {
-  return view(begin(layer, head, 1, block), head_dim_, kKeyBlock);
+const float* KvCache::key_scales(std::int64_t layer, std::int64_t head, std::int64_t block) const {
+  return scales_ ? scales_.get() + block_of(layer, head, block) * kKeyBlock : nullptr;
+}
+const float* KvCache::value_scales(std::int64_t layer, std::int64_t head,
+                                   std::int64_t block) const {
+  return scales_ ? scales_.get() + (all_blocks_ + block_of(layer, head, block)) * kKeyBlock
+                 : nullptr;
 }
 
 }  // namespace karat

@@ -1,5 +1,6 @@
 // Keys and values of the tokens so far, laid out so that attention is two matrix products per block
-// of positions: keys [position, head_dim], values [head_dim, position] within a block.
+// of positions, both of which read their block in order: keys [head_dim, position], values
+// [position, head_dim] within a block.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +9,7 @@
 #include <memory>
 
 #include "karat/language_model.h"
-#include "kernel/matrix.h"
+#include "kernel/kernel.h"
 
 namespace karat {
 
@@ -22,22 +23,31 @@ class KvCache {
   /// Keeps k and v [head_dim] of one head at one position.
   void store(std::int64_t layer, std::int64_t head, std::int64_t position, const float* k,
              const float* v);
-  MatrixView keys(std::int64_t layer, std::int64_t head, std::int64_t block) const;
-  MatrixView values(std::int64_t layer, std::int64_t head, std::int64_t block) const;
+  CellBlock keys(std::int64_t layer, std::int64_t head, std::int64_t block) const;
+  /// Columns past head_dim, to the next multiple of 8, are 0.
+  CellBlock values(std::int64_t layer, std::int64_t head, std::int64_t block) const;
+  /// What the cells of a block's positions are multiplied by [kKeyBlock]; nullptr where they are
+  /// numbers already.
+  const float* key_scales(std::int64_t layer, std::int64_t head, std::int64_t block) const;
+  const float* value_scales(std::int64_t layer, std::int64_t head, std::int64_t block) const;
+  /// head_dim, to the next multiple of 8.
+  std::int64_t width() const { return width_; }
 
  private:
-  /// Element where block `block` of the keys (part 0) or values (part 1) of a head begins.
-  std::size_t begin(std::int64_t layer, std::int64_t head, std::int64_t part,
-                    std::int64_t block) const;
-  MatrixView view(std::size_t element, std::int64_t out, std::int64_t in) const;
-  void put(std::size_t element, float value);
+  std::int64_t block_of(std::int64_t layer, std::int64_t head, std::int64_t block) const {
+    return (layer * heads_ + head) * blocks_ + block;
+  }
+  std::size_t keys_at(std::int64_t block) const;  // element; `block` counts all there are
+  std::size_t values_at(std::int64_t block) const;
+  void put(std::size_t element, std::size_t step, const float* from, float* scale);
 
-  std::int64_t heads_, head_dim_, blocks_;
+  std::int64_t heads_, head_dim_, width_, blocks_, all_blocks_;
   CacheType type_;
   struct Free {
-    void operator()(std::byte* bytes) const { std::free(bytes); }
+    void operator()(void* bytes) const { std::free(bytes); }
   };
   std::unique_ptr<std::byte, Free> bytes_;  // zero: what is masked must still be finite
+  std::unique_ptr<float, Free> scales_;     // [2, all blocks, kKeyBlock], q8 alone
 };
 
 }  // namespace karat

@@ -54,6 +54,7 @@ std::vector<float> Session::forward(std::span<const TokenId> ids) {
   State& state = *state_;
   state.check(ids);
   const LanguageModel::Impl& model = state.model.impl();
+  model.watch.check();
   std::vector<float> states(ids.size() * static_cast<std::size_t>(model.arch.hidden));
   for (std::size_t done = 0; done < ids.size();) {
     const auto part = ids.subspan(done, std::min<std::size_t>(kBatch, ids.size() - done));

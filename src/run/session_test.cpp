@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
 #include <limits>
 
 #include "core/threads.h"
@@ -89,6 +92,40 @@ TEST_CASE("misuse of a session is refused and changes nothing") {
   CHECK(session.position() == 0);
   session.forward(some_ids(10, 40));
   CHECK(error_of([&] { session.forward({{1}}); }).find("1 tokens after 10") != std::string::npos);
+}
+
+TEST_CASE("a model file that is cut or written to while it is mapped is an error") {
+  namespace fs = std::filesystem;
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  const fs::path file = folder.path() / "model.safetensors";
+  const auto run = [](const LanguageModel& model) {
+    return error_of([&] { Session(model).forward({{1}}); });
+  };
+  const LanguageModel touched = LanguageModel::open(folder.path());
+  CHECK(run(touched) == "no error");
+  fs::last_write_time(file, fs::last_write_time(file) + std::chrono::seconds(1));
+  CHECK(run(touched).find("a change") != std::string::npos);
+
+  const LanguageModel cut = LanguageModel::open(folder.path());
+  fs::resize_file(file, fs::file_size(file) - 100);
+  CHECK(run(cut).find("something cut it") != std::string::npos);
+
+  testing::write_tiny_llama(folder.path());
+  const LanguageModel replaced = LanguageModel::open(folder.path());
+  fs::remove(file);
+  CHECK(run(replaced) == "no error");  // what is mapped is as it was
+  testing::write_tiny_llama(folder.path());
+  CHECK(run(replaced) == "no error");
+}
+
+TEST_CASE("an 8-bit cache changes states a little") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  const LanguageModel model = LanguageModel::open(folder.path());
+  const auto ids = some_ids(290, 40);
+  Session exact(model), small(model, 0, CacheType::q8);
+  CHECK(worst_difference(exact.forward(ids), small.forward(ids)) < 0.1);
 }
 
 TEST_CASE("a logit that is not finite is an error") {

@@ -108,6 +108,7 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
   model.folder = folder;
   model.arch = read_architecture(folder);
   model.quantization = parse_quantization(read_text(folder / "config.json"));
+  model.watch = FileWatch(folder);
   model.files = Safetensors::open_folder(folder);
   match_weights(model.arch, model.files);
 

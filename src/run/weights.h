@@ -11,6 +11,7 @@
 #include "karat/packed.h"
 #include "karat/safetensors.h"
 #include "kernel/matrix.h"
+#include "run/file_watch.h"
 
 namespace karat {
 
@@ -36,6 +37,7 @@ struct BlockWeights {
 struct LanguageModel::Impl {
   std::filesystem::path folder;
   Architecture arch;
+  FileWatch watch;  // begun before the files are mapped
   Safetensors files;
   std::optional<QuantizationConfig> quantization;
   TensorView embedding;                 // [vocab, hidden]

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/common.h"
+#include "cli/run/runtime.h"
 #include "karat/error.h"
 #include "karat/language_model.h"
 
@@ -19,7 +20,8 @@ struct RunOptions {
   std::string model, prompt;
   std::int64_t max_new = 256;
   Sampling sampling;
-  bool half_cache = false, json = false;
+  RuntimeOptions runtime;
+  bool json = false;
 };
 
 struct Speed {
@@ -70,7 +72,7 @@ Written write(const LanguageModel& model, const RunOptions& options,
   const auto prompt_tokens = static_cast<std::int64_t>(prompt.size());
   Session session(model,
                   prompt_tokens + std::min(options.max_new, arch.max_positions - prompt_tokens),
-                  options.half_cache ? CacheType::f16 : CacheType::f32);
+                  options.runtime.cache_type());
   Sampler sampler(options.sampling);
   TokenStream stream(tokenizer);
   for (const TokenId id : prompt) show(stream.push(id));
@@ -119,6 +121,7 @@ void report(const LanguageModel& model, const RunOptions& options, const Written
 
 void run(const RunOptions& options) {
   if (options.max_new < 1) fail("max-new", std::to_string(options.max_new), "at least 1");
+  apply(options.runtime);
   const LanguageModel model = LanguageModel::open(options.model);
   const Written written = write(model, options, [&](const std::string& piece) {
     if (options.json) return;
@@ -154,8 +157,8 @@ Action run_verb(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--seed", sampling.seed, "The same seed writes the same text")
       ->capture_default_str();
-  app.add_flag("--half-cache", options->half_cache, "Keep keys and values at FP16");
   app.add_flag("--json", options->json, "Print text and speeds as JSON instead");
+  declare(app, options->runtime, "q8", "f16");
   return [options] { run(*options); };
 }
 

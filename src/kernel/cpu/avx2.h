@@ -21,6 +21,8 @@ void multiply_trellis(const MatrixView& m, const KernelInput& input, float* y,
                       std::int64_t row_begin, std::int64_t row_end);  // one token
 void multiply_many(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                    std::int64_t row_end);
+void multiply_add(const CellBlock& b, std::int64_t k, std::int64_t rows, const float* a,
+                  std::int64_t a_stride, float* c, std::int64_t c_stride);
 
 namespace {
 
@@ -41,6 +43,20 @@ constexpr std::int64_t kRows = 16;  // rows read together: one block of bilevel 
 [[maybe_unused]] inline __m128 sum_lanes(__m256 a, __m256 b, __m256 c, __m256 d) {
   const __m256 abcd = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
   return _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1));
+}
+
+/// y[t] (+)= sums[t] for `rows` <= 4 rows; the first tile of inputs stores, the others add.
+[[maybe_unused]] inline void add_sums(const __m128* sums, std::int64_t tokens, std::int64_t rows,
+                                      bool add, float* y, std::int64_t stride) {
+  for (std::int64_t t = 0; t < tokens; ++t, y += stride) {
+    if (rows == 4) {
+      _mm_storeu_ps(y, add ? _mm_add_ps(_mm_loadu_ps(y), sums[t]) : sums[t]);
+      continue;
+    }
+    alignas(16) float four[4];
+    _mm_store_ps(four, sums[t]);
+    for (std::int64_t r = 0; r < rows; ++r) y[r] = add ? y[r] + four[r] : four[r];
+  }
 }
 
 /// All ones in the first n of 8 lanes, 0 <= n <= 8.
@@ -161,25 +177,27 @@ struct Stats {
     for (std::int64_t i = 0; i < groups * kRows; ++i) stats.zero[i] = m.fixed_zero;
 }
 
-/// Σ value·x[column] over a row's outliers.
+/// Σ value·x[column] over a row's outliers. Loads of x one by one: a gather takes more
+/// instructions inside than these.
 [[maybe_unused]] inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
   if (m.outlier_offsets == nullptr) return 0;
   const std::int64_t end = m.outlier_offsets[row + 1];
   std::int64_t k = m.outlier_offsets[row];
-  __m256 acc = _mm256_setzero_ps();
+  float sums[4] = {};
   for (; k + kLanes <= end; k += kLanes) {
-    const __m128i columns =
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(m.outlier_columns + 2 * k));
-    const __m256 xs = _mm256_i32gather_ps(x, _mm256_cvtepu16_epi32(columns), 4);
-    acc = _mm256_fmadd_ps(load_halves(m.outlier_values + 2 * k), xs, acc);
+    std::uint16_t columns[kLanes];
+    alignas(32) float values[kLanes];
+    std::memcpy(columns, m.outlier_columns + 2 * k, sizeof columns);
+    _mm256_store_ps(values, load_halves(m.outlier_values + 2 * k));
+    for (std::int64_t i = 0; i < kLanes; ++i)
+      sums[i % 4] = __builtin_fmaf(values[i], x[columns[i]], sums[i % 4]);
   }
-  float sum = sum_lanes(acc);
   for (; k < end; ++k) {
     std::uint16_t column;
     std::memcpy(&column, m.outlier_columns + 2 * k, 2);
-    sum += load_half(m.outlier_values, k) * x[column];
+    sums[k % 4] = __builtin_fmaf(load_half(m.outlier_values, k), x[column], sums[k % 4]);
   }
-  return sum;
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 }  // namespace

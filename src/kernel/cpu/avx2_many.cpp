@@ -199,20 +199,6 @@ inline void multiply_4(const float (*w)[kInputs], const float* x, std::int64_t s
   for (int t = 0; t < tokens; ++t) sums[t] = sum_lanes(acc[t][0], acc[t][1], acc[t][2], acc[t][3]);
 }
 
-/// y[t] (+)= sums[t] for `rows` <= 4 rows; the first tile of inputs stores, the others add.
-inline void add_sums(const __m128* sums, std::int64_t tokens, std::int64_t rows, bool add, float* y,
-                     std::int64_t stride) {
-  for (std::int64_t t = 0; t < tokens; ++t, y += stride) {
-    if (rows == 4) {
-      _mm_storeu_ps(y, add ? _mm_add_ps(_mm_loadu_ps(y), sums[t]) : sums[t]);
-      continue;
-    }
-    alignas(16) float four[4];
-    _mm_store_ps(four, sums[t]);
-    for (std::int64_t r = 0; r < rows; ++r) y[r] = add ? y[r] + four[r] : four[r];
-  }
-}
-
 /// The tile's rows × inputs with all tokens.
 void multiply_tile(const Tile& tile, const float* x, std::int64_t in, std::int64_t n,
                    std::int64_t tokens, std::int64_t rows, bool add, float* y, std::int64_t out) {

@@ -1,6 +1,6 @@
 // Norms, activations and softmax with AVX2, and the table of the AVX2 set.
 #if defined(__AVX2__)
-#include "kernel/cpu/avx2.h"
+#include "kernel/cpu/avx2_int8.h"
 #include "kernel/cpu/x86.h"
 
 namespace karat::avx2 {
@@ -11,7 +11,7 @@ namespace {
 inline __m256 exp8(__m256 x) {
   const __m256 low = _mm256_set1_ps(-87.33654f), high = _mm256_set1_ps(88.3762626f);
   const __m256 vanishes = _mm256_cmp_ps(x, low, _CMP_LT_OQ);
-  x = _mm256_min_ps(_mm256_max_ps(x, low), high);
+  x = _mm256_min_ps(high, _mm256_max_ps(low, x));  // in this order a NaN stays one
   const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
@@ -72,9 +72,20 @@ void scale(float factor, float* x, std::int64_t n) {
   });
 }
 
-void softmax(float* x, std::int64_t n) {
-  float top = x[0];
-  for (std::int64_t i = 1; i < n; ++i) top = x[i] > top ? x[i] : top;
+float maximum(const float* x, std::int64_t n) {
+  __m256 top = _mm256_set1_ps(x[0]);
+  for_eights(n, [&](std::int64_t i, __m256i mask) {
+    const __m256 eight = _mm256_maskload_ps(x + i, mask);
+    top = _mm256_blendv_ps(top, _mm256_max_ps(eight, top), _mm256_castsi256_ps(mask));
+  });
+  alignas(32) float lanes[kLanes];
+  _mm256_store_ps(lanes, top);
+  for (std::int64_t k = 1; k < kLanes; ++k) lanes[0] = lanes[k] > lanes[0] ? lanes[k] : lanes[0];
+  return lanes[0];
+}
+
+float softmax(float* x, std::int64_t n) {
+  const float top = maximum(x, n);
   const __m256 shift = _mm256_set1_ps(top);
   __m256 sum = _mm256_setzero_ps();
   for_eights(n, [&](std::int64_t i, __m256i mask) {
@@ -82,7 +93,9 @@ void softmax(float* x, std::int64_t n) {
     _mm256_maskstore_ps(x + i, mask, e);
     sum = _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(mask)));
   });
-  scale(1 / sum_lanes(sum), x, n);
+  const float total = sum_lanes(sum);
+  scale(1 / total, x, n);
+  return top + __builtin_logf(total);
 }
 
 void rms_norm(const float* x, const float* weight, float eps, float* y, std::int64_t n) {
@@ -144,6 +157,9 @@ void gelu_tanh(float* x, std::int64_t n) {
 
 void matmul(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
             std::int64_t row_end) {
+  if (input.int8 != nullptr)
+    return (input.tokens == 1 ? multiply_one_int8 : multiply_many_int8)(m, input, y, row_begin,
+                                                                        row_end);
   // One token needs groups that begin at whole bytes; other groups go through the unpacked tile.
   const bool aligned = m.store != MatrixView::Store::packed || m.groups == 1 || m.group % 8 == 0;
   if (input.tokens == 1 && aligned) return multiply_one(m, input, y, row_begin, row_end);
@@ -153,6 +169,8 @@ void matmul(const MatrixView& m, const KernelInput& input, float* y, std::int64_
 void fill_table(KernelSet& set) {
   set.isa = "avx2";
   set.matmul = matmul;
+  set.round_input = round_input;
+  set.multiply_add = multiply_add;
   set.group_sums = group_sums;
   set.dot = dot;
   set.axpy = axpy;

@@ -27,11 +27,12 @@ void axpy(float alpha, const float* x, float* y, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) y[i] += alpha * x[i];
 }
 
-void softmax(float* x, std::int64_t n) {
+float softmax(float* x, std::int64_t n) {
   const float top = *std::max_element(x, x + n);
   double sum = 0;
   for (std::int64_t i = 0; i < n; ++i) sum += x[i] = std::exp(x[i] - top);
   for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] / sum);
+  return top + static_cast<float>(std::log(sum));
 }
 
 void rms_norm(const float* x, const float* weight, float eps, float* y, std::int64_t n) {
@@ -76,7 +77,9 @@ const KernelSet& reference_kernels() {
   static const KernelSet set = {
       .isa = "reference",
       .matmul = reference::matmul,
+      .round_input = reference::round_input,
       .group_sums = reference::group_sums,
+      .multiply_add = reference::multiply_add,
       .dot = reference::dot,
       .axpy = reference::axpy,
       .softmax = reference::softmax,

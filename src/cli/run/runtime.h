@@ -1,0 +1,36 @@
+// Options of the verbs that run models: how to compute, and how to keep keys and values.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <string>
+
+#include "karat/language_model.h"
+#include "karat/runtime.h"
+
+namespace karat {
+
+struct RuntimeOptions {
+  std::string isa, activations, cache;
+  CacheType cache_type() const { return parse_cache_type(cache); }
+};
+
+/// Adds --isa and --activations, and --kv where `cache` names its default.
+inline void declare(CLI::App& app, RuntimeOptions& options, std::string activations,
+                    std::string cache) {
+  options.activations = std::move(activations);
+  options.cache = std::move(cache);
+  app.add_option("--isa", options.isa, "Kernels to use; a wrong name lists those of this CPU");
+  app.add_option("--activations", options.activations,
+                 "f32, or q8: rounded to 8 bits where packed layers have such kernels")
+      ->capture_default_str();
+  if (!options.cache.empty())
+    app.add_option("--kv", options.cache, "Keys and values are kept as f32, f16 or q8")
+        ->capture_default_str();
+}
+
+inline void apply(const RuntimeOptions& options) {
+  if (!options.isa.empty()) use_instruction_set(options.isa);
+  use_activations(parse_activations(options.activations));
+}
+
+}  // namespace karat

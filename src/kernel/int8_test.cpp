@@ -1,0 +1,234 @@
+// Products with 8-bit activations: the rounding of every set against the reference's, which is held
+// to its definition; products against sums in double over what was rounded.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/threads.h"
+#include "format/random_matrix.h"
+#include "karat/error.h"
+#include "kernel/guarded.h"
+#include "kernel/kernel.h"
+
+using namespace karat;
+
+namespace {
+
+struct RoundedInput {
+  explicit RoundedInput(std::int64_t in) : blocks((in + kInt8Block - 1) / kInt8Block) {
+    const auto count = static_cast<std::size_t>(blocks);
+    values = static_cast<std::int8_t*>(std::aligned_alloc(64, count * kInt8Block));
+    scales.resize(count * kInt8Scales);
+    sums.resize(count);
+  }
+  ~RoundedInput() { std::free(values); }
+  RoundedInput(const RoundedInput&) = delete;
+  RoundedInput& operator=(const RoundedInput&) = delete;
+
+  std::int64_t blocks;
+  std::int8_t* values;
+  std::vector<float> scales, sums;
+};
+
+std::vector<float> draw(Rng& rng, std::int64_t n) {
+  std::vector<float> x(static_cast<std::size_t>(n));
+  for (float& value : x) value = static_cast<float>(2 * rng.uniform() - 1);
+  return x;
+}
+
+/// x̂ by the reference, whose values lie in the order of the inputs.
+std::vector<float> rounded(const MatrixView& m, const std::vector<float>& x) {
+  RoundedInput r(m.in);
+  reference_kernels().round_input(m, x.data(), r.values, r.scales.data(), r.sums.data());
+  std::vector<float> result;
+  for (std::int64_t i = 0; i < m.in; ++i) {
+    const std::int64_t block = i / kInt8Block;
+    const auto scale =
+        static_cast<std::size_t>(block * kInt8Scales + int8_scale(m, i % kInt8Block));
+    result.push_back(r.scales[scale] * static_cast<float>(r.values[i]));
+  }
+  return result;
+}
+
+/// A packed matrix whose codes end at an unreadable page.
+struct Packed {
+  explicit Packed(const PackedMatrix& m) : tensors(pack_and_view(m)) {
+    for (TensorView& view : tensors.views) {
+      parts.emplace_back(view.span());
+      view.data = parts.back().data();
+    }
+    const PackedView view = packed_view("m", m.layout, m.out, m.in, [&](std::string_view name) {
+      return find_view(tensors.views, name);
+    });
+    weights = unpack(view);
+    matrix = Matrix(view);
+    PackedMatrix bare = m;
+    bare.overlay = {};
+    const PackedTensors without = pack_and_view(bare);
+    dense = unpack(without.view);
+  }
+  PackedTensors tensors;
+  std::vector<Guarded> parts;
+  Matrix matrix;
+  std::vector<float> weights, dense;  // [out, in], with and without outliers
+};
+
+/// Outputs further than 16 units of float rounding of the sum of magnitudes from the exact one.
+std::int64_t wrong_outputs(const KernelSet& set, const Packed& p, std::int64_t tokens, Rng& rng) {
+  const std::int64_t out = p.matrix.out(), in = p.matrix.in();
+  const std::vector<float> x = draw(rng, tokens * in);
+  std::vector<float> y(static_cast<std::size_t>(tokens * out), NAN);
+  matmul(set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
+  std::int64_t wrong = 0;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const std::vector<float> own(x.begin() + t * in, x.begin() + (t + 1) * in);
+    const std::vector<float> near = rounded(p.matrix, own);
+    for (std::int64_t o = 0; o < out; ++o) {
+      double sum = 0, size = 0;
+      for (std::int64_t i = 0; i < in; ++i) {
+        const auto at = static_cast<std::size_t>(o * in + i), k = static_cast<std::size_t>(i);
+        const double w = p.dense[at], kept = double(p.weights[at]) - w;
+        sum += near[k] * w + own[k] * kept;
+        size += std::fabs(own[k]) * (std::fabs(w) + std::fabs(kept) + 0.4);
+      }
+      wrong += !(std::fabs(y[static_cast<std::size_t>(t * out + o)] - sum) <= 16 * 0x1p-24 * size);
+    }
+  }
+  return wrong;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "8-bit activations: the naive rounding is within half a step, 127 steps a largest value") {
+  Rng rng(31);
+  for (const int bits : {2, 3, 4}) {
+    const Packed p(random_matrix(rng, {.bits = bits, .group = 128}, 1, 300, 0));
+    const std::vector<float> x = draw(rng, 300), near = rounded(p.matrix, x);
+    for (std::int64_t i = 0; i < 300; ++i) {
+      float largest = 0;
+      for (std::int64_t k = i / kInt8Block * kInt8Block;
+           k < 300 && k / kInt8Block == i / kInt8Block; ++k)
+        if (int8_scale(p.matrix, k % kInt8Block) == int8_scale(p.matrix, i % kInt8Block))
+          largest = std::max(largest, std::fabs(x[static_cast<std::size_t>(k)]));
+      const auto k = static_cast<std::size_t>(i);
+      CHECK(std::fabs(near[k] - x[k]) <= largest / 254 * 1.0001f);
+    }
+  }
+}
+
+TEST_CASE("8-bit activations: every set rounds as the reference does") {
+  Rng rng(32);
+  for (const int bits : {2, 3, 4})
+    for (const std::int64_t in : {1, 127, 128, 129, 700}) {
+      const Packed p(random_matrix(rng, {.bits = bits, .group = 0}, 1, in, 0));
+      std::vector<float> x = draw(rng, in);
+      if (in > 200) std::fill_n(x.begin(), 128, 0.0f);
+      RoundedInput expected(in);
+      reference_kernels().round_input(p.matrix, x.data(), expected.values, expected.scales.data(),
+                                      expected.sums.data());
+      for (const KernelSet* set : usable_kernels()) {
+        RoundedInput got(in);
+        set->round_input(p.matrix, x.data(), got.values, got.scales.data(), got.sums.data());
+        CHECK(got.scales == expected.scales);
+        for (std::size_t b = 0; b < got.sums.size(); ++b)
+          CHECK(got.sums[b] == doctest::Approx(expected.sums[b]).epsilon(1e-5));
+      }
+    }
+}
+
+TEST_CASE("8-bit activations: products of every set, every layout that takes them, odd sizes") {
+  Rng rng(33);
+  for (const int bits : {2, 3, 4})
+    for (const std::int64_t group : {0, 128, 256})
+      for (const bool symmetric : {false, true})
+        for (const auto& [out, in] :
+             {std::pair{1, 1}, {3, 9}, {16, 128}, {35, 131}, {17, 1100}, {9, 2300}, {2, 8321}}) {
+          const double share = rng.below(2) == 0 ? 0.0 : 0.03;
+          const Packed p(random_matrix(rng, {bits, group, symmetric}, out, in, share));
+          REQUIRE(takes_int8(p.matrix));
+          for (const KernelSet* set : usable_kernels())
+            for (const std::int64_t tokens : {1, 2, 3, 9}) {
+              if (out * in * tokens > 40000) continue;
+              CHECK_MESSAGE(wrong_outputs(*set, p, tokens, rng) == 0, set->isa, ", ", out, " x ",
+                            in, ", ", bits, " bits, group ", group, ", ", tokens, " tokens");
+            }
+        }
+}
+
+TEST_CASE("8-bit activations: the largest codes and inputs do not overflow") {
+  for (const int bits : {2, 3, 4}) {
+    Rng rng(34);
+    PackedMatrix m = random_matrix(rng, {bits, 0}, 4, 256, 0);
+    std::fill(m.codes.begin(), m.codes.end(), static_cast<std::uint8_t>((1 << bits) - 1));
+    std::fill(m.scales.begin(), m.scales.end(), float_to_f16(1));
+    std::fill(m.zeros.begin(), m.zeros.end(), float_to_f16(0));
+    const Packed p(m);
+    for (const float sign : {1.0f, -1.0f}) {
+      const std::vector<float> x(256 * 3, sign);
+      std::vector<float> y(4 * 3);
+      for (const KernelSet* set : usable_kernels())
+        for (const std::int64_t tokens : {1, 3}) {
+          matmul(*set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
+          CHECK(y[0] == doctest::Approx(sign * 256 * ((1 << bits) - 1)));
+        }
+    }
+  }
+}
+
+TEST_CASE("8-bit activations: what is not finite is seen in every output") {
+  Rng rng(35);
+  const Packed p(random_matrix(rng, {.bits = 4, .group = 128}, 20, 384, 0));
+  for (const float bad : {std::numeric_limits<float>::infinity(), NAN, -INFINITY})
+    for (const KernelSet* set : usable_kernels())
+      for (const std::int64_t tokens : {1, 2}) {
+        std::vector<float> x = draw(rng, 384 * tokens), y(static_cast<std::size_t>(20 * tokens));
+        x[static_cast<std::size_t>(384 * (tokens - 1) + 200)] = bad;
+        matmul(*set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
+        for (std::size_t o = 0; o < 20; ++o)
+          CHECK_FALSE(std::isfinite(y[static_cast<std::size_t>(20 * (tokens - 1)) + o]));
+      }
+}
+
+TEST_CASE("8-bit activations: layouts without such kernels are multiplied as before") {
+  Rng rng(36);
+  for (const PackedLayout& layout : {PackedLayout{.bits = 4, .group = 32}, PackedLayout{.bits = 8},
+                                     PackedLayout{.bits = 4, .codebook = Codebook::nf4}}) {
+    const Packed p(random_matrix(rng, layout, 20, 256, 0.02));
+    CHECK_FALSE(takes_int8(p.matrix));
+    const std::vector<float> x = draw(rng, 512);
+    std::vector<float> a(40), b(40);
+    for (const KernelSet* set : usable_kernels()) {
+      matmul(*set, p.matrix, x.data(), 2, a.data(), Activations::q8);
+      matmul(*set, p.matrix, x.data(), 2, b.data(), Activations::f32);
+      CHECK(a == b);
+    }
+  }
+}
+
+TEST_CASE("8-bit activations: the number of threads changes no bit") {
+  Rng rng(37);
+  const int before = thread_count();
+  const Packed p(random_matrix(rng, {.bits = 4, .group = 128}, 600, 520, 0.01));
+  const std::vector<float> x = draw(rng, 520 * 20);
+  for (const std::int64_t tokens : {1, 20}) {
+    std::vector<float> first(static_cast<std::size_t>(600 * tokens)), y(first.size());
+    set_thread_count(1);
+    matmul(kernels(), p.matrix, x.data(), tokens, first.data(), Activations::q8);
+    for (const int threads : {2, 5}) {
+      set_thread_count(threads);
+      matmul(kernels(), p.matrix, x.data(), tokens, y.data(), Activations::q8);
+      CHECK(first == y);
+    }
+  }
+  set_thread_count(before);
+}
+
+TEST_CASE("activations are named, and their choice holds") {
+  CHECK(activations() == Activations::f32);
+  use_activations(parse_activations("q8"));
+  CHECK(activations() == Activations::q8);
+  use_activations(Activations::f32);
+  CHECK_THROWS_WITH_AS(parse_activations("q9"), doctest::Contains("f32 or q8"), Error);
+}

@@ -1,0 +1,144 @@
+// What the bench verb shows: the speed of a model's steps, each the fastest of some repeats, since
+// other processes only ever add time.
+#include "karat/bench.h"
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "core/rng.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+double seconds_of(const auto& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Most memory of this process so far that no file backs is not kept by the system, only what is
+/// resident now: bytes of /proc/self/status.
+std::size_t private_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("RssAnon:")) return std::stoull(line.substr(8)) * 1024;
+  return 0;
+}
+
+class Bench {
+ public:
+  Bench(const std::filesystem::path& folder, const BenchOptions& options,
+        const ProgressFn& listener)
+      : folder_(folder), options_(options), listener_(listener) {}
+
+  BenchResult run() {
+    result_.load_seconds = fastest([&] { load_and_run(); }, "load");
+    const LanguageModel model = LanguageModel::open(folder_);
+    contexts_ = fitting_contexts(model);
+    result_.mapped_bytes = model.files().file_bytes();
+    result_.weight_bytes = model.bytes_per_token();
+    prefill(model);
+    for (const std::int64_t context : contexts_) decode(model, context);
+    Progress progress("bandwidth", 1, listener_);
+    result_.read_bandwidth = read_bandwidth();
+    progress.step();
+    return result_;
+  }
+
+ private:
+  void load_and_run() const {
+    Session session(LanguageModel::open(folder_), 1, options_.cache);
+    session.next_logits({{0}});
+  }
+
+  std::vector<std::int64_t> fitting_contexts(const LanguageModel& model) const {
+    const Architecture& arch = model.architecture();
+    std::vector<std::int64_t> fitting;
+    for (const std::int64_t context : options_.contexts)
+      if (context > 0 && context + options_.decode <= arch.max_positions)
+        fitting.push_back(context);
+    if (fitting.empty() || options_.prompt > arch.max_positions)
+      fail("bench", "contexts that are all longer",
+           "one of at most " + std::to_string(arch.max_positions - options_.decode) +
+               " tokens, and a prompt that fits");
+    return fitting;
+  }
+
+  static std::vector<TokenId> random_ids(const LanguageModel& model, std::int64_t count) {
+    Rng rng(0);
+    std::vector<TokenId> ids;
+    for (std::int64_t i = 0; i < count; ++i)
+      ids.push_back(
+          static_cast<TokenId>(rng.below(static_cast<std::uint64_t>(model.architecture().vocab))));
+    return ids;
+  }
+
+  void prefill(const LanguageModel& model) {
+    if (options_.prompt == 0) return;
+    const std::vector<TokenId> ids = random_ids(model, options_.prompt);
+    Session session(model, options_.prompt, options_.cache);
+    const double taken = fastest(
+        [&] {
+          session.rewind(0);
+          session.next_logits(ids);
+        },
+        "prefill");
+    result_.prefill_tokens_per_second = static_cast<double>(options_.prompt) / taken;
+    note_memory();
+  }
+
+  void decode(const LanguageModel& model, std::int64_t context) {
+    Session session(model, context + options_.decode, options_.cache);
+    session.forward(random_ids(model, context));
+    const std::vector<TokenId> ids = random_ids(model, options_.decode);
+    const double taken = fastest(
+        [&] {
+          session.rewind(context);
+          for (const TokenId id : ids) session.next_logits({{id}});
+        },
+        "decode " + std::to_string(context));
+    const double rate = static_cast<double>(options_.decode) / taken;
+    const std::size_t seen = cache_bytes_per_token(model.architecture(), options_.cache) *
+                             static_cast<std::size_t>(context + options_.decode / 2);
+    result_.cache_bytes = cache_bytes_per_token(model.architecture(), options_.cache) *
+                          static_cast<std::size_t>(context + options_.decode);
+    result_.decode.push_back(
+        {context, rate, rate * static_cast<double>(result_.weight_bytes + seen) * 1e-9});
+    note_memory();
+  }
+
+  double fastest(const auto& work, const std::string& stage) {
+    Progress progress(stage, options_.repeats, listener_);
+    double best = 1e30;
+    for (int i = 0; i < options_.repeats; ++i) {
+      best = std::min(best, seconds_of(work));
+      progress.step();
+    }
+    return best;
+  }
+
+  void note_memory() { result_.private_bytes = std::max(result_.private_bytes, private_bytes()); }
+
+  std::filesystem::path folder_;
+  BenchOptions options_;
+  ProgressFn listener_;
+  BenchResult result_;
+  std::vector<std::int64_t> contexts_;
+};
+
+}  // namespace
+
+BenchResult bench(const std::filesystem::path& folder, const BenchOptions& options,
+                  const ProgressFn& progress) {
+  if (options.prompt < 0 || options.decode < 1 || options.repeats < 1)
+    fail("bench", "a prompt below 0, or nothing to decode or repeat", "positive numbers");
+  const Activations before = activations();
+  use_activations(options.activations);
+  BenchResult result = Bench(folder, options, progress).run();
+  use_activations(before);
+  return result;
+}
+
+}  // namespace karat
