@@ -9,7 +9,7 @@ class Evaluate(TestCase):
     def setUp(self):
         super().setUp()
         self.text = self.folder / "text.txt"
-        self.text.write_text(EVALUATION.read_text()[:5500])
+        self.text.write_text(EVALUATION.read_text()[:7000].rsplit(" ", 1)[0])
 
     def evaluate(self, *arguments):
         return self.run_json("evaluate", MODEL, "--text", self.text, "--limit", 2, *arguments)
