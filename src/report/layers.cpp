@@ -132,7 +132,7 @@ std::string map_html(const nlohmann::json& report, const Shown& shown) {
   const std::string caption =
       map.most > map.least
           ? fmt::format(
-                "{}, {}: from {} (palest) to {} (darkest); columns are blocks, or rows on "
+                "{}, {}: from {} (faintest) to {} (strongest); columns are blocks, or rows on "
                 "narrow pages.",
                 shown.title, shown.unit, short_number(map.least), short_number(map.most))
           : fmt::format("{}, {}: {} everywhere.", shown.title, shown.unit, short_number(map.least));
