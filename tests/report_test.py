@@ -46,7 +46,7 @@ def example():
             run("evaluate", folder / name, *text, "--against-logits", folder / "logits", "--json"))
     (folder / "more" / "compare.json").write_text(run("compare", MODEL, *text, "--methods", "rtn,hqq", "--json"))
     (folder / "more" / "measure.json").write_text(
-        run("measure", MODEL, "--metric", "magnitude", "--calib", CALIBRATION, *cut, "--out", folder / "scores", "--json"))
+        run("measure", MODEL, "--metric", "magnitude", "--out", folder / "scores", "--json"))
     (folder / "more" / "tasks.json").write_text(json.dumps(TASKS))
     page = folder / "page.html"
     run("report", MODEL, folder / "rtn <i>&", folder / "gwq", folder / "more", "--out", page)
@@ -60,8 +60,8 @@ class Report(TestCase):
         words = "\n".join(page.text)
         for needed in ("rtn <i>&", "gwq", "hqq 4 bits", "Models", "Size and quality", "Tasks", "Layers",
                        "Sensitivities", "Provenance", "bits per weight of the linear layers", "nats per token",
-                       "-0.020 ± 0.020", "McNemar", "calibration.txt", "evaluate --"):
-            self.assertIn(needed, words)
+                       "-0.020 ± 0.020", "McNemar", "calibration.txt", "karat evaluate "):
+            self.assertTrue(needed in words, needed)
         self.assertNotIn("<i>&", path.read_text())
         # KL and perplexity of gwq and hqq, wide and narrow; plain rounding is a square, the original a diamond.
         marks = [a.get("class") for tag, a in page.tags if tag == "circle"]
@@ -140,6 +140,7 @@ class Looks(TestCase):
         return int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big"), raw
 
     def test_light_dark_and_narrow(self):
+        self.assertEqual(self.shot("narrow", 500)[0], 500)
         light = self.shot("light", 1000)
         dark = self.shot("dark", 1000, "--blink-settings=preferredColorScheme=0")
         self.assertEqual(light[:2], (1000, 2400))

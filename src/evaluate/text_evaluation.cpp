@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Chosen {
-  std::vector<Convention> conventions;
+  std::vector<Convention> conventions = {};
   bool all = false;  // those that do not fit are left out
 };
 

@@ -115,6 +115,10 @@ std::optional<Estimate> estimate(const json& json, Path value, Path error) {
   return Estimate{*found, number(json, error).value_or(0)};
 }
 
+bool is_plain(const json& report) {
+  return text(report, {"recipe", "method"}) == "rtn";
+}
+
 /// `whole` is the file, `one` the numbers of one convention.
 Measurement evaluation_of(const ReportData& data, const json& whole, const json& one) {
   const ModelFolder* folder = find_folder(data, text(whole, {"model"}));
@@ -128,6 +132,8 @@ Measurement evaluation_of(const ReportData& data, const json& whole, const json&
                 .kl = estimate(one, {"kl", "mean"}, {"kl", "standard_error"}),
                 .json = &one};
   if (folder != nullptr && folder->quantize == nullptr) m.kind = Measurement::Kind::original;
+  if (folder != nullptr && folder->quantize != nullptr && is_plain(*folder->quantize))
+    m.kind = Measurement::Kind::plain;
   return m;
 }
 
@@ -143,7 +149,9 @@ Measurement row_of(const json& whole, const json& row) {
       .kl = estimate(row, {"kl", "mean"}, {"kl", "standard_error"})};
   const std::string kind = text(row, {"kind"});
   if (kind == "original") m.kind = Measurement::Kind::original;
-  if (kind == "uniform") m.kind = Measurement::Kind::plain;
+  if (kind == "uniform" || is_plain(row)) m.kind = Measurement::Kind::plain;
+  const auto runs = objects(row, {"runs"});
+  if (runs.size() == 1) m.json = runs.front();  // the mean of several has no quantiles
   return m;
 }
 

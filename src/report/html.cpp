@@ -13,11 +13,12 @@ constexpr const char* kPageStyle = R"(
   --shade: #f4f6f8; --method: #1261ad; --plain: #8a5500; --original: #2d7a3e; --map: #1261ad; }
 @media (prefers-color-scheme: dark) { :root { --page: #15181c; --ink: #e6e9ed; --faint: #a0aab4;
   --line: #383f47; --shade: #1e2329; --method: #74b6f7; --plain: #e3ad4f; --original: #7ccf8f;
-  --map: #4f9de8; } }
+  --map: #3f8bd6; } }
 @media print { :root { color-scheme: light; --page: #fff; --ink: #000; --faint: #444; --line: #bbb;
   --shade: #f2f2f2; --method: #0b4f93; --plain: #7a4b00; --original: #1f6430; --map: #1261ad; }
   body { margin: 0; max-width: none; } figure, table { break-inside: avoid; }
-  .scroll { overflow: visible; } h2 { break-after: avoid; } }
+  .scroll { overflow: visible; } table { font-size: .68rem; } th, td { padding: .1rem .3rem; }
+  th { white-space: normal; } h2 { break-after: avoid; } }
 * { box-sizing: border-box; }
 body { background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
   max-width: 54rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }

@@ -76,7 +76,7 @@ std::string cell(const Layout& layout, std::size_t column, std::size_t row,
   const std::string number = short_number(*value, 3);
   if (text_width(number) + 4 <= layout.cell_width)
     drawn += svg_text(x + layout.cell_width / 2, y + layout.cell_height / 2 + 4, "middle",
-                      opacity > 0.6 ? "strong" : "value", number);
+                      opacity > 0.8 ? "strong" : "value", number);
   return drawn;
 }
 
@@ -92,7 +92,8 @@ std::string headings(const Layout& layout, const LayerMap& map) {
                       "faint", name);
   };
   const double block_size = layout.blocks_across ? layout.cell_width : layout.cell_height;
-  const auto every = static_cast<std::int64_t>(std::max(1.0, std::ceil(24 / block_size)));
+  const auto every = static_cast<std::int64_t>(
+      std::max(1.0, std::ceil((layout.blocks_across ? 24 : 14) / block_size)));
   for (std::int64_t block = 0; block < map.blocks; block += every)
     layout.blocks_across ? column(static_cast<std::size_t>(block), std::to_string(block))
                          : row(static_cast<std::size_t>(block), std::to_string(block));
@@ -131,7 +132,7 @@ std::string map_html(const nlohmann::json& report, const Shown& shown) {
   const std::string caption =
       map.most > map.least
           ? fmt::format(
-                "{}, {}: from {} (palest) to {} (darkest); columns are blocks, or rows on "
+                "{}, {}: from {} (faintest) to {} (strongest); columns are blocks, or rows on "
                 "narrow pages.",
                 shown.title, shown.unit, short_number(map.least), short_number(map.most))
           : fmt::format("{}, {}: {} everywhere.", shown.title, shown.unit, short_number(map.least));

@@ -22,7 +22,7 @@ struct Quantity {
 };
 constexpr Quantity kQuantities[] = {
     {"KL from the original", "nats per token", &Measurement::kl, true},
-    {"Perplexity", "of the text", &Measurement::perplexity, false}};
+    {"Perplexity", "exp(nats per token)", &Measurement::perplexity, false}};
 
 /// A measurement on the drawing.
 struct Mark {

@@ -109,7 +109,7 @@ std::vector<Row> origin_rows(const SourceFile& file) {
        {"text_sha256", "convention", "bos_handling", "data", "karat", "command", "date"})
     add(key, text(file.json, {key}));
   for (const char* key : {"seed", "seeds", "limit", "seconds"})
-    if (const auto value = number(file.json, {key})) add(key, short_number(*value));
+    if (const auto value = number(file.json, {key})) add(key, fmt::format("{:.6g}", *value));
   return rows;
 }
 

@@ -1,0 +1,63 @@
+"""karat evaluate: conventions, cached logits and the look for overlap, as a user meets them."""
+import json
+import unittest
+
+from support import EVALUATION, MODEL, TestCase, karat
+
+
+class Evaluate(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.text = self.folder / "text.txt"
+        self.text.write_text(EVALUATION.read_text()[:7000].rsplit(" ", 1)[0])
+
+    def evaluate(self, *arguments):
+        return self.run_json("evaluate", MODEL, "--text", self.text, "--limit", 2, *arguments)
+
+    def test_all_conventions_in_one_run(self):
+        result = self.evaluate("--convention", "all")
+        each = {one["convention"]: one for one in result["evaluations"]}
+        self.assertEqual([one["convention"] for one in result["skipped"]], ["hf2048"])  # a context of 512
+        self.assertEqual(sorted(each), ["documents", "hf", "llamacpp512", "lm-eval", "strided"])
+        for name in ("llamacpp512", "lm-eval"):
+            self.assertEqual(self.evaluate("--convention", name)["perplexity"], each[name]["perplexity"])
+        for one in each.values():
+            self.assertGreater(one["standard_error"], 0)
+            self.assertTrue(one["bos_handling"])
+        self.assertEqual(each["strided"]["stride"], 256)
+        self.assertEqual(self.evaluate("--stride", 100)["stride"], 100)
+        units = each["lm-eval"]["units"]
+        self.assertLess(units["byte"]["perplexity"], each["lm-eval"]["perplexity"])
+        self.assertLess(each["lm-eval"]["perplexity"], units["word"]["perplexity"])
+
+    def test_cached_logits(self):
+        cache = self.folder / "logits"
+        saved = self.evaluate("--save-logits", cache)
+        self.assertLessEqual(saved["logits"]["share_of_f16"], 0.05)
+        self.assertEqual(saved["logits"]["bytes"], cache.stat().st_size)
+        check = saved["cache_check"]
+        self.assertLess(abs(check["cached_kl"] / check["exact_kl"] - 1), 0.05)
+        again = self.evaluate("--against-logits", cache)  # of the model itself
+        self.assertLess(again["kl"]["mean"], 1e-6)
+        self.assertEqual((again["top1_agreement"], again["top5_agreement"]), (1, 1))
+        cache.write_bytes(cache.read_bytes()[:-1])
+        arguments = ("evaluate", MODEL, "--text", self.text)
+        self.assert_refused(*arguments, "--limit", 2, "--against-logits", cache, says="logits")
+        self.assert_refused(*arguments, "--against-logits", EVALUATION, says="evaluation.txt")
+        self.assert_refused(*arguments, "--save-logits", cache, says="--force")
+        self.assert_refused(*arguments, "--stride", 10, "--convention", "hf", says="strided")
+        self.assert_refused(*arguments, "--calib", self.folder / "nowhere.txt", says="nowhere.txt")
+
+    def test_overlap_is_warned_of(self):
+        done = karat("evaluate", MODEL, "--text", self.text, "--limit", 1, "--calib", EVALUATION, "--json")
+        self.assertIn("100 %", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["overlap"]["share"], 1)
+        text = self.text.read_text()
+        part = self.folder / "part.txt"
+        part.write_text(text[:len(text) // 2])
+        share = self.evaluate("--calib", part)["overlap"]["share"]
+        self.assertAlmostEqual(share, 0.5, delta=0.05)
+
+
+if __name__ == "__main__":
+    unittest.main()
