@@ -31,6 +31,8 @@ class Install(TestCase):
         listing = self.must(prefix / "bin" / "karat", "methods")  # finds karat-torch in libexec
         self.assertIn("gwq", listing)
 
+        self.assertTrue((prefix / "share/karat/tasks/piqa.json").exists())
+
         generate = self.build_example("generate", prefix)
         self.assertGreater(len(self.must(generate, MODEL, "The captain").split()), 5)
 

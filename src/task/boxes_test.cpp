@@ -12,10 +12,11 @@ TEST_CASE("boxes are read from the notations of the Qwen-VL family") {
   const BoxRules thousandths{false, true}, pixels{false, false};
   const Box half{0, 0, 320, 240};  // of a picture of 640 x 480: thousandths 0, 0, 500, 500
   CHECK(find_box("<ref>the dog</ref><box>(0,0),(500,500)</box>", pixels, 640, 480) == half);
-  CHECK(find_box("<|object_ref_start|>a dog<|object_ref_end|><|box_start|>(0,0),(500,500)<|box_end|>",
+  CHECK(
+      find_box("<|object_ref_start|>a dog<|object_ref_end|><|box_start|>(0,0),(500,500)<|box_end|>",
+               pixels, 640, 480) == half);
+  CHECK(find_box("```json\n[\n\t{\"bbox_2d\": [0, 0, 320, 240], \"label\": \"dog\"}\n]\n```",
                  pixels, 640, 480) == half);
-  CHECK(find_box("```json\n[\n\t{\"bbox_2d\": [0, 0, 320, 240], \"label\": \"dog\"}\n]\n```", pixels,
-                 640, 480) == half);
   CHECK(find_box("[{\"bbox_2d\": [0, 0, 500, 500], \"label\": \"dog\"}]", thousandths, 640, 480) ==
         half);
   CHECK(find_box("(0, 0), (500, 500)", thousandths, 640, 480) == half);
@@ -26,8 +27,8 @@ TEST_CASE("the first box counts, and a marked one before others") {
   const BoxRules pixels{false, false};
   CHECK(find_box("(1,2),(3,4) then (5,6),(7,8)", pixels, 10, 10) == Box{1, 2, 3, 4});
   CHECK(find_box("[1,1,2,2] <box>(100,200),(300,400)</box>", pixels, 10, 10) == Box{1, 2, 3, 4});
-  for (const char* text : {"", "no box", "(1,2)", "<box>(1,2),(3)</box>", "[1,2,3]",
-                           "[1,2,3,4,5]", "{\"bbox_2d\": [1, 2, \"x\", 4]}"})
+  for (const char* text : {"", "no box", "(1,2)", "<box>(1,2),(3)</box>", "[1,2,3]", "[1,2,3,4,5]",
+                           "{\"bbox_2d\": [1, 2, \"x\", 4]}"})
     CHECK(!find_box(text, pixels, 10, 10));
 }
 

@@ -35,7 +35,7 @@ class Runner {
   TaskSpeed speed_;
 };
 
-/// tokens/s of a prompt of 256 tokens, or of the context if that is shorter: the best of three.
+/// tokens/s of a prompt of 256 tokens, or of the context if that is shorter: the better of two.
 double prefill_ceiling(const LanguageModel& model);
 
 }  // namespace karat

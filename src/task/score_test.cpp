@@ -44,7 +44,8 @@ std::vector<Sequence> mixed(const std::vector<TokenId>& prefix, Rng& rng) {
 
 struct Model {
   TempFolder folder = {};
-  LanguageModel model = (testing::write_tiny_llama(folder.path()), LanguageModel::open(folder.path()));
+  LanguageModel model =
+      (testing::write_tiny_llama(folder.path()), LanguageModel::open(folder.path()));
 };
 
 void check_equal(const std::vector<Score>& fast, const std::vector<Score>& plain) {
