@@ -56,7 +56,7 @@ std::vector<TokenId> tokenize(const std::vector<fs::path>& files, const fs::path
   std::vector<TokenId> ids;
   for (const fs::path& file : files) {
     const auto mapped = MappedFile::open(file);
-    const auto documents = split_documents(mapped->text());
+    const auto documents = separated_documents(mapped->text());
     std::size_t begin = 0, round = 0;
     for (std::size_t end = 1; end <= documents.size(); ++end) {
       round += documents[end - 1].size();
@@ -91,7 +91,7 @@ void widen(const std::byte* from, std::int64_t count, std::int64_t* to) {
 
 }  // namespace
 
-std::vector<std::string_view> split_documents(std::string_view text) {
+std::vector<std::string_view> separated_documents(std::string_view text) {
   std::vector<std::string_view> documents;
   const auto add = [&](std::string_view document) {
     document = trim(document);

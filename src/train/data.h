@@ -14,7 +14,7 @@
 namespace karat {
 
 /// The documents of a text: what lies between lines `<|endoftext|>`, blank ones left out.
-std::vector<std::string_view> split_documents(std::string_view text);
+std::vector<std::string_view> separated_documents(std::string_view text);
 
 /// Token ids of whole files, mapped from a cache: [separator, document, separator, document, …].
 class TokenStreamFile {

@@ -10,12 +10,12 @@ namespace karat {
 namespace {
 
 TEST_CASE("documents lie between separator lines") {
-  const auto documents = split_documents(
+  const auto documents = separated_documents(
       "\n<|endoftext|>\none\n\ntwo\n<|endoftext|>\r\n \n<|endoftext|>\nthree <|endoftext|> x\n");
   REQUIRE(documents.size() == 2);
   CHECK(documents[0] == "one\n\ntwo");
   CHECK(documents[1] == "three <|endoftext|> x");  // not on a line of its own
-  CHECK(split_documents("").empty());
+  CHECK(separated_documents("").empty());
 }
 
 TEST_CASE("a pass meets every window once") {

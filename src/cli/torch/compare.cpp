@@ -11,6 +11,7 @@
 #include "cli/common.h"
 #include "core/file.h"
 #include "karat/error.h"
+#include "karat/overlap.h"
 
 namespace karat {
 namespace {
@@ -145,6 +146,9 @@ void run(CompareArguments& a) {
     fmt::print(stderr, "row {} of {}: {}\n", row, rows, name);
   };
   const CompareReport found = compare(job);
+  if (!job.calibration.file.empty())
+    if (const Overlap seen = find_file_overlap(job.calibration.file, job.text); seen.hits > 0)
+      fmt::print(stderr, "karat: warning: {}\n", overlap_warning(seen));
   if (html) html->commit(to_html(found));
   if (report) report->commit(to_json(found));
   fmt::print("{}", a.json ? to_json(found) : to_table(found));
