@@ -26,6 +26,7 @@ struct QuantizeJob {
   std::string method = "karat";
   Overrides overrides = {};
   CalibrationRequest calibration = {};
+  std::string command = {};  // as typed; the report repeats it
   ProgressFn progress = {};
 };
 
@@ -41,8 +42,9 @@ struct LayerReport {
 };
 
 struct QuantizeReport {
-  std::string model;  // its folder's name
-  Recipe recipe;      // spelled out in full
+  std::string command = {};  // as typed
+  std::string model;         // its folder's name
+  Recipe recipe;             // spelled out in full
   Overrides overrides;
   std::optional<CalibrationSet> calibration = {};
   double loss = 0;  // of the calibration text under the original model; 0 when not computed

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "evaluate/views.h"
 #include "karat/text_evaluation.h"
 #include "karat/version.h"
 
@@ -39,23 +40,14 @@ ordered_json json_of(const Evaluation& e) {
   return json;
 }
 
-void add_divergence(ordered_json& json, const Evaluation& e, const TextEvaluation& result) {
+void add_against(ordered_json& json, const Evaluation& e, const TextEvaluation& result) {
   if (!e.divergence) return;
   const Divergence& kl = *e.divergence;
   json["against"] = {{"model", result.logits ? result.logits->original : result.original},
                      {"perplexity", kl.original.value},
                      {"standard_error", kl.original.standard_error},
                      {"nll", kl.original.nll}};
-  json["kl"] = {{"mean", kl.mean},
-                {"standard_error", kl.standard_error},
-                {"median", kl.median},
-                {"percentile_90", kl.percentile_90},
-                {"percentile_99", kl.percentile_99},
-                {"percentile_999", kl.percentile_999},
-                {"maximum", kl.maximum}};
-  json["top1_agreement"] = kl.top1_agreement;
-  json["top5_agreement"] = kl.top5_agreement;
-  json["probability_rms"] = kl.probability_rms;
+  add_divergence(json, kl);
 }
 
 std::string with_error(const Perplexity& p) {
@@ -100,6 +92,19 @@ std::string text_of(const Evaluation& e) {
 
 }  // namespace
 
+void add_divergence(ordered_json& json, const Divergence& kl) {
+  json["kl"] = {{"mean", kl.mean},
+                {"standard_error", kl.standard_error},
+                {"median", kl.median},
+                {"percentile_90", kl.percentile_90},
+                {"percentile_99", kl.percentile_99},
+                {"percentile_999", kl.percentile_999},
+                {"maximum", kl.maximum}};
+  json["top1_agreement"] = kl.top1_agreement;
+  json["top5_agreement"] = kl.top5_agreement;
+  json["probability_rms"] = kl.probability_rms;
+}
+
 std::string to_json(const TextEvaluation& result) {
   ordered_json json{{"model", result.model},
                     {"text", result.text},
@@ -108,7 +113,7 @@ std::string to_json(const TextEvaluation& result) {
   ordered_json list = ordered_json::array();
   for (const Evaluation& evaluation : result.evaluations) {
     ordered_json one = json_of(evaluation);
-    add_divergence(one, evaluation, result);
+    add_against(one, evaluation, result);
     list.push_back(std::move(one));
   }
   if (list.size() == 1 && result.skipped.empty())

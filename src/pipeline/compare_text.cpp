@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "evaluate/views.h"
 #include "pipeline/compare_views.h"
 
 namespace karat {
@@ -69,14 +70,7 @@ ordered_json run_json(const CompareRun& run) {
                        {"file_bytes", run.file_bytes},
                        {"perplexity", run.evaluation.perplexity.value},
                        {"standard_error", run.evaluation.perplexity.standard_error}};
-  if (const auto& kl = run.evaluation.divergence) {
-    json["kl"] = {{"mean", kl->mean},
-                  {"standard_error", kl->standard_error},
-                  {"median", kl->median},
-                  {"percentile_99", kl->percentile_99},
-                  {"maximum", kl->maximum}};
-    json["top1_agreement"] = kl->top1_agreement;
-  }
+  if (const auto& kl = run.evaluation.divergence) add_divergence(json, *kl);
   json["seconds"] = run.seconds;
   json["peak_bytes"] = maybe(run.peak_bytes);
   return json;

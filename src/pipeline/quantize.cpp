@@ -107,7 +107,10 @@ QuantizeReport quantize(const QuantizeJob& job) {
   const CalibrationSet text = calibrate(model, recipe.needs(), recipe.recipe, job.calibration);
   Work work(job.out, fingerprint(model, recipe, text));
   Passes passes(model, recipe, text, work, job.progress);
-  QuantizeReport report{.model = model.name(), .recipe = recipe.recipe, .overrides = job.overrides};
+  QuantizeReport report{.command = job.command,
+                        .model = model.name(),
+                        .recipe = recipe.recipe,
+                        .overrides = job.overrides};
   if (text.ids.defined()) report.calibration = text;
   const BlockStore blocks = unless_interrupted(work, [&] { return passes.run(); });
   report.loss = passes.loss();

@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 
+#include "karat/version.h"
 #include "pipeline/steps.h"
 
 namespace karat {
@@ -88,7 +89,9 @@ std::string to_json(const QuantizeReport& report) {
   ordered_json tensors = ordered_json::array();
   for (const LayerReport& layer : report.layers)
     tensors.push_back(layer_json(layer, rule(report.recipe)));
-  const ordered_json json = {{"model", report.model},
+  const ordered_json json = {{"karat", version()},
+                             {"command", report.command},
+                             {"model", report.model},
                              {"recipe", recipe_json(report.recipe)},
                              {"overrides", overrides_json(report.overrides)},
                              {"calibration", calibration_json(report.calibration, report.loss)},

@@ -97,6 +97,7 @@ Action quantize_verb(CLI::App& app) {
   auto arguments = std::make_shared<QuantizeArguments>();
   declare(app, *arguments);
   return [arguments] {
+    arguments->job.command = command_line();
     arguments->job.progress = terminal_progress();
     const QuantizeReport report = quantize(arguments->job);
     if (arguments->json)
