@@ -100,31 +100,35 @@ void set_ratio(Plan& plan, double ratio) {
   o.ratio.clear();
 }
 
+/// Bits that a plan takes at least, whatever its group or its kept weights, where those are more
+/// than the target.
+using TooLarge = std::optional<double>;
+
 /// Chooses what sets the recipe's size, its grid's group or, without one, how many weights are
-/// kept, so that it comes closest to the target from below.
-void fit_to(const Architecture& arch, double target, Plan& plan) {
+/// kept, so that it comes closest to the target from below. Leaves a plan too large as it is.
+TooLarge fit_to(const Architecture& arch, double target, Plan& plan) {
   const bool grouped = option_of(plan.row.recipe.grid.text, "group").has_value();
   const bool kept = plan.made.detach.ratio > 0 || option_of(plan.row.recipe.selector.text, "ratio");
   StoredSize least = plan.size;
   if (grouped) {
     if (const auto group = group_for(arch, plan.size, target)) {
       set_group(plan, *group);
-      return assemble_plan(arch, plan);
+      assemble_plan(arch, plan);
+      return {};
     }
     least.layout.group = 0;
   } else if (kept) {
     if (const auto ratio = ratio_for(arch, plan.size, target)) {
       set_ratio(plan, *ratio);
-      return assemble_plan(arch, plan);
+      assemble_plan(arch, plan);
+      return {};
     }
     least.ratio = 0;
   } else {
     plan.row.note = "nothing sets its size but its bits";
-    return;
+    return {};
   }
-  fail("compare " + plan.row.name,
-       fmt::format("{:.3f} bits per weight at least", predicted_bits(arch, least)),
-       fmt::format("at most {:.3f}", target), "lower its --bits or raise --target-bits");
+  return predicted_bits(arch, least);
 }
 
 /// Fits every recipe to the target; returns the target.
@@ -133,7 +137,10 @@ double equalize(const Architecture& arch, const std::optional<double>& wanted,
   double target = wanted.value_or(0);
   if (!wanted)
     for (const Plan& plan : plans) target = std::max(target, plan.row.predicted_bits);
-  for (Plan& plan : plans) fit_to(arch, target, plan);
+  for (Plan& plan : plans)
+    if (const TooLarge least = fit_to(arch, target, plan))
+      fail("compare " + plan.row.name, fmt::format("{:.3f} bits per weight at least", *least),
+           fmt::format("at most {:.3f}", target), "lower its --bits or raise --target-bits");
   return target;
 }
 
@@ -238,7 +245,7 @@ void run_to_size(const Context& c, const std::optional<double>& target, Plan& pl
     if (fits(plan) && -beyond < kClose) return;
     Plan next = plan;
     next.size.beyond += beyond;
-    fit_to(c.arch, *target, next);
+    if (fit_to(c.arch, *target, next)) return;
     if (next.recipe.overrides == plan.recipe.overrides) return;
     next.row.runs.clear();
     run_plan(c, next);
