@@ -235,12 +235,12 @@ void run_plan(const Context& c, Plan& plan) {
 }
 
 /// As run_plan. A file of another size than foreseen, because the work itself chose the weights to
-/// keep, teaches what to foresee: the recipe is fitted and run again, at most twice.
+/// keep, teaches what to foresee: the recipe is fitted and run again, at most five times.
 void run_to_size(const Context& c, const std::optional<double>& target, Plan& plan) {
   constexpr double kClose = 0.02;  // bits per weight
   const auto fits = [&](const Plan& p) { return p.row.bits().mean <= *target + 1e-6; };
   run_plan(c, plan);
-  for (int again = 0; target && again < 2; ++again) {
+  for (int again = 0; target && again < 5; ++again) {
     const double beyond = plan.row.bits().mean - plan.row.predicted_bits;
     if (fits(plan) && -beyond < kClose) return;
     Plan next = plan;
