@@ -1,4 +1,5 @@
 """The command as installed: no LibTorch, quick to start, help that teaches."""
+import json
 import statistics
 import subprocess
 import time
@@ -24,7 +25,7 @@ class Runtime(TestCase):
 
     def test_help_lists_every_verb_and_teaches(self):
         text = self.run_karat("--help")
-        for verb in ("quantize", "measure", "methods", "train", "run", "evaluate", "inspect"):
+        for verb in ("quantize", "measure", "methods", "train", "run", "bench", "evaluate", "inspect"):
             self.assertIn(verb, text)
             verb_help = self.run_karat(verb, "--help")
             self.assertIn("--threads", verb_help)
@@ -40,6 +41,34 @@ class Runtime(TestCase):
                                   "--temperature", 1)
         self.assertEqual(sample(1), sample(1))
         self.assertNotEqual(sample(1), sample(2))
+
+    def test_bench_measures_and_compares(self):
+        report = self.run_json("bench", MODEL, "--prompt", 32, "--context", "16,64", "--decode", 4, "--repeats", 2)
+        self.assertEqual([row["context"] for row in report["decode"]], [16, 64])
+        self.assertEqual(report["mapped_bytes"], (MODEL / "model.safetensors").stat().st_size)
+        for value in (report["read_gigabytes_per_second"], report["load_seconds"], report["private_bytes"],
+                      report["prefill"]["tokens_per_second"], report["decode"][0]["share_of_bandwidth"]):
+            self.assertGreater(value, 0)
+        before = self.folder / "before.json"
+        before.write_text(json.dumps({**report, "decode": [{**report["decode"][0], "tokens_per_second": 1e-3}]}))
+        again = self.run_json("bench", MODEL, "--prompt", 0, "--context", 16, "--decode", 4, "--baseline", before)
+        self.assertEqual(list(again["ratios"]), ["decode at 16"])
+        self.assertGreater(again["ratios"]["decode at 16"], 100)
+
+    def test_bench_and_run_refuse_what_they_cannot_do(self):
+        (self.folder / "no.json").write_text("{}")
+        for arguments, says in ((("--isa", "avx9"), "one of reference"), (("--kv", "q4"), "f32, f16 or q8"),
+                                (("--activations", "q9"), "f32 or q8")):
+            self.assert_refused("run", MODEL, "--prompt", "x", *arguments, says=says)
+            self.assert_refused("bench", MODEL, *arguments, says=says)
+        self.assert_refused("bench", MODEL, "--context", 100_000, says="contexts that are all longer")
+        self.assert_refused("bench", MODEL, "--context", 8, "--decode", 2, "--prompt", 0, "--repeats", 1, "--baseline",
+                            self.folder / "no.json", says="karat bench --json printed")
+
+    def test_every_way_of_running_writes_text(self):
+        for arguments in (("--isa", "reference"), ("--kv", "f32"), ("--kv", "q8"), ("--activations", "f32")):
+            text = self.run_karat("run", MODEL, "--prompt", "The", "--max-new", 8, "--temperature", 0, *arguments)
+            self.assertGreater(len(text), 8)
 
     def test_greedy_text_does_not_depend_on_threads(self):
         def greedy(threads):

@@ -22,7 +22,7 @@ enum class Activations : std::uint8_t { f32, q8 };
 /// "f32", "q8". Throws Error on another name.
 Activations parse_activations(std::string_view name);
 std::string_view name_of(Activations activations);
-/// f32 until set.
+/// f32 until set, unless the environment variable KARAT_ACTIVATIONS says otherwise.
 Activations activations();
 void use_activations(Activations activations);
 

@@ -3,7 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "core/threads.h"
 #include "format/random_matrix.h"
@@ -225,8 +230,24 @@ TEST_CASE("8-bit activations: the number of threads changes no bit") {
   set_thread_count(before);
 }
 
-TEST_CASE("activations are named, and their choice holds") {
-  CHECK(activations() == Activations::f32);
+TEST_CASE("activations in use") {
+  MESSAGE("activations in use: ", name_of(activations()));
+}
+
+TEST_CASE("activations are chosen by name, and by KARAT_ACTIVATIONS at start") {
+  const auto self = std::filesystem::read_symlink("/proc/self/exe");
+  for (const std::string name : {"f32", "q8"}) {
+    std::string command = "KARAT_ACTIVATIONS=";
+    command.append(name).append(" '").append(self.string());
+    command.append("' -s -tc='activations in use'");
+    std::FILE* pipe = popen(command.c_str(), "r");
+    REQUIRE(pipe != nullptr);
+    std::string text;
+    char buffer[4096];
+    while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
+    CHECK(pclose(pipe) == 0);
+    CHECK(text.find("activations in use: " + name) != std::string::npos);
+  }
   use_activations(parse_activations("q8"));
   CHECK(activations() == Activations::q8);
   use_activations(Activations::f32);

@@ -30,7 +30,16 @@ const KernelSet& default_kernels() {
 }
 
 std::atomic<const KernelSet*> chosen = nullptr;
-std::atomic<Activations> wanted_activations = Activations::f32;
+
+Activations default_activations() {
+  const char* wanted = std::getenv("KARAT_ACTIVATIONS");
+  return wanted == nullptr || *wanted == 0 ? Activations::f32 : parse_activations(wanted);
+}
+
+std::atomic<Activations>& chosen_activations() {
+  static std::atomic<Activations> one = default_activations();
+  return one;
+}
 
 /// Rows per piece of work: about 2^17 multiplications, some 10 µs, so that cutting costs little and
 /// the last piece is short. A multiple of the 16 rows that kernels read together.
@@ -191,11 +200,11 @@ std::string_view name_of(Activations activations) {
 }
 
 Activations activations() {
-  return wanted_activations;
+  return chosen_activations();
 }
 
 void use_activations(Activations activations) {
-  wanted_activations = activations;
+  chosen_activations() = activations;
 }
 
 void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float* y) {

@@ -15,10 +15,10 @@ struct RuntimeOptions {
 };
 
 /// Adds --isa and --activations, and --kv where `cache` names its default.
-inline void declare(CLI::App& app, RuntimeOptions& options, std::string activations,
-                    std::string cache) {
-  options.activations = std::move(activations);
-  options.cache = std::move(cache);
+inline void declare(CLI::App& app, RuntimeOptions& options, const std::string& activations,
+                    const std::string& cache) {
+  options.activations = activations;
+  options.cache = cache;
   app.add_option("--isa", options.isa, "Kernels to use; a wrong name lists those of this CPU");
   app.add_option("--activations", options.activations,
                  "f32, or q8: rounded to 8 bits where packed layers have such kernels")

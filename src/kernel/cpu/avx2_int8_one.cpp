@@ -7,45 +7,67 @@
 namespace karat::avx2 {
 namespace {
 
-/// Adds Σ scale·code·x̂ of a row's blocks [begin, end) to acc.
-template <class Codes>
-inline __m256 blocks_dot(const MatrixView& m, std::int64_t row, const Int8Input& x,
-                         std::int64_t begin, std::int64_t end, const float* scale, __m256 acc) {
+/// scale·code·x̂ of one block, added to a row's sum.
+inline __m256 add_block(const __m256i* q, const std::int8_t* values, __m256 x_scales,
+                        const float* scale, __m256 sum) {
+  return _mm256_fmadd_ps(block_sum(q, values), _mm256_mul_ps(x_scales, _mm256_broadcast_ss(scale)),
+                         sum);
+}
+
+/// Adds Σ scale·code·x̂ of blocks [begin, end) to the sums of `rows` rows, which share the loads of
+/// x. What is read next lies `rows` rows further on: the hardware's prefetchers stop at the end of
+/// a page.
+template <class Codes, int rows>
+inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x,
+                       std::int64_t begin, std::int64_t end, const RowScales* scales, __m256* acc) {
   const std::byte* codes = m.codes + row * m.row_bytes;
-  const auto add = [&](std::int64_t b, const __m256i* q) {
-    const __m256 sum =
-        _mm256_mul_ps(block_sum(q, x.values + b * kBlock), _mm256_loadu_ps(x.scales + b * kLanes));
-    acc = _mm256_fmadd_ps(sum, _mm256_broadcast_ss(scale + b - begin), acc);
-  };
-  const std::int64_t whole = least(end, m.row_bytes / Codes::kBytes);
+  const std::int64_t whole = least(end, m.row_bytes / Codes::kBytes), stride = m.row_bytes;
+  __m256 sums[rows];
+  __m256i q[4];
+  for (int r = 0; r < rows; ++r) sums[r] = acc[r];
   for (std::int64_t b = begin; b < whole; ++b) {
-    __m256i q[4];
-    Codes::load(codes + b * Codes::kBytes, q);
-    add(b, q);
+    const __m256 x_scales = _mm256_loadu_ps(x.scales + b * kLanes);
+    for (int r = 0; r < rows; ++r) {
+      const std::byte* p = codes + r * stride + b * Codes::kBytes;
+      _mm_prefetch(reinterpret_cast<const char*>(p + rows * stride), _MM_HINT_T0);
+      Codes::load(p, q);
+      sums[r] = add_block(q, x.values + b * kBlock, x_scales, scales[r].scale + b - begin, sums[r]);
+    }
   }
-  if (whole < end) {
-    __m256i q[4];
-    load_last<Codes>(codes + whole * Codes::kBytes, m.row_bytes - whole * Codes::kBytes, q);
-    add(whole, q);
+  for (int r = 0; r < rows && whole < end; ++r) {
+    const std::int64_t at = whole * Codes::kBytes;
+    load_last<Codes>(codes + r * stride + at, stride - at, q);
+    sums[r] = add_block(q, x.values + whole * kBlock, _mm256_loadu_ps(x.scales + whole * kLanes),
+                        scales[r].scale + whole - begin, sums[r]);
   }
-  return acc;
+  for (int r = 0; r < rows; ++r) acc[r] = sums[r];
+}
+
+template <class Codes, int rows>
+inline void some_rows(const MatrixView& m, const KernelInput& input, std::int64_t row, float* y) {
+  const Int8Input& x = *input.int8;
+  RowScales scales[rows];
+  __m256 acc[rows];
+  for (int r = 0; r < rows; ++r) acc[r] = _mm256_setzero_ps();
+  for (std::int64_t b = 0; b < x.blocks; b += kRun) {
+    const std::int64_t end = least(b + kRun, x.blocks);
+    for (int r = 0; r < rows; ++r) {
+      load_scales(m, row + r, b, end, scales[r]);
+      acc[r] = subtract_zeros(scales[r], x.sums + b, end - b, acc[r]);
+    }
+    add_blocks<Codes, rows>(m, row, x, b, end, scales, acc);
+  }
+  for (int r = 0; r < rows; ++r) y[row + r] = sum_lanes(acc[r]) + outlier_dot(m, row + r, input.x);
 }
 
 template <class Codes>
 void int8_rows(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                std::int64_t row_end) {
-  const Int8Input& x = *input.int8;
-  RowScales scales;
-  for (std::int64_t row = row_begin; row < row_end; ++row) {
-    __m256 acc = _mm256_setzero_ps();
-    for (std::int64_t b = 0; b < x.blocks; b += kRun) {
-      const std::int64_t end = least(b + kRun, x.blocks);
-      load_scales(m, row, b, end, scales);
-      acc = blocks_dot<Codes>(m, row, x, b, end, scales.scale, acc);
-      acc = subtract_zeros(scales, x.sums + b, end - b, acc);
-    }
-    y[row] = sum_lanes(acc) + outlier_dot(m, row, input.x);
-  }
+  constexpr int kTogether = 4;
+  std::int64_t row = row_begin;
+  for (; row + kTogether <= row_end; row += kTogether)
+    some_rows<Codes, kTogether>(m, input, row, y);
+  for (; row < row_end; ++row) some_rows<Codes, 1>(m, input, row, y);
 }
 
 }  // namespace
