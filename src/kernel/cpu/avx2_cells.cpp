@@ -22,21 +22,26 @@ template <Cell cell, int rows, int vectors>
 inline void add_tile(const CellBlock& b, std::int64_t column, std::int64_t k, const float* a,
                      std::int64_t a_stride, float* c, std::int64_t c_stride) {
   __m256 sums[rows][vectors];
-  for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v)
-      sums[r][v] = _mm256_loadu_ps(c + r * c_stride + column + v * kLanes);
+  KARAT_UNROLL
+  for (int r = 0; r < rows; ++r) KARAT_UNROLL
+  for (int v = 0; v < vectors; ++v)
+    sums[r][v] = _mm256_loadu_ps(c + r * c_stride + column + v * kLanes);
   for (std::int64_t i = 0; i < k; ++i) {
     __m256 cells[vectors];
+    KARAT_UNROLL
     for (int v = 0; v < vectors; ++v)
       cells[v] = load_cells<cell>(b.data, i * b.columns + column + v * kLanes);
+    KARAT_UNROLL
     for (int r = 0; r < rows; ++r) {
       const __m256 factor = _mm256_broadcast_ss(a + r * a_stride + i);
+      KARAT_UNROLL
       for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_fmadd_ps(factor, cells[v], sums[r][v]);
     }
   }
-  for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v)
-      _mm256_storeu_ps(c + r * c_stride + column + v * kLanes, sums[r][v]);
+  KARAT_UNROLL
+  for (int r = 0; r < rows; ++r) KARAT_UNROLL
+  for (int v = 0; v < vectors; ++v)
+    _mm256_storeu_ps(c + r * c_stride + column + v * kLanes, sums[r][v]);
 }
 
 template <Cell cell, int rows>

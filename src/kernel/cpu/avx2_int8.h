@@ -31,6 +31,7 @@ struct BlockCodes<4> {
   static constexpr std::int64_t kBytes = 64;
   static void load(const std::byte* p, __m256i* q) {
     const __m256i low = _mm256_set1_epi8(15);
+    KARAT_UNROLL
     for (int h = 0; h < 2; ++h) {
       const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32 * h));
       q[2 * h] = _mm256_and_si256(both, low);

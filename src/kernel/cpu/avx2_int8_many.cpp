@@ -36,23 +36,27 @@ template <int tokens>
 inline void multiply_strip(const Strip& strip, std::int64_t r, const Int8Input& x, std::int64_t t,
                            std::int64_t begin, std::int64_t n, __m128* sums) {
   __m256 acc[tokens][4];
-  for (int i = 0; i < tokens; ++i)
-    for (int k = 0; k < 4; ++k) acc[i][k] = _mm256_setzero_ps();
+  KARAT_UNROLL
+  for (int i = 0; i < tokens; ++i) KARAT_UNROLL
+  for (int k = 0; k < 4; ++k) acc[i][k] = _mm256_setzero_ps();
   const std::int8_t* values = x.values + (t * x.blocks + begin) * kBlock;
   const float* scales = x.scales + (t * x.blocks + begin) * kLanes;
-  for (std::int64_t b = 0; b < n; ++b)
-    for (int k = 0; k < 4; ++k) {
-      const __m256i* q = strip.codes[r + k][b];
-      const __m256 scale = _mm256_broadcast_ss(strip.scales[r + k].scale + b);
-      for (int i = 0; i < tokens; ++i) {
-        const __m256 sum = block_sum(q, values + (i * x.blocks + b) * kBlock);
-        acc[i][k] = _mm256_fmadd_ps(
-            _mm256_mul_ps(sum, _mm256_loadu_ps(scales + (i * x.blocks + b) * kLanes)), scale,
-            acc[i][k]);
-      }
+  for (std::int64_t b = 0; b < n; ++b) KARAT_UNROLL
+  for (int k = 0; k < 4; ++k) {
+    const __m256i* q = strip.codes[r + k][b];
+    const __m256 scale = _mm256_broadcast_ss(strip.scales[r + k].scale + b);
+    KARAT_UNROLL
+    for (int i = 0; i < tokens; ++i) {
+      const __m256 sum = block_sum(q, values + (i * x.blocks + b) * kBlock);
+      acc[i][k] =
+          _mm256_fmadd_ps(_mm256_mul_ps(sum, _mm256_loadu_ps(scales + (i * x.blocks + b) * kLanes)),
+                          scale, acc[i][k]);
     }
+  }
+  KARAT_UNROLL
   for (int i = 0; i < tokens; ++i) {
     const float* block_sums = x.sums + (t + i) * x.sums_stride + begin;
+    KARAT_UNROLL
     for (int k = 0; k < 4; ++k)
       acc[i][k] = subtract_zeros(strip.scales[r + k], block_sums, n, acc[i][k]);
     sums[i] = sum_lanes(acc[i][0], acc[i][1], acc[i][2], acc[i][3]);

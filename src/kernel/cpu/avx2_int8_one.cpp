@@ -24,9 +24,11 @@ inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x
   const std::int64_t whole = least(end, m.row_bytes / Codes::kBytes), stride = m.row_bytes;
   __m256 sums[rows];
   __m256i q[4];
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) sums[r] = acc[r];
   for (std::int64_t b = begin; b < whole; ++b) {
     const __m256 x_scales = _mm256_loadu_ps(x.scales + b * kLanes);
+    KARAT_UNROLL
     for (int r = 0; r < rows; ++r) {
       const std::byte* p = codes + r * stride + b * Codes::kBytes;
       _mm_prefetch(reinterpret_cast<const char*>(p + rows * stride), _MM_HINT_T0);
@@ -34,12 +36,14 @@ inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x
       sums[r] = add_block(q, x.values + b * kBlock, x_scales, scales[r].scale + b - begin, sums[r]);
     }
   }
+  KARAT_UNROLL
   for (int r = 0; r < rows && whole < end; ++r) {
     const std::int64_t at = whole * Codes::kBytes;
     load_last<Codes>(codes + r * stride + at, stride - at, q);
     sums[r] = add_block(q, x.values + whole * kBlock, _mm256_loadu_ps(x.scales + whole * kLanes),
                         scales[r].scale + whole - begin, sums[r]);
   }
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) acc[r] = sums[r];
 }
 
@@ -48,15 +52,18 @@ inline void some_rows(const MatrixView& m, const KernelInput& input, std::int64_
   const Int8Input& x = *input.int8;
   RowScales scales[rows];
   __m256 acc[rows];
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) acc[r] = _mm256_setzero_ps();
   for (std::int64_t b = 0; b < x.blocks; b += kRun) {
     const std::int64_t end = least(b + kRun, x.blocks);
+    KARAT_UNROLL
     for (int r = 0; r < rows; ++r) {
       load_scales(m, row + r, b, end, scales[r]);
       acc[r] = subtract_zeros(scales[r], x.sums + b, end - b, acc[r]);
     }
     add_blocks<Codes, rows>(m, row, x, b, end, scales, acc);
   }
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) y[row + r] = sum_lanes(acc[r]) + outlier_dot(m, row + r, input.x);
 }
 

@@ -13,12 +13,15 @@ template <int bits, int rows>
 inline void whole_vectors(const Lookup<bits>* table, const std::byte* codes, std::int64_t stride,
                           const float* x, std::int64_t vectors, __m256* acc) {
   __m256 sums[rows];
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) sums[r] = acc[r];
   for (; vectors > 0; --vectors, codes += bits, x += kLanes) {
     const __m256 eight = _mm256_loadu_ps(x);
+    KARAT_UNROLL
     for (int r = 0; r < rows; ++r)
       sums[r] = _mm256_fmadd_ps(table[r].load(codes + r * stride), eight, sums[r]);
   }
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) acc[r] = sums[r];
 }
 
@@ -29,9 +32,11 @@ inline void rows_dot(const MatrixView& m, std::int64_t row, const float* x, floa
   const std::int64_t room = m.row_bytes - kLoadBytes<bits>;
   const std::int64_t fast = room < 0 ? 0 : room / bits + 1;  // vectors of a row loadable whole
   __m256 acc[rows];
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) acc[r] = _mm256_setzero_ps();
   for (std::int64_t g = 0; g < m.groups; ++g) {
     Lookup<bits> table[rows];
+    KARAT_UNROLL
     for (int r = 0; r < rows; ++r) table[r] = load_table<bits>(m, row + r, g);
     const std::int64_t first = g * (m.group / kLanes), n = least(m.group, m.in - g * m.group);
     const std::byte* codes = m.codes + row * m.row_bytes + first * bits;
@@ -40,12 +45,14 @@ inline void rows_dot(const MatrixView& m, std::int64_t row, const float* x, floa
     whole_vectors<bits, rows>(table, codes, m.row_bytes, xs, whole, acc);
     for (std::int64_t v = whole > 0 ? whole : 0; v * kLanes < n; ++v) {
       const __m256 last = _mm256_maskload_ps(xs + v * kLanes, first_lanes(n - v * kLanes));
+      KARAT_UNROLL
       for (int r = 0; r < rows; ++r)
         acc[r] = _mm256_fmadd_ps(load_near_end(table[r], codes + r * m.row_bytes + v * bits,
                                                m.row_bytes - (first + v) * bits),
                                  last, acc[r]);
     }
   }
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) y[row + r] = sum_lanes(acc[r]) + outlier_dot(m, row + r, x);
 }
 

@@ -180,13 +180,17 @@ template <int tokens>
 inline void multiply_4(const float (*w)[kInputs], const float* x, std::int64_t stride,
                        std::int64_t n, __m128* sums) {
   __m256 acc[tokens][4];
-  for (int t = 0; t < tokens; ++t)
-    for (int r = 0; r < 4; ++r) acc[t][r] = _mm256_setzero_ps();
+  KARAT_UNROLL
+  for (int t = 0; t < tokens; ++t) KARAT_UNROLL
+  for (int r = 0; r < 4; ++r) acc[t][r] = _mm256_setzero_ps();
   const auto step = [&](std::int64_t i, const auto& load) {
     __m256 xs[tokens];
+    KARAT_UNROLL
     for (int t = 0; t < tokens; ++t) xs[t] = load(x + t * stride + i);
+    KARAT_UNROLL
     for (int r = 0; r < 4; ++r) {
       const __m256 ws = _mm256_load_ps(w[r] + i);
+      KARAT_UNROLL
       for (int t = 0; t < tokens; ++t) acc[t][r] = _mm256_fmadd_ps(ws, xs[t], acc[t][r]);
     }
   };
@@ -196,6 +200,7 @@ inline void multiply_4(const float (*w)[kInputs], const float* x, std::int64_t s
     const __m256i mask = first_lanes(n - i);
     step(i, [mask](const float* p) { return _mm256_maskload_ps(p, mask); });
   }
+  KARAT_UNROLL
   for (int t = 0; t < tokens; ++t) sums[t] = sum_lanes(acc[t][0], acc[t][1], acc[t][2], acc[t][3]);
 }
 

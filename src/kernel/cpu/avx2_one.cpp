@@ -26,19 +26,24 @@ inline void whole_groups(Codes decode, Cursor& at, std::int64_t count, std::int6
                          __m256* acc) {
   const std::int64_t n = fixed > 0 ? fixed : vectors;
   __m256 total[rows];
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) total[r] = acc[r];
   for (; count > 0; --count) {
     __m256 sums[rows];
+    KARAT_UNROLL
     for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
     for (std::int64_t v = 0; v < n; ++v, at.codes += Codes::kBits, at.x += kLanes) {
       const __m256 x = _mm256_loadu_ps(at.x);
+      KARAT_UNROLL
       for (int r = 0; r < rows; ++r)
         sums[r] = _mm256_fmadd_ps(decode.load(at.codes + r * at.stride), x, sums[r]);
     }
+    KARAT_UNROLL
     for (int r = 0; r < rows; ++r)
       total[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(at.scale + r), sums[r], total[r]);
     at.scale += kRows;
   }
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) acc[r] = total[r];
 }
 
@@ -48,6 +53,7 @@ template <class Codes, int rows>
 inline void last_group(Codes decode, Cursor& at, std::int64_t n, std::int64_t fast,
                        std::int64_t available, __m256* acc) {
   constexpr int bits = Codes::kBits;
+  KARAT_UNROLL
   for (int r = 0; r < rows; ++r) {
     const std::byte* codes = at.codes + r * at.stride;
     __m256 sum = _mm256_setzero_ps(), other = sum;
