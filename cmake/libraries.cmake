@@ -44,7 +44,7 @@ if(KARAT_TORCH)
     karat_layer(${axis} TORCH KNOWS recipe format core)
   endforeach()
   karat_layer(method TORCH KNOWS ${axes} core)
-  karat_layer(pipeline TORCH KNOWS method ${axes} calibrate model evaluate run load format core)
+  karat_layer(pipeline TORCH KNOWS method ${axes} calibrate model report evaluate run load format core)
   karat_layer(train TORCH KNOWS model load core)
   set(torch_layers model calibrate recipe ${axes} method pipeline train)
 

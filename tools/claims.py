@@ -14,8 +14,8 @@ import pathlib
 import struct
 import tempfile
 
-from karat_cli import ROOT, Karat, markdown
-from results import Bench, machine, spread
+from karat_cli import markdown
+from results import Bench, add_arguments, machine
 
 UNIFORM = ["--grid", "uniform:bits={bits},group={group}"]
 ROUNDED = ["--method", "rtn", *UNIFORM]
@@ -114,49 +114,15 @@ def kept_weights(folder):
 
 
 class Claims(Bench):
-    """As Bench, with `--calib`, `--samples` and `--length` of a row before those of the call."""
-
-    def __init__(self, args, scratch):
-        super().__init__(args, scratch)
-        self.karat = Karat(args.karat, args.threads)
-
-    def one(self, arguments, seed):
-        args = self.args
-        data = {"--calib": args.calib, "--samples": args.samples, "--length": args.length, "--seed": seed}
-        flags = [str(a).format(seed=seed, bits=self.bits, group=self.group) for a in arguments]
-        reads = self.reads_text(flags)
-        for name, value in data.items() if reads else ():
-            if name not in flags:
-                flags += [name, str(value)]
-        report = self.karat.json("quantize", args.model, *flags, "--out", self.out, "--force")
-        self.kept_by_kind = collections.Counter()
-        for tensor in report["tensors"]:
-            self.kept_by_kind[tensor["name"].rsplit(".", 1)[-1]] += tensor["kept"] / len(report["tensors"])
-        quality = self.evaluate(self.out, "--against", args.model)
-        return report["bits_per_weight"], quality["perplexity"], quality["kl"]["mean"]
-
-    @staticmethod
-    def reads_text(flags):
-        metric = flags[flags.index("--metric") + 1] if "--metric" in flags else ""
-        return not (flags[1] == "rtn" and (not metric or metric.startswith(("random", "magnitude"))))
-
-    def row(self, label, arguments):
-        seeded = self.reads_text(arguments) or any("{seed}" in str(a) for a in arguments)
-        runs = [self.one(arguments, seed) for seed in range(1, self.args.seeds + 1 if seeded else 2)]
-        bits, ppl, kl = zip(*runs)
-        return [label, f"{bits[0]:.3f}", spread(ppl, 3), spread(kl, 4)]
-
     def table(self, title, bits, rows, group=None):
-        self.bits, self.group = bits, self.args.group if group is None else group
+        values = {"bits": bits, "group": self.args.group if group is None else group}
         head = ["bits/weight", f"perplexity (mean of {self.args.seeds} seeds ± s.d.)", "KL"]
-        print(f"{title}:\n\n{markdown([['', *head]] + [self.row(*row) for row in rows.items()])}\n", flush=True)
+        print(f"{title}:\n\n{markdown([['', *head]] + [self.row(*row, **values) for row in rows.items()])}\n", flush=True)
 
     def overlaps(self):
         """How alike the weights are that GWQ keeps from other data or by another rule (Jaccard)."""
-        self.bits, self.group = 3, self.args.group
-
         def kept(*flags, seed=1):
-            self.one([*KEPT, *flags], seed)
+            self.quantize([*KEPT, *flags], seed, bits=3, group=self.args.group)
             return kept_weights(self.out)
 
         many = kept("--samples", 64)
@@ -168,28 +134,19 @@ class Claims(Bench):
 
     def pattern(self):
         """The share that adaptive ratios give to each kind of layer."""
-        self.bits, self.group = 3, self.args.group
-        self.one([*ROUNDED, "--metric", "pqi", "--selector", "adaptive:0.0045"], 1)
-        total = sum(self.kept_by_kind.values())
-        print("Share of what is kept: " + ", ".join(f"{kind} {100 * share / total:.0f} %"
-                                                    for kind, share in self.kept_by_kind.most_common()) + "\n")
+        recipe = [*ROUNDED, "--metric", "pqi", "--selector", "adaptive:0.0045"]
+        kept = collections.Counter()
+        for tensor in self.quantize(recipe, 1, bits=3, group=self.args.group)["tensors"]:
+            kept[tensor["name"].rsplit(".", 1)[-1]] += tensor["kept"]
+        print("Share of what is kept: " + ", ".join(f"{kind} {100 * share / kept.total():.0f} %"
+                                                    for kind, share in kept.most_common()) + "\n")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("paper", choices=TABLES)
-    parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("--karat", default=ROOT / "build" / "release" / "karat")
-    parser.add_argument("--calib", required=True)
+    add_arguments(parser)
     parser.add_argument("--other-calib")
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--convention", default="hf")
-    parser.add_argument("--limit", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--samples", type=int, default=16)
-    parser.add_argument("--length", type=int, default=512)
-    parser.add_argument("--threads", type=int, help="of karat (default: all)")
-    parser.add_argument("--group", type=int, default=32)
     parser.add_argument("--groups", type=int, nargs="+", default=[0, 64, 32], help="of DAQ's first tables; 0: rows")
     args = parser.parse_args()
 

@@ -30,13 +30,11 @@ SELECTORS = {
     "\\|g·w\\|": ["--method", "gwq", "--metric", "gradient:key=gw"],
     "\\|g·Δ\\|": ["--method", "gwq", "--metric", "gradient:key=gd"],
 }
-WITHOUT_TEXT = {"rtn", "magnitude", "random:seed={seed}"}
-
 
 class Bench:
     def __init__(self, args, scratch):
         self.args = args
-        self.karat = Karat(args.karat)
+        self.karat = Karat(args.karat, args.threads)
         self.out = pathlib.Path(scratch) / "quantized"
 
     def evaluate(self, model, *against):
@@ -45,20 +43,34 @@ class Bench:
         return self.karat.json("evaluate", model, "--text", args.text, "--convention", args.convention, *limit,
                                *against)
 
-    def one(self, arguments, seed):
-        """(bits per weight, perplexity, mean KL) of one quantization."""
+    def quantize(self, arguments, seed, **values):
+        """The report of one quantization, {seed} and {values} filled in; what a row does not say of its text, the call does."""
         args = self.args
-        data = ["--calib", args.calib, "--samples", args.samples, "--length", args.length, "--seed", seed]
-        report = self.karat.json("quantize", args.model, *(str(a).format(seed=seed) for a in arguments),
-                                 *([] if WITHOUT_TEXT.intersection(arguments) else data), "--out", self.out, "--force")
-        quality = self.evaluate(self.out, "--against", args.model)
+        data = {"--calib": args.calib, "--samples": args.samples, "--length": args.length, "--seed": seed}
+        flags = [str(a).format(seed=seed, **values) for a in arguments]
+        for name, value in data.items() if reads_text(flags) else ():
+            if name not in flags:
+                flags += [name, str(value)]
+        return self.karat.json("quantize", args.model, *flags, "--out", self.out, "--force")
+
+    def one(self, arguments, seed, **values):
+        """(bits per weight, perplexity, mean KL) of one quantization."""
+        report = self.quantize(arguments, seed, **values)
+        quality = self.evaluate(self.out, "--against", self.args.model)
         return report["bits_per_weight"], quality["perplexity"], quality["kl"]["mean"]
 
-    def row(self, label, arguments):
-        same = WITHOUT_TEXT.intersection(arguments) and not any("{seed}" in a for a in arguments)
-        runs = [self.one(arguments, seed) for seed in range(1, 2 if same else self.args.seeds + 1)]
-        bits, ppl, kl = ([run[i] for run in runs] for i in range(3))
+    def row(self, label, arguments, **values):
+        seeded = reads_text(arguments) or any("{seed}" in str(a) for a in arguments)
+        bits, ppl, kl = zip(*(self.one(arguments, seed, **values)
+                              for seed in range(1, self.args.seeds + 1 if seeded else 2)))
         return [label, f"{bits[0]:.3f}", spread(ppl, 3), spread(kl, 4)]
+
+
+def reads_text(flags):
+    """Whether a recipe reads the calibration text: plain rounding does not, unless its metric does."""
+    method = flags[flags.index("--method") + 1]
+    metric = flags[flags.index("--metric") + 1] if "--metric" in flags else ""
+    return not metric.startswith(("random", "magnitude")) and (method != "rtn" or bool(metric))
 
 
 def spread(values, digits):
@@ -72,8 +84,8 @@ def machine():
     return f"{model.group(1) if model else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def add_arguments(parser):
+    """Of the model, its texts and how they are cut."""
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--karat", default=ROOT / "build" / "release" / "karat")
     parser.add_argument("--calib", required=True)
@@ -83,8 +95,14 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--length", type=int, default=512)
-    parser.add_argument("--bits", type=int, nargs="+", default=[3, 4])
     parser.add_argument("--group", type=int, default=32)
+    parser.add_argument("--threads", type=int, help="of karat (default: all)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--bits", type=int, nargs="+", default=[3, 4])
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="karat-results-") as scratch:

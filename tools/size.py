@@ -42,7 +42,7 @@ KNOWS = {
     "recipe": LOW,
     **{axis: LOW | {"format", "recipe"} for axis in AXES},
     "method": LOW | AXES | {"recipe"},
-    "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "evaluate", "run"},
+    "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "evaluate", "report", "run"},
     "train": LOW | {"load", "model"},
 }
 

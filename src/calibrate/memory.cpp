@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/platform.h"
+#include "core/process.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -54,10 +55,7 @@ bool reset_resident_peak() {
 }
 
 std::optional<std::int64_t> resident_peak() {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
-  return {};
+  return process_bytes("VmHWM");
 }
 
 }  // namespace karat

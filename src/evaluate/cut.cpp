@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/text.h"
 #include "evaluate/documents.h"
 #include "karat/error.h"
 #include "karat/evaluate.h"

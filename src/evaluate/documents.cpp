@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/file.h"
+#include "core/text.h"
 #include "karat/error.h"
 #include "load/json.h"
 
@@ -13,23 +14,6 @@ namespace karat {
 namespace {
 
 constexpr std::string_view kSeparator = "<|endoftext|>";
-constexpr std::string_view kBlank = " \t\r\n";
-
-/// Bytes of the white space that `text` begins with, by Python's str.isspace(); 0: a letter.
-std::size_t space_at(std::string_view text) {
-  constexpr std::array<std::string_view, 19> kWide = {
-      // U+0085, 00A0, 1680, 2000 …
-      "\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81",
-      "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86",
-      "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8",
-      "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
-  const auto first = static_cast<unsigned char>(text.front());
-  if (first < 0x80)
-    return first == ' ' || (first >= 0x09 && first <= 0x0d) || (first >= 0x1c && first <= 0x1f);
-  for (const std::string_view space : kWide)
-    if (text.starts_with(space)) return space.size();
-  return 0;
-}
 
 /// The token that a JSON file of the folder gives under `key`: a text, {"content": text} or an id.
 std::optional<TokenId> named_token(const nlohmann::json& json, const char* key,
@@ -45,16 +29,26 @@ std::optional<TokenId> named_token(const nlohmann::json& json, const char* key,
 }
 
 nlohmann::json read_json(const std::filesystem::path& file) {
-  return file.has_parent_path() && std::filesystem::exists(file) ? parse_json(read_text(file), file.string())
-                                       : nlohmann::json();
+  return file.has_parent_path() && std::filesystem::exists(file)
+             ? parse_json(read_text(file), file.string())
+             : nlohmann::json();
 }
 
 }  // namespace
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(kBlank);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+std::size_t python_space_at(std::string_view text) {
+  constexpr std::array<std::string_view, 19> kWide = {
+      // U+0085, 00A0, 1680, 2000 …
+      "\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81",
+      "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86",
+      "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8",
+      "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
+  const auto first = static_cast<unsigned char>(text.front());
+  if (first < 0x80)
+    return first == ' ' || (first >= 0x09 && first <= 0x0d) || (first >= 0x1c && first <= 0x1f);
+  for (const std::string_view space : kWide)
+    if (text.starts_with(space)) return space.size();
+  return 0;
 }
 
 std::vector<std::string_view> split_documents(std::string_view text) {
@@ -71,7 +65,7 @@ std::vector<std::string_view> split_documents(std::string_view text) {
 std::int64_t count_words(std::string_view text) {
   std::int64_t count = 1;
   for (bool inside = false; !text.empty();) {
-    const std::size_t space = space_at(text);
+    const std::size_t space = python_space_at(text);
     if (space > 0 && !inside) ++count;
     inside = space > 0;
     text.remove_prefix(std::max<std::size_t>(space, 1));

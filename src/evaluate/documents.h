@@ -11,8 +11,9 @@
 
 namespace karat {
 
-/// Without blanks, tabs and line ends at both ends.
-std::string_view trimmed(std::string_view text);
+/// Bytes of the white space that `text`, which is not empty, begins with, by Python's
+/// str.isspace(); 0: none.
+std::size_t python_space_at(std::string_view text);
 
 /// What <|endoftext|> parts, as it is; pieces of nothing but blanks are left out.
 std::vector<std::string_view> split_documents(std::string_view text);

@@ -3,9 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "karat/error.h"
 #include "kernel/guarded.h"
 #include "kernel/kernel.h"
+#include "kernel/testing.h"
 
 using namespace karat;
 
@@ -235,17 +234,9 @@ TEST_CASE("activations in use") {
 }
 
 TEST_CASE("activations are chosen by name, and by KARAT_ACTIVATIONS at start") {
-  const auto self = std::filesystem::read_symlink("/proc/self/exe");
   for (const std::string name : {"f32", "q8"}) {
-    std::string command = "KARAT_ACTIVATIONS=";
-    command.append(name).append(" '").append(self.string());
-    command.append("' -s -tc='activations in use'");
-    std::FILE* pipe = popen(command.c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::string text;
-    char buffer[4096];
-    while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
-    CHECK(pclose(pipe) == 0);
+    const std::string text =
+        testing::output_with("KARAT_ACTIVATIONS=" + name, "activations in use");
     CHECK(text.find("activations in use: " + name) != std::string::npos);
   }
   use_activations(parse_activations("q8"));

@@ -11,6 +11,7 @@
 #include "karat/error.h"
 #include "kernel/guarded.h"
 #include "kernel/kernel.h"
+#include "kernel/testing.h"
 
 using namespace karat;
 
@@ -185,16 +186,9 @@ TEST_CASE("kernels are chosen by name, and by KARAT_ISA at start") {
   CHECK_THROWS_WITH_AS(use_instruction_set("avx9"), doctest::Contains("one of reference"), Error);
   use_instruction_set(before);
 
-  const auto self = std::filesystem::read_symlink("/proc/self/exe");
   for (const KernelSet* set : usable_kernels()) {
-    const std::string command = "KARAT_ISA=" + std::string(set->isa) + " '" + self.string() +
-                                "' -s -tc='instruction sets under test'";
-    std::FILE* pipe = popen(command.c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::string text;
-    char buffer[4096];
-    while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
-    CHECK(pclose(pipe) == 0);
+    const std::string text =
+        testing::output_with("KARAT_ISA=" + std::string(set->isa), "instruction sets under test");
     CHECK(text.find("kernels in use: " + std::string(set->isa)) != std::string::npos);
   }
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/temporary.h"
 #include "karat/error.h"
 
 namespace karat::testing {
@@ -15,26 +16,14 @@ namespace karat::testing {
 /// A new empty folder, removed at the end of the test.
 class TempFolder {
  public:
-  TempFolder() {
-    static int count = 0;
-    path_ = std::filesystem::temp_directory_path() /
-            ("karat-load-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
-    std::filesystem::create_directories(path_);
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(std::string_view name) const { return folder_.path / name; }
+  const std::filesystem::path& path() const { return folder_.path; }
   void write(std::string_view name, std::string_view text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
+    std::ofstream(folder_.path / name, std::ios::binary) << text;
   }
 
  private:
-  std::filesystem::path path_;
+  TemporaryFolder folder_;
 };
 
 /// A safetensors file: the length of `header`, `header`, then `data`.

@@ -1,12 +1,13 @@
 // A CompareReport as one page: no scripts, no other files, light or dark as the reader's system is.
 #include <fmt/format.h>
 
-#include <array>
-
 #include "pipeline/compare_views.h"
+#include "report/html.h"
 
 namespace karat {
 namespace {
+
+using report::escape;
 
 constexpr const char* kStyle = R"(
 :root { color-scheme: light dark; --page: #ffffff; --ink: #1c2024; --faint: #5f6872;
@@ -45,7 +46,7 @@ std::string table_row(const std::vector<std::string>& cells, const std::string& 
   std::string html = fmt::format("<tr class=\"{}\">", row_class);
   for (std::size_t i = 0; i < cells.size(); ++i)
     html += fmt::format("<{0}{1}>{2}</{0}>", tag, is_text_column(i) ? " class=\"name\"" : "",
-                        escape_html(cells[i]));
+                        escape(cells[i]));
   return html + "</tr>\n";
 }
 
@@ -60,7 +61,7 @@ std::string table(const CompareReport& report) {
 
 std::string list(const std::vector<std::string>& lines) {
   std::string html = "<ul>\n";
-  for (const std::string& line : lines) html += "<li>" + escape_html(line) + "</li>\n";
+  for (const std::string& line : lines) html += "<li>" + escape(line) + "</li>\n";
   return html + "</ul>\n";
 }
 
@@ -72,34 +73,19 @@ std::string recipes(const CompareReport& report) {
     if (row.kind != CompareRow::Kind::original)
       html += fmt::format(
           "<tr><td class=\"name\">{}</td><td class=\"name\"><code>{}</code></td></tr>\n",
-          escape_html(row.name), escape_html(recipe_text(row.recipe)));
+          escape(row.name), escape(recipe_text(row.recipe)));
   return html + "</table></div>\n";
 }
 
 }  // namespace
 
-std::string escape_html(std::string_view text) {
-  constexpr std::string_view kSpecial = "&<>\"'";
-  constexpr std::array kEntities = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
-  std::string result;
-  for (const char c : text) {
-    const std::size_t found = kSpecial.find(c);
-    if (found == kSpecial.npos)
-      result += c;
-    else
-      result += kEntities[found];
-  }
-  return result;
-}
-
 std::string to_html(const CompareReport& report) {
-  const std::string title = escape_html("karat compare: " + report.model);
+  const std::string title = escape("karat compare: " + report.model);
   std::string html = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
   html += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
   html += fmt::format("<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<h1>{}</h1>\n", title,
                       kStyle, title);
-  for (const std::string& fact : compare_facts(report))
-    html += "<p>" + escape_html(fact) + "</p>\n";
+  for (const std::string& fact : compare_facts(report)) html += "<p>" + escape(fact) + "</p>\n";
   html += compare_plot(report) + table(report) + list(compare_legend(report)) + recipes(report);
   html += fmt::format(
       "<p>text sha256 {}{}</p>\n", report.text_sha256,

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "pipeline/compare_views.h"
+#include "report/chart.h"
+#include "report/html.h"
 
 namespace karat {
 namespace {
@@ -14,19 +16,10 @@ constexpr double kLeft = 76, kRight = 784, kTop = 16, kBottom = 384;  // of the 
 constexpr double kLetter = 6.6, kLine = 13;                           // of a label, pixels
 constexpr double kLeast = 1e-9;                                       // KL that a log axis can show
 
-/// Values to pixels.
-struct Scale {
-  double low, high, begin, end;
-  double at(double value) const { return begin + (value - low) / (high - low) * (end - begin); }
-};
-
-struct Box {
-  double x, y, width, height;
-  bool meets(const Box& other) const {
-    return x < other.x + other.width && other.x < x + width && y < other.y + other.height &&
-           other.y < y + height;
-  }
-};
+using report::Box;
+using report::Scale;
+using report::svg_line;
+using report::svg_text;
 
 struct Point {
   const CompareRow* row;
@@ -54,29 +47,18 @@ std::vector<const CompareRow*> drawn_rows(const CompareReport& report) {
   return rows;
 }
 
-std::string text_at(double x, double y, const char* anchor, const char* kind,
-                    const std::string& text) {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" class=\"{}\">{}</text>\n",
-                     x, y, anchor, kind, escape_html(text));
-}
-std::string line(const char* kind, double x1, double y1, double x2, double y2) {
-  return fmt::format(
-      "<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", kind, x1,
-      y1, x2, y2);
-}
-
 std::string bits_axis(const Scale& x) {
   double step = 0.01;
   for (const double larger : {0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0})
     if ((x.high - x.low) / step > 8) step = larger;
   std::string svg;
   for (double tick = std::ceil(x.low / step) * step; tick <= x.high; tick += step) {
-    svg += line("grid", x.at(tick), kTop, x.at(tick), kBottom);
-    svg += text_at(x.at(tick), kBottom + 18, "middle", "faint",
-                   fmt::format("{:.{}f}", tick, step < 0.1 ? 2 : 1));
+    svg += svg_line("grid", x.at(tick), kTop, x.at(tick), kBottom);
+    svg += svg_text(x.at(tick), kBottom + 18, "middle", "faint",
+                    fmt::format("{:.{}f}", tick, step < 0.1 ? 2 : 1));
   }
-  return svg + text_at((kLeft + kRight) / 2, kHeight - 12, "middle", "label",
-                       "bits per weight of the linear layers");
+  return svg + svg_text((kLeft + kRight) / 2, kHeight - 12, "middle", "label",
+                        "bits per weight of the linear layers");
 }
 
 std::string kl_axis(const Scale& y) {
@@ -85,9 +67,9 @@ std::string kl_axis(const Scale& y) {
     for (const double digit : {1.0, 2.0, 5.0}) {
       const double tick = decade + std::log10(digit);
       if (tick < y.low || tick > y.high) continue;
-      svg += line("grid", kLeft, y.at(tick), kRight, y.at(tick));
-      svg += text_at(kLeft - 8, y.at(tick) + 4, "end", "faint",
-                     fmt::format("{:.6g}", digit * std::pow(10, decade)));
+      svg += svg_line("grid", kLeft, y.at(tick), kRight, y.at(tick));
+      svg += svg_text(kLeft - 8, y.at(tick) + 4, "end", "faint",
+                      fmt::format("{:.6g}", digit * std::pow(10, decade)));
     }
   const double middle = (kTop + kBottom) / 2;
   return svg + fmt::format(
@@ -109,12 +91,13 @@ std::string uniform_curve(std::vector<Point> points) {
 std::string marker(const Point& point) {
   const bool plain = point.row->uniform.empty();
   const char* kind = plain ? "uniform" : "method";
-  std::string svg = line(kind, point.x, point.y_low, point.x, point.y_high);
+  std::string svg = svg_line(kind, point.x, point.y_low, point.x, point.y_high);
   const CompareRow& row = *point.row;
   return svg + fmt::format(
                    "<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\"><title>{}: {:.3f} "
                    "bits, KL {:.5f}</title></circle>\n",
-                   kind, point.x, point.y, escape_html(row.name), row.bits().mean, row.kl().mean);
+                   kind, point.x, point.y, report::escape(row.name), row.bits().mean,
+                   row.kl().mean);
 }
 
 /// Where a label goes: beside its point if that is free, else up or down from there.
@@ -144,9 +127,9 @@ std::string labels(const std::vector<Point>& points) {
     const double middle = box.y + kLine / 2;
     const bool left = box.x < point.x;
     if (std::abs(middle - point.y) > 1)
-      svg += line("lead", point.x, point.y, left ? box.x + box.width : box.x, middle);
-    svg += text_at(left ? box.x + box.width : box.x, middle + 4, left ? "end" : "start", "label",
-                   name);
+      svg += svg_line("lead", point.x, point.y, left ? box.x + box.width : box.x, middle);
+    svg += svg_text(left ? box.x + box.width : box.x, middle + 4, left ? "end" : "start", "label",
+                    name);
   }
   return svg;
 }

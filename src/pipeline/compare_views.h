@@ -23,7 +23,5 @@ std::string recipe_text(const Recipe& recipe);
 
 /// An inline SVG of KL over bits per weight; empty when there is nothing to draw.
 std::string compare_plot(const CompareReport& report);
-/// Text as HTML and SVG hold it.
-std::string escape_html(std::string_view text);
 
 }  // namespace karat

@@ -3,9 +3,10 @@
 #include "karat/bench.h"
 
 #include <algorithm>
-#include <fstream>
+#include <chrono>
 #include <string>
 
+#include "core/process.h"
 #include "core/rng.h"
 #include "karat/error.h"
 
@@ -16,15 +17,6 @@ double seconds_of(const auto& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// Most memory of this process so far that no file backs is not kept by the system, only what is
-/// resident now: bytes of /proc/self/status.
-std::size_t private_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("RssAnon:")) return std::stoull(line.substr(8)) * 1024;
-  return 0;
 }
 
 class Bench {
@@ -119,7 +111,11 @@ class Bench {
     return best;
   }
 
-  void note_memory() { result_.private_bytes = std::max(result_.private_bytes, private_bytes()); }
+  /// The system keeps no peak of the memory that no file backs.
+  void note_memory() {
+    const auto now = static_cast<std::size_t>(process_bytes("RssAnon").value_or(0));
+    result_.private_bytes = std::max(result_.private_bytes, now);
+  }
 
   std::filesystem::path folder_;
   BenchOptions options_;

@@ -14,9 +14,7 @@ using testing::error_of;
 using testing::TempFolder;
 
 std::vector<TokenId> random_ids(std::int64_t count, Rng& rng) {
-  std::vector<TokenId> ids(static_cast<std::size_t>(count));
-  for (TokenId& id : ids) id = static_cast<TokenId>(rng.below(40));
-  return ids;
+  return testing::random_ids(count, 40, rng);
 }
 
 /// Tokens from the sequence's beginning to the end of branch `i`.

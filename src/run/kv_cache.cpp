@@ -96,11 +96,14 @@ void KvCache::put(std::size_t element, std::size_t step, const float* from, floa
   if (type_ == CacheType::q8) *scale = scale_of(from, head_dim_);
   const float factor = type_ == CacheType::q8 && *scale > 1e-30f ? 1 / *scale : 0;
   for (std::int64_t d = 0; d < head_dim_; ++d, to += step * element_bytes(type_)) {
-    const std::uint16_t half = float_to_f16(from[d]);
-    if (type_ == CacheType::f32) std::memcpy(to, &from[d], sizeof(float));
-    if (type_ == CacheType::f16) std::memcpy(to, &half, sizeof half);
-    if (type_ == CacheType::q8)
+    if (type_ == CacheType::f32) {
+      std::memcpy(to, &from[d], sizeof(float));
+    } else if (type_ == CacheType::f16) {
+      const std::uint16_t half = float_to_f16(from[d]);
+      std::memcpy(to, &half, sizeof half);
+    } else {
       *to = static_cast<std::byte>(static_cast<std::int8_t>(std::nearbyint(from[d] * factor)));
+    }
   }
 }
 

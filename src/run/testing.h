@@ -12,6 +12,7 @@
 #include "core/rng.h"
 #include "karat/architecture.h"
 #include "karat/safetensors.h"
+#include "karat/tokenizer.h"
 #include "load/testing.h"
 
 namespace karat::testing {
@@ -20,6 +21,13 @@ inline std::vector<float> random_floats(std::int64_t n, float scale, Rng& rng) {
   std::vector<float> values(static_cast<std::size_t>(n));
   for (float& value : values) value = scale * static_cast<float>(2 * rng.uniform() - 1);
   return values;
+}
+
+/// Ids below `vocab`.
+inline std::vector<TokenId> random_ids(std::int64_t count, std::uint64_t vocab, Rng& rng) {
+  std::vector<TokenId> ids(static_cast<std::size_t>(count));
+  for (TokenId& id : ids) id = static_cast<TokenId>(rng.below(vocab));
+  return ids;
 }
 
 inline OwnedTensor f32_tensor(std::string name, std::vector<std::int64_t> shape,

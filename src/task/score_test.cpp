@@ -14,9 +14,7 @@ using testing::error_of;
 using testing::TempFolder;
 
 std::vector<TokenId> some_ids(std::int64_t count, Rng& rng) {
-  std::vector<TokenId> ids(static_cast<std::size_t>(count));
-  for (TokenId& id : ids) id = static_cast<TokenId>(rng.below(6));  // few: much is shared by chance
-  return ids;
+  return testing::random_ids(count, 6, rng);  // few: much is shared by chance
 }
 
 Sequence joined(std::vector<TokenId> context, const std::vector<TokenId>& continuation) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "evaluate/documents.h"
+
 namespace karat {
 namespace {
 
@@ -35,13 +37,6 @@ CodePoint code_point_at(std::string_view text, std::size_t at) {
   return point;
 }
 
-/// What str.isspace() holds true of, from Python's Unicode database.
-bool is_python_space(utf8proc_int32_t c) {
-  return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-         c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
-         c == 0x205f || c == 0x3000;
-}
-
 template <class Change>
 std::string mapped(std::string_view text, Change change) {
   std::string out;
@@ -68,7 +63,7 @@ std::int64_t code_points(std::string_view text) {
 std::string_view without_trailing_space(std::string_view text) {
   while (!text.empty()) {
     const std::size_t last = begin_of_last(text, text.size());
-    if (!is_python_space(code_point_at(text, last).value)) break;
+    if (python_space_at(text.substr(last)) == 0) break;
     text = text.substr(0, last);
   }
   return text;
@@ -76,9 +71,9 @@ std::string_view without_trailing_space(std::string_view text) {
 
 std::string_view without_space(std::string_view text) {
   while (!text.empty()) {
-    const CodePoint first = code_point_at(text, 0);
-    if (!is_python_space(first.value)) break;
-    text.remove_prefix(first.bytes);
+    const std::size_t space = python_space_at(text);
+    if (space == 0) break;
+    text.remove_prefix(space);
   }
   return without_trailing_space(text);
 }

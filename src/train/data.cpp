@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/rng.h"
+#include "core/text.h"
 #include "core/threads.h"
 #include "karat/error.h"
 
@@ -18,12 +19,6 @@ namespace {
 
 constexpr std::string_view kSeparatorLine = "<|endoftext|>";
 constexpr std::size_t kRoundBytes = 2u << 20;  // of text between two reports of progress
-
-std::string_view trim(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
 
 std::string input_hash(const std::vector<fs::path>& files, const fs::path& tokenizer,
                        TokenId separator) {
@@ -94,13 +89,13 @@ void widen(const std::byte* from, std::int64_t count, std::int64_t* to) {
 std::vector<std::string_view> separated_documents(std::string_view text) {
   std::vector<std::string_view> documents;
   const auto add = [&](std::string_view document) {
-    document = trim(document);
+    document = trimmed(document);
     if (!document.empty()) documents.push_back(document);
   };
   std::size_t begin = 0;  // of the current document
   for (std::size_t line = 0; line < text.size();) {
     const std::size_t end = std::min(text.find('\n', line), text.size());
-    if (trim(text.substr(line, end - line)) == kSeparatorLine) {
+    if (trimmed(text.substr(line, end - line)) == kSeparatorLine) {
       add(text.substr(begin, line - begin));
       begin = end;
     }

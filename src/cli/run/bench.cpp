@@ -60,15 +60,9 @@ std::vector<std::pair<std::string, double>> rates(const nlohmann::ordered_json& 
   return found;
 }
 
-nlohmann::ordered_json read_baseline(const std::string& path) try {
-  return nlohmann::ordered_json::parse(read_text(path));
-} catch (const nlohmann::json::exception& error) {
-  fail("read " + path, error.what(), "what karat bench --json printed");
-}
-
 /// Each rate as a multiple of the baseline's of the same name.
 nlohmann::ordered_json ratios(const nlohmann::ordered_json& now, const std::string& path) try {
-  const auto before = rates(read_baseline(path));
+  const auto before = rates(nlohmann::ordered_json::parse(read_text(path)));
   nlohmann::ordered_json result = nlohmann::ordered_json::object();
   for (const auto& [name, rate] : rates(now))
     for (const auto& [old_name, old_rate] : before)

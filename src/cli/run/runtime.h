@@ -14,7 +14,7 @@ struct RuntimeOptions {
   CacheType cache_type() const { return parse_cache_type(cache); }
 };
 
-/// Adds --isa and --activations, and --kv where `cache` names its default.
+/// Adds --isa, --activations and --kv with these defaults.
 inline void declare(CLI::App& app, RuntimeOptions& options, const std::string& activations,
                     const std::string& cache) {
   options.activations = activations;
@@ -23,9 +23,8 @@ inline void declare(CLI::App& app, RuntimeOptions& options, const std::string& a
   app.add_option("--activations", options.activations,
                  "f32, or q8: rounded to 8 bits where packed layers have such kernels")
       ->capture_default_str();
-  if (!options.cache.empty())
-    app.add_option("--kv", options.cache, "Keys and values are kept as f32, f16 or q8")
-        ->capture_default_str();
+  app.add_option("--kv", options.cache, "Keys and values are kept as f32, f16 or q8")
+      ->capture_default_str();
 }
 
 inline void apply(const RuntimeOptions& options) {

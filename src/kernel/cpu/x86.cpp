@@ -1,6 +1,8 @@
 // Asks the CPU which sets it can run. Compiled for every CPU, unlike its neighbours.
 #include "kernel/cpu/x86.h"
 
+#include "core/platform.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -20,8 +22,7 @@ bool has_f16c() {
 
 const KernelSet* avx2_kernels() {
   static const KernelSet* found = []() -> const KernelSet* {
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c())
-      return nullptr;
+    if (!has_avx2() || !__builtin_cpu_supports("fma") || !has_f16c()) return nullptr;
     static KernelSet set = reference_kernels();  // gelu's erf has no AVX2 twin
     avx2::fill_table(set);
     return &set;
