@@ -11,7 +11,7 @@ BUILD = build/$(PRESET)
 KARAT = $(BUILD)/karat
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build setup configure format size fuzz clean
+.PHONY: demo test build setup configure format size fuzz sanitize clean
 
 demo: build
 	python3 tools/demo.py --karat $(KARAT)
@@ -49,6 +49,13 @@ fuzz:
 	@command -v clang++ >/dev/null || $(SUDO) apt-get install -y -qq clang
 	cmake --preset fuzz -DFUZZ_SECONDS=$(FUZZ_SECONDS)
 	cmake --build --preset fuzz --target run_fuzz
+
+# What runs models and links no LibTorch, under ASan and UBSan, then under TSan. End-to-end tests, *_test, need the rest.
+sanitize: setup
+	for preset in asan tsan; do \
+	  cmake --preset $$preset $(BUILD_FLAGS) && cmake --build --preset $$preset && \
+	  ctest --preset $$preset --exclude-regex '_test$$' || exit 1; \
+	done
 
 clean:
 	rm -rf build
