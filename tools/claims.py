@@ -48,7 +48,7 @@ def daq_tables(args):
             "NF4 min-max": ["--method", "rtn", "--grid", "nf4:group={group}"],
             "AWQ, INT4": ["--method", "awq", "--group", "{group}"],
             "AWQ, NF4": ["--method", "awq", "--grid", "nf4:group={group},fit=mse,cost=activation"],
-            "DAQ, alignment alone": [*DAQ, "nf4:group={group},fit=daq,epochs=0"],
+            "DAQ, alignment alone": ["--method", "rtn", "--grid", "nf4:group={group},fit=daq,epochs=0"],
             "DAQ, descent alone, from absmax": [*DAQ, "nf4:group={group},fit=daq,start=absmax,zero=zero"],
             "DAQ, descent alone, from min-max": [*DAQ, "nf4:group={group},fit=daq,start=minmax"],
             "DAQ": [*DAQ, "nf4:group={group},fit=daq"],

@@ -7,12 +7,15 @@
 #include <malloc.h>
 #endif
 
-// Before a function: it is compiled for AVX2 (without FMA, which rounds otherwise). Only where
-// has_avx2() may it be called.
+// Before a function: it is compiled for AVX2 (without FMA, which rounds otherwise) or for AVX-512
+// (whose FMA the file's -ffp-contract=off has to forbid). Only where has_avx2() or has_avx512() may
+// it be called.
 #if defined(__x86_64__)
 #define KARAT_FOR_AVX2 [[gnu::target("avx2")]]
+#define KARAT_FOR_AVX512 [[gnu::target("avx512f")]]
 #else
 #define KARAT_FOR_AVX2
+#define KARAT_FOR_AVX512
 #endif
 
 namespace karat {
@@ -20,6 +23,14 @@ namespace karat {
 inline bool has_avx2() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx2");
+#else
+  return false;
+#endif
+}
+
+inline bool has_avx512() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512f");
 #else
   return false;
 #endif

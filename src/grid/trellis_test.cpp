@@ -155,6 +155,19 @@ TEST_CASE("the search through a seam finds what the textbook's algorithm finds")
       }
 }
 
+TEST_CASE("as many states together as there may be: the codes are the same") {
+  for (const TrellisCode code : {TrellisCode::one_mad_12, TrellisCode::one_mad})
+    for (const int bits : {2, 3, 4}) {
+      const std::vector<float> x = normal(64, bits);
+      std::vector<std::uint8_t> few(x.size()), many(x.size());
+      Viterbi(code, bits, 4).encode(x.data(), std::ssize(x), few.data());
+      for (const int lanes : {8, 16}) {
+        Viterbi(code, bits, lanes).encode(x.data(), std::ssize(x), many.data());
+        CHECK(few == many);
+      }
+    }
+}
+
 TEST_CASE("streams of at most 16 bits are the best there are") {
   for (const int bits : {2, 3, 4})
     for (int n = 1; n * bits <= 16; ++n) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "core/platform.h"
 
@@ -13,8 +14,10 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr int kAround = 8;  // codes that a first pass reads around the seam, per bit of a state
 
 /// Seams that a step handles together, in a vector register.
-int lanes_of(int bits, std::int64_t seams) {
-  return (seams >> bits) % 8 == 0 && has_avx2() ? 8 : 4;
+int lanes_of(int bits, std::int64_t seams, int most) {
+  const std::int64_t share = seams >> bits;
+  if (most >= 16 && share % 16 == 0 && has_avx512()) return 16;
+  return most >= 8 && share % 8 == 0 && has_avx2() ? 8 : 4;
 }
 
 /// Calls body(seam, choice) in the order that a step meets the states seam·2^bits + choice. Seams
@@ -28,6 +31,30 @@ void for_states(int bits, std::int64_t seams, int lanes, const auto& body) {
           body(block * share + first + lane, choice);
 }
 
+/// Every second number of two registers, the first or the second of each pair.
+template <int which, class Lanes, std::size_t... pair>
+[[gnu::always_inline]] inline void every_second(const Lanes* from, Lanes& to,
+                                                std::index_sequence<pair...>) {
+  to = __builtin_shufflevector(from[0], from[1], static_cast<int>(which + 2 * pair)...);
+}
+
+/// to[c][lane] = from[lane·2^bits + c]. Dealing all numbers into the even and the odd ones, as
+/// often as an index has bits, leaves them so.
+template <int bits, int lanes, class Lanes>
+[[gnu::always_inline]] inline void deal(const float* from, Lanes* to) {
+  constexpr std::make_index_sequence<lanes> pairs;
+  constexpr int half = 1 << (bits - 1);
+  std::memcpy(to, from, 2 * half * sizeof(Lanes));
+  for (int bit = 0; bit < bits; ++bit) {
+    Lanes dealt[2 * half];
+    for (int i = 0; i < half; ++i) {
+      every_second<0>(to + 2 * i, dealt[i], pairs);
+      every_second<1>(to + 2 * i, dealt[half + i], pairs);
+    }
+    for (int i = 0; i < 2 * half; ++i) to[i] = dealt[i];
+  }
+}
+
 /// One weight x: to[seam] = least of from[s mod seams] + (x − value[s])² over the states s that end
 /// in it, s = seam·2^bits + choice. `values` are in the order of for_states.
 template <int bits, int lanes>
@@ -38,9 +65,7 @@ template <int bits, int lanes>
   const std::int64_t share = seams / choices;
   for (std::int64_t first = 0; first < share; first += lanes) {
     Lanes before[choices];
-    for (std::int64_t c = 0; c < choices; ++c)
-      for (std::int64_t lane = 0; lane < lanes; ++lane)
-        before[c][lane] = from[(first + lane) * choices + c];
+    deal<bits, lanes>(from + first * choices, before);
     for (std::int64_t block = 0; block < choices; ++block) {
       Lanes best = {};
       best += kInfinity;
@@ -64,6 +89,11 @@ template <int lanes>
   step<4, lanes>(seams, from, values, x, to);
 }
 
+KARAT_FOR_AVX512 void step_16(int bits, std::int64_t seams, const float* from, const float* values,
+                              float x, float* to) {
+  step<16>(bits, seams, from, values, x, to);
+}
+
 KARAT_FOR_AVX2 void step_8(int bits, std::int64_t seams, const float* from, const float* values,
                            float x, float* to) {
   step<8>(bits, seams, from, values, x, to);
@@ -76,10 +106,10 @@ void step_4(int bits, std::int64_t seams, const float* from, const float* values
 
 }  // namespace
 
-Viterbi::Viterbi(TrellisCode code, int bits)
+Viterbi::Viterbi(TrellisCode code, int bits, int most_lanes)
     : bits_(bits),
       seam_bits_(value_bits(code) - bits),
-      lanes_(lanes_of(bits, std::int64_t{1} << seam_bits_)),
+      lanes_(lanes_of(bits, std::int64_t{1} << seam_bits_, most_lanes)),
       values_(trellis_values(code)) {
   for_states(bits, std::int64_t{1} << seam_bits_, lanes_,
              [&](std::int64_t seam, std::int64_t choice) {
@@ -94,7 +124,7 @@ unsigned Viterbi::search(const float* x, std::int64_t n, int seam, std::int64_t 
   costs_.resize(std::max(costs_.size(), static_cast<std::size_t>((n + 1) * count)));
   std::fill_n(costs(0), count, seam == kFree ? 0 : kInfinity);
   if (seam != kFree) costs(0)[seam] = 0;
-  const auto step = lanes_ == 8 ? step_8 : step_4;
+  const auto step = lanes_ == 16 ? step_16 : lanes_ == 8 ? step_8 : step_4;
   for (std::int64_t t = 0; t < n; ++t)
     step(bits_, count, costs(t), ordered_.data(), x[t], costs(t + 1));
 

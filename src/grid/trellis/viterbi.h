@@ -10,7 +10,9 @@ namespace karat {
 
 class Viterbi {
  public:
-  Viterbi(TrellisCode code, int bits);
+  /// The codes found are the same however many states are looked at together (`most_lanes`, as far
+  /// as this CPU goes).
+  Viterbi(TrellisCode code, int bits, int most_lanes = 16);
 
   /// Codes [n] for x [n], n >= 1. Two passes: the first, from the middle to the middle, finds the
   /// bits that end and beginning have to share; the second has them fixed. Of streams of at most 16
