@@ -28,6 +28,14 @@ inline bool has_avx2() {
 #endif
 }
 
+inline bool has_fma() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("fma");
+#else
+  return false;
+#endif
+}
+
 inline bool has_avx512() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512f");

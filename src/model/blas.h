@@ -1,0 +1,18 @@
+// Which of OpenBLAS's kernels run.
+#pragma once
+
+#include <string_view>
+
+namespace karat {
+
+/// The core type whose kernels should run instead of those of `core`, or nothing to change. An
+/// OpenBLAS that is older than the CPU takes it for a Prescott, whose SSE3 kernels multiply
+/// matrices several times slower than AVX2's.
+std::string_view better_blas_core(std::string_view core, bool avx2);
+
+/// Starts this program anew, with `argv`, if OpenBLAS should run other kernels: it asks the
+/// environment's OPENBLAS_CORETYPE when it is loaded and never again. A user's own is left as it
+/// is.
+void start_with_best_blas(char** argv);
+
+}  // namespace karat
