@@ -1,4 +1,4 @@
-// Several tokens whose activations are 8-bit integers: 8 rows × 2048 inputs of codes become bytes
+// Several tokens whose activations are 8-bit integers: 16 rows × 1024 inputs of codes become bytes
 // in the L1 cache, once for all tokens; then 4 rows × kTokens tokens are multiplied at a
 // time, their float sums in registers.
 #include "kernel/cpu/isa/int8.h"
@@ -6,8 +6,8 @@
 namespace karat::KARAT_ISA {
 namespace {
 
-constexpr std::int64_t kStrip = 8;         // rows
-constexpr std::int64_t kStripBlocks = 16;  // of codes; 8 rows of them are 16 KiB, half an L1 cache
+constexpr std::int64_t kStrip = 16;       // rows
+constexpr std::int64_t kStripBlocks = 8;  // of codes; 16 rows of them are 16 KiB, half an L1 cache
 
 struct Strip {
   alignas(64) Bytes codes[kStrip][kStripBlocks][kRegisters];

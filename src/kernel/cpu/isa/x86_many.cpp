@@ -174,6 +174,9 @@ void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t
   add_outliers(m, row, rows, begin, end, tile);
 }
 
+/// Tokens whose sums with 4 rows fill most registers.
+constexpr int kTogether = Wide::kLanes > 8 ? 6 : 3;
+
 /// sums[t] = the products of 4 rows of the tile with n inputs of `tokens` tokens.
 template <int tokens>
 inline void multiply_4(const float (*w)[kInputs], const float* x, std::int64_t stride,
@@ -202,16 +205,22 @@ inline void multiply_4(const float (*w)[kInputs], const float* x, std::int64_t s
     sums[t] = sum_lanes(fold(acc[t][0]), fold(acc[t][1]), fold(acc[t][2]), fold(acc[t][3]));
 }
 
+/// multiply_4 of `count` <= `most` tokens.
+template <int most>
+inline void multiply_some(const float (*w)[kInputs], const float* x, std::int64_t stride,
+                          std::int64_t n, std::int64_t count, Four* sums) {
+  if (count == most) return multiply_4<most>(w, x, stride, n, sums);
+  if constexpr (most > 1) multiply_some<most - 1>(w, x, stride, n, count, sums);
+}
+
 /// The tile's rows × inputs with all tokens.
 void multiply_tile(const Tile& tile, const float* x, std::int64_t in, std::int64_t n,
                    std::int64_t tokens, std::int64_t rows, bool add, float* y, std::int64_t out) {
-  for (std::int64_t t = 0; t < tokens; t += 3) {
-    const std::int64_t count = least(3, tokens - t);
+  for (std::int64_t t = 0; t < tokens; t += kTogether) {
+    const std::int64_t count = least(kTogether, tokens - t);
     for (std::int64_t r = 0; r < rows; r += 4) {
-      Four sums[3];
-      if (count == 3) multiply_4<3>(tile.w + r, x + t * in, in, n, sums);
-      if (count == 2) multiply_4<2>(tile.w + r, x + t * in, in, n, sums);
-      if (count == 1) multiply_4<1>(tile.w + r, x + t * in, in, n, sums);
+      Four sums[kTogether];
+      multiply_some<kTogether>(tile.w + r, x + t * in, in, n, count, sums);
       add_sums(sums, count, least(4, rows - r), add, y + t * out + r, out);
     }
   }
