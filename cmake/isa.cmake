@@ -3,6 +3,8 @@
 # does not know its flags.
 include(CheckCXXCompilerFlag)
 
+get_filename_component(kernel_sets ${CMAKE_CURRENT_LIST_DIR}/../src/kernel/cpu/sets.cpp ABSOLUTE)
+
 # karat_isa(<set> UNITS <unit>... [FLAGS <flag>...])
 function(karat_isa set)
   cmake_parse_arguments(ARG "" "" "UNITS;FLAGS" ${ARGN})
@@ -22,7 +24,7 @@ function(karat_isa set)
   set_source_files_properties(${files} PROPERTIES
     COMPILE_OPTIONS "${ARG_FLAGS}" SKIP_PRECOMPILE_HEADERS ON)
   target_sources(layer_kernel PRIVATE ${files})
-  set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/kernel/cpu/sets.cpp APPEND PROPERTY
+  set_property(SOURCE ${kernel_sets} APPEND PROPERTY
     COMPILE_DEFINITIONS KARAT_HAS_${space})
 endfunction()
 
