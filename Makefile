@@ -11,7 +11,7 @@ BUILD = build/$(PRESET)
 KARAT = $(BUILD)/karat
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build setup configure format size fuzz sanitize clean
+.PHONY: demo test build setup configure format size fuzz sanitize aarch64 clean
 
 demo: build
 	python3 tools/demo.py --karat $(KARAT)
@@ -56,6 +56,14 @@ sanitize: setup
 	  cmake --preset $$preset $(BUILD_FLAGS) && cmake --build --preset $$preset && \
 	  ctest --preset $$preset --exclude-regex '_test$$' || exit 1; \
 	done
+
+# The kernels of another architecture, under an emulator; on AArch64 itself `make test` does it.
+aarch64:
+	@command -v aarch64-linux-gnu-g++ qemu-aarch64 >/dev/null || \
+	  $(SUDO) apt-get install -y -qq --no-install-recommends g++-aarch64-linux-gnu qemu-user
+	cmake -S cmake/aarch64 -B build/aarch64 -G Ninja
+	cmake --build build/aarch64
+	ctest --test-dir build/aarch64 --output-on-failure
 
 clean:
 	rm -rf build

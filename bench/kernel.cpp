@@ -1,8 +1,9 @@
 // Speed of the matrix products: one token in GB/s of stored weights and as a share of the machine's
-// read bandwidth, 64 tokens in GFLOP/s beside dot products in its L1 cache, and the naive twin.
-// Enough copies of each matrix are multiplied in turn that none is still in a cache.
-// Usage: bench_kernel [--json] [--baseline FILE] [--only TEXT] [out in]
+// read bandwidth, many tokens (64) in GFLOP/s beside dot products in its L1 cache, and the naive
+// twin. Enough copies of each matrix are multiplied in turn that none is still in a cache. Usage:
+// bench_kernel [--json] [--baseline FILE] [--only TEXT] [--isa SET] [--tokens N] [out in]
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -129,10 +130,10 @@ double seconds_each(const std::vector<Copy>& copies, const KernelSet& set, Activ
 using Json = nlohmann::ordered_json;
 
 Json measure(const Case& c, const KernelSet& set, Activations activations,
-             const std::vector<Copy>& copies, double bandwidth) {
+             const std::vector<Copy>& copies, std::int64_t many, double bandwidth) {
   const Matrix& matrix = copies[0].matrix;
   const bool slow = &set == &reference_kernels();
-  const std::int64_t tokens = slow ? 4 : 64;
+  const std::int64_t tokens = slow ? 4 : many;
   Rng rng(1);
   std::vector<float> x(static_cast<std::size_t>(tokens * matrix.in())),
       y(static_cast<std::size_t>(tokens * matrix.out()));
@@ -163,7 +164,7 @@ std::optional<double> gain(const Json& row, const Json& before) {
 
 void print(const Json& row, const Json& before) {
   const auto ratio = gain(row, before);
-  fmt::print("{:20} {:9} {:4} {:6.3f} {:8.3f} {:7.2f} {:5.0f} {:7.2f} {:8.1f}{}\n",
+  fmt::print("{:20} {:11} {:4} {:6.3f} {:8.3f} {:7.2f} {:5.0f} {:7.2f} {:8.1f}{}\n",
              row["format"].get<std::string>(), row["kernels"].get<std::string>(),
              row["activations"].get<std::string>(), row["bits"].get<double>(),
              row["ms"].get<double>(), row["gigabytes_per_second"].get<double>(),
@@ -174,8 +175,8 @@ void print(const Json& row, const Json& before) {
 
 struct Arguments {
   bool json = false;
-  std::string baseline, only;
-  std::int64_t out = 8192, in = 4096;
+  std::string baseline, only, isa;
+  std::int64_t out = 8192, in = 4096, tokens = 64;
 };
 
 std::optional<Arguments> parse(int argc, char** argv) {
@@ -189,9 +190,14 @@ std::optional<Arguments> parse(int argc, char** argv) {
       result.baseline = argv[++i];
     else if (name == "--only" && i + 1 < argc)
       result.only = argv[++i];
+    else if (name == "--isa" && i + 1 < argc)
+      result.isa = argv[++i];
+    else if (name == "--tokens" && i + 1 < argc)
+      result.tokens = std::atoll(argv[++i]);
     else
       return std::nullopt;
   }
+  if (result.tokens < 1 || result.tokens > 65536) return std::nullopt;
   if (i == argc) return result;
   if (i + 2 != argc) return std::nullopt;
   result.out = std::atoll(argv[i]);
@@ -201,12 +207,23 @@ std::optional<Arguments> parse(int argc, char** argv) {
   return result;
 }
 
+/// The set asked for, or all; the twin only among all cases.
+std::vector<const KernelSet*> sets_of(const Arguments& arguments) {
+  std::vector<const KernelSet*> sets;
+  for (const KernelSet* set : usable_kernels())
+    if (arguments.isa.empty() ? set != &reference_kernels() || arguments.only.empty()
+                              : set->isa == arguments.isa)
+      sets.push_back(set);
+  return sets;
+}
+
 /// All cases; rows are printed as they come unless JSON is wanted.
 Json run(const Arguments& arguments, const Json& before) {
   const double bandwidth = read_bandwidth();
   Json report{{"threads", thread_count()},
               {"out", arguments.out},
               {"in", arguments.in},
+              {"tokens", arguments.tokens},
               {"read_gigabytes_per_second", bandwidth},
               {"rows", Json::array()}};
   for (const KernelSet* set : usable_kernels())
@@ -214,20 +231,20 @@ Json run(const Arguments& arguments, const Json& before) {
   if (!arguments.json)
     fmt::print(
         "{} threads, matrix [{}, {}], read bandwidth {:.1f} GB/s, dot products {}\n{:20} "
-        "{:9} {:4} {:>6} {:>8} {:>7} {:>5} {:>7} {:>8}\n",
+        "{:11} {:4} {:>6} {:>8} {:>7} {:>5} {:>7} {:>8}\n",
         thread_count(), arguments.out, arguments.in, bandwidth,
         report["dot_gflop_per_second"].dump(), "format", "kernels", "act.", "bits", "ms, T=1",
         "GB/s", "%", "Gw/s", "GFLOP/s");
   for (const Case& c : kCases) {
     if (c.name.find(arguments.only) == std::string::npos) continue;
     const std::vector<Copy> copies = copies_of(c, arguments.out, arguments.in);
-    for (const KernelSet* set : usable_kernels())
+    for (const KernelSet* set : sets_of(arguments))
       for (const Activations activations : {Activations::f32, Activations::q8}) {
         if (activations == Activations::q8 && !takes_int8(copies[0].matrix)) continue;
-        if (set == &reference_kernels() &&
-            (activations == Activations::q8 || !arguments.only.empty()))
+        if (set == &reference_kernels() && activations == Activations::q8)
           continue;  // the twin's time is the same
-        report["rows"].push_back(measure(c, *set, activations, copies, bandwidth));
+        report["rows"].push_back(
+            measure(c, *set, activations, copies, arguments.tokens, bandwidth));
         if (!arguments.json) print(report["rows"].back(), before);
       }
   }
@@ -238,11 +255,12 @@ Json run(const Arguments& arguments, const Json& before) {
 
 int main(int argc, char** argv) {
   const auto arguments = parse(argc, argv);
-  if (!arguments) {
+  if (!arguments || sets_of(*arguments).empty()) {
     fmt::print(
         stderr,
-        "bench_kernel [--json] [--baseline FILE] [--only TEXT] [out in], out at most 2^20, in "
-        "at most 65536\n");
+        "bench_kernel [--json] [--baseline FILE] [--only TEXT] [--isa SET] [--tokens N] [out in], "
+        "out at most 2^20, in and N at most 65536, SET one of {}\n",
+        fmt::join(instruction_sets(), ", "));
     return 2;
   }
   Json before = Json::object();

@@ -1,7 +1,49 @@
-# Kernel files of one instruction set get its flags; src/kernel/cpu/x86.cpp asks the CPU before any of
-# them is called. On other processors the files compile to a set that is never usable.
+# The units of src/kernel/cpu/isa, compiled once for every set of kernels that has them; the CPU is
+# asked before any of them is called (src/kernel/cpu/sets.cpp). A set is missing where the compiler
+# does not know its flags.
+include(CheckCXXCompilerFlag)
+
+get_filename_component(kernel_sets ${CMAKE_CURRENT_LIST_DIR}/../src/kernel/cpu/sets.cpp ABSOLUTE)
+
+# karat_isa(<set> UNITS <unit>... [FLAGS <flag>...])
+function(karat_isa set)
+  cmake_parse_arguments(ARG "" "" "UNITS;FLAGS" ${ARGN})
+  string(MAKE_C_IDENTIFIER ${set} space)
+  string(REPLACE ";" " " flags "${ARG_FLAGS}")
+  check_cxx_compiler_flag("${flags}" KARAT_COMPILES_${space})
+  if(NOT KARAT_COMPILES_${space})
+    return()
+  endif()
+  set(files "")
+  foreach(unit IN LISTS ARG_UNITS)
+    set(file ${PROJECT_BINARY_DIR}/isa/${set}/${unit}.cpp)
+    file(CONFIGURE OUTPUT ${file} @ONLY CONTENT
+      "#define KARAT_ISA @space@\n#include \"kernel/cpu/isa/@unit@.cpp\"\n")
+    list(APPEND files ${file})
+  endforeach()
+  set_source_files_properties(${files} PROPERTIES
+    COMPILE_OPTIONS "${ARG_FLAGS}" SKIP_PRECOMPILE_HEADERS ON)
+  target_sources(layer_kernel PRIVATE ${files})
+  set_property(SOURCE ${kernel_sets} APPEND PROPERTY
+    COMPILE_DEFINITIONS KARAT_HAS_${space})
+endfunction()
+
+set(float_units cells vector)
+set(int8_units int8_input int8_one int8_many)
+
+# Sets whose units are int8_units alone take the other functions from the set above them.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  file(GLOB avx2_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/kernel/cpu/avx2_*.cpp)
-  set_source_files_properties(${avx2_sources} PROPERTIES
-    COMPILE_OPTIONS "-mavx2;-mfma;-mf16c" SKIP_PRECOMPILE_HEADERS ON)
+  list(APPEND float_units x86_matmul x86_one x86_lut x86_trellis x86_many)
+  set(avx2 -mavx2 -mfma -mf16c)
+  set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)  # its own intrinsics of AVX-512 warn (GCC bug 105593)
+    list(APPEND avx512 -Wno-maybe-uninitialized)
+  endif()
+  karat_isa(avx2 UNITS ${float_units} ${int8_units} FLAGS ${avx2})
+  karat_isa(avx-vnni UNITS ${int8_units} FLAGS ${avx2} -mavxvnni)
+  karat_isa(avx512 UNITS ${float_units} ${int8_units} FLAGS ${avx512})
+  karat_isa(avx512-vnni UNITS ${int8_units} FLAGS ${avx512} -mavx512vnni)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  karat_isa(neon UNITS ${float_units} neon_matmul ${int8_units})
+  karat_isa(neon-dotprod UNITS ${int8_units} FLAGS -march=armv8.2-a+dotprod)
 endif()

@@ -20,7 +20,7 @@ add_dependencies(layer_load karat_sentencepiece)
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/load/sentencepiece_module.cpp PROPERTIES
   COMPILE_DEFINITIONS "KARAT_WITH_TORCH=$<BOOL:${KARAT_TORCH}>;KARAT_BUILT_MODULES=\"${PROJECT_BINARY_DIR}\";KARAT_INSTALLED_MODULES=\"${CMAKE_INSTALL_FULL_LIBDIR}/karat\"")
 karat_layer(format KNOWS core)
-karat_layer(kernel KNOWS core format)
+karat_layer(kernel EXCEPT kernel/cpu/isa KNOWS core format)
 include(cmake/isa.cmake)
 karat_layer(run KNOWS load format kernel core)
 karat_layer(evaluate KNOWS run load core)

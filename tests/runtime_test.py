@@ -1,5 +1,6 @@
 """The command as installed: no LibTorch, quick to start, help that teaches."""
 import json
+import platform
 import statistics
 import subprocess
 import time
@@ -57,8 +58,9 @@ class Runtime(TestCase):
 
     def test_bench_and_run_refuse_what_they_cannot_do(self):
         (self.folder / "no.json").write_text("{}")
-        for arguments, says in ((("--isa", "avx9"), "one of reference"), (("--kv", "q4"), "f32, f16 or q8"),
-                                (("--activations", "q9"), "f32 or q8")):
+        foreign = "avx2" if platform.machine() == "aarch64" else "neon"
+        for arguments, says in ((("--isa", "avx9"), "one of reference"), (("--isa", foreign), "this CPU can run"),
+                                (("--kv", "q4"), "f32, f16 or q8"), (("--activations", "q9"), "f32 or q8")):
             self.assert_refused("run", MODEL, "--prompt", "x", *arguments, says=says)
             self.assert_refused("bench", MODEL, *arguments, says=says)
         self.assert_refused("bench", MODEL, "--context", 100_000, says="contexts that are all longer")
@@ -66,7 +68,9 @@ class Runtime(TestCase):
                             self.folder / "no.json", says="karat bench --json printed")
 
     def test_every_way_of_running_writes_text(self):
-        for arguments in (("--isa", "reference"), ("--kv", "f32"), ("--kv", "q8"), ("--activations", "f32")):
+        sets = karat("run", MODEL, "--prompt", "x", "--isa", "?").stderr.split("one of ")[1].split(";")[0].split(", ")
+        self.assertEqual(sets[0], "reference")
+        for arguments in (*(("--isa", one) for one in sets), ("--kv", "f32"), ("--kv", "q8"), ("--activations", "f32")):
             text = self.run_karat("run", MODEL, "--prompt", "The", "--max-new", 8, "--temperature", 0, *arguments)
             self.assertGreater(len(text), 8)
 

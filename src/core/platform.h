@@ -36,9 +36,11 @@ inline bool has_fma() {
 #endif
 }
 
+/// F, BW, DQ and VL: every AVX-512 but that of the first Xeon Phi.
 inline bool has_avx512() {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512f");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #else
   return false;
 #endif

@@ -144,6 +144,7 @@ TEST_CASE("8-bit activations: every set rounds as the reference does") {
 
 TEST_CASE("8-bit activations: products of every set, every layout that takes them, odd sizes") {
   Rng rng(33);
+  for (const KernelSet* set : usable_kernels()) MESSAGE("8-bit activations under test: ", set->isa);
   for (const int bits : {2, 3, 4})
     for (const std::int64_t group : {0, 128, 256})
       for (const bool symmetric : {false, true})
@@ -214,17 +215,20 @@ TEST_CASE("8-bit activations: layouts without such kernels are multiplied as bef
 TEST_CASE("8-bit activations: the number of threads changes no bit") {
   Rng rng(37);
   const int before = thread_count();
-  const Packed p(random_matrix(rng, {.bits = 4, .group = 128}, 600, 520, 0.01));
-  const std::vector<float> x = draw(rng, 520 * 20);
-  for (const std::int64_t tokens : {1, 20}) {
-    std::vector<float> first(static_cast<std::size_t>(600 * tokens)), y(first.size());
-    set_thread_count(1);
-    matmul(kernels(), p.matrix, x.data(), tokens, first.data(), Activations::q8);
-    for (const int threads : {2, 5}) {
-      set_thread_count(threads);
-      matmul(kernels(), p.matrix, x.data(), tokens, y.data(), Activations::q8);
-      CHECK(first == y);
-    }
+  for (const int bits : {2, 3, 4}) {
+    const Packed p(random_matrix(rng, {.bits = bits, .group = 128}, 600, 520, 0.01));
+    const std::vector<float> x = draw(rng, 520 * 20);
+    for (const KernelSet* set : usable_kernels())
+      for (const std::int64_t tokens : {1, 20}) {
+        std::vector<float> first(static_cast<std::size_t>(600 * tokens)), y(first.size());
+        set_thread_count(1);
+        matmul(*set, p.matrix, x.data(), tokens, first.data(), Activations::q8);
+        for (const int threads : {2, 5}) {
+          set_thread_count(threads);
+          matmul(*set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
+          CHECK(first == y);
+        }
+      }
   }
   set_thread_count(before);
 }

@@ -12,6 +12,7 @@
 #include "core/threads.h"
 #include "format/parts.h"
 #include "karat/error.h"
+#include "kernel/cpu/sets.h"
 
 namespace karat {
 namespace {
@@ -120,8 +121,9 @@ void multiply(const KernelSet& set, const MatrixView& matrix, const float* x, st
     set.group_sums(x, matrix.in, matrix.group, sums.data());
     input.group_sums = sums.data();
   }
+  const auto product = input.int8 == nullptr ? set.matmul : set.matmul_int8;
   parallel_for(matrix.out, row_grain(matrix, tokens), [&](std::int64_t begin, std::int64_t end) {
-    set.matmul(matrix, input, y, begin, end);
+    product(matrix, input, y, begin, end);
   });
 }
 
@@ -162,8 +164,9 @@ void multiply_rotated(const KernelSet& set, const MatrixView& matrix, const floa
 
 const std::vector<const KernelSet*>& usable_kernels() {
   static const std::vector<const KernelSet*> sets = [] {
+    static const std::vector<KernelSet> fast = cpu_kernels();
     std::vector<const KernelSet*> found = {&reference_kernels()};
-    if (const KernelSet* avx2 = avx2_kernels()) found.push_back(avx2);
+    for (const KernelSet& set : fast) found.push_back(&set);
     return found;
   }();
   return sets;

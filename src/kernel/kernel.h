@@ -35,11 +35,14 @@ struct CellBlock {
 
 /// One instruction set's kernels. Every result depends on the arguments alone.
 struct KernelSet {
-  std::string_view isa;  // "reference", "avx2"
+  std::string_view isa;  // "reference", "avx2", …
   /// y[t·out + o] = Σ_i x[t, i]·W[o, i] for o in [row_begin, row_end); row_begin % 16 == 0.
   void (*matmul)(const MatrixView& matrix, const KernelInput& input, float* y,
                  std::int64_t row_begin, std::int64_t row_end);
-  /// One token's part of an Int8Input for a matrix that takes it (kernel/int8.h).
+  /// The same with what input.int8 has of x, for a matrix that takes it (kernel/int8.h).
+  void (*matmul_int8)(const MatrixView& matrix, const KernelInput& input, float* y,
+                      std::int64_t row_begin, std::int64_t row_end);
+  /// One token's part of an Int8Input for a matrix that takes it.
   void (*round_input)(const MatrixView& matrix, const float* x, std::int8_t* values, float* scales,
                       float* sums);
   /// sums[g] = Σ x over inputs g·group … (g + 1)·group − 1, cut at `in`.
@@ -63,7 +66,6 @@ struct KernelSet {
 };
 
 const KernelSet& reference_kernels();
-const KernelSet* avx2_kernels();  // nullptr where the build or the CPU lacks AVX2, FMA or F16C
 /// Sets that this CPU can run, slowest (reference) first.
 const std::vector<const KernelSet*>& usable_kernels();
 /// The set in use: the last usable one, unless the environment variable KARAT_ISA or

@@ -2,6 +2,7 @@
 // operands end at an unreadable page.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -177,6 +178,17 @@ TEST_CASE("the number of threads changes no bit") {
       }
   }
   set_thread_count(before);
+}
+
+TEST_CASE("kernels that this CPU cannot run are refused, and nothing changes") {
+  const std::vector<std::string_view> here = instruction_sets();
+  const std::string_view before = kernels().isa;
+  for (const std::string_view set :
+       {"avx2", "avx-vnni", "avx512", "avx512-vnni", "neon", "neon-dotprod"})  // no CPU can run all
+    if (std::find(here.begin(), here.end(), set) == here.end())
+      CHECK_THROWS_WITH_AS(use_instruction_set(set), doctest::Contains("what this CPU can run"),
+                           Error);
+  CHECK(kernels().isa == before);
 }
 
 TEST_CASE("kernels are chosen by name, and by KARAT_ISA at start") {

@@ -77,6 +77,7 @@ const KernelSet& reference_kernels() {
   static const KernelSet set = {
       .isa = "reference",
       .matmul = reference::matmul,
+      .matmul_int8 = reference::matmul,  // looks at the input itself
       .round_input = reference::round_input,
       .group_sums = reference::group_sums,
       .multiply_add = reference::multiply_add,

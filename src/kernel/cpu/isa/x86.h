@@ -1,26 +1,11 @@
-// What the AVX2 units share. Included only by files compiled with -mavx2 -mfma -mf16c; everything
-// here has internal linkage and uses no inline function of the standard library, or the linker
-// could hand code compiled for AVX2 to callers on CPUs that lack it.
+// What the x86 units that multiply floats share: their names, loads of dense weights, and the
+// scales and zeros of 16 rows.
 #pragma once
 
-#include <immintrin.h>
+#include "kernel/cpu/isa/eight.h"
 
-#include <cstring>
+namespace karat::KARAT_ISA {
 
-#include "kernel/kernel.h"
-
-// Before a loop over an array of registers. GCC unrolls such loops by itself, but so late that the
-// array stays in memory and every sum is stored each time it grows: up to half of a kernel's time.
-#if defined(__GNUC__) && !defined(__clang__)
-#define KARAT_UNROLL _Pragma("GCC unroll 16")
-#else
-#define KARAT_UNROLL
-#endif
-
-namespace karat::avx2 {
-
-void matmul(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
-            std::int64_t row_end);
 void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                   std::int64_t row_end);  // one token
 void multiply_lut(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
@@ -29,59 +14,10 @@ void multiply_trellis(const MatrixView& m, const KernelInput& input, float* y,
                       std::int64_t row_begin, std::int64_t row_end);  // one token
 void multiply_many(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                    std::int64_t row_end);
-void multiply_add(const CellBlock& b, std::int64_t k, std::int64_t rows, const float* a,
-                  std::int64_t a_stride, float* c, std::int64_t c_stride);
 
 namespace {
 
-constexpr std::int64_t kLanes = 8;  // floats in a register
 constexpr std::int64_t kRows = 16;  // rows read together: one block of bilevel statistics
-
-[[maybe_unused]] inline std::int64_t least(std::int64_t a, std::int64_t b) {
-  return a < b ? a : b;
-}
-
-[[maybe_unused]] inline float sum_lanes(__m256 v) {
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-/// The lane sums of four registers.
-[[maybe_unused]] inline __m128 sum_lanes(__m256 a, __m256 b, __m256 c, __m256 d) {
-  const __m256 abcd = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-  return _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1));
-}
-
-/// y[t] (+)= sums[t] for `rows` <= 4 rows; the first tile of inputs stores, the others add.
-[[maybe_unused]] inline void add_sums(const __m128* sums, std::int64_t tokens, std::int64_t rows,
-                                      bool add, float* y, std::int64_t stride) {
-  for (std::int64_t t = 0; t < tokens; ++t, y += stride) {
-    if (rows == 4) {
-      _mm_storeu_ps(y, add ? _mm_add_ps(_mm_loadu_ps(y), sums[t]) : sums[t]);
-      continue;
-    }
-    alignas(16) float four[4];
-    _mm_store_ps(four, sums[t]);
-    for (std::int64_t r = 0; r < rows; ++r) y[r] = add ? y[r] + four[r] : four[r];
-  }
-}
-
-/// All ones in the first n of 8 lanes, 0 <= n <= 8.
-[[maybe_unused]] inline __m256i first_lanes(std::int64_t n) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
-                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-
-/// 8 halves at an address of any alignment.
-[[maybe_unused]] inline __m256 load_halves(const std::byte* data) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data)));
-}
-[[maybe_unused]] inline float load_half(const std::byte* data, std::int64_t i) {
-  std::uint16_t bits;
-  std::memcpy(&bits, data + 2 * i, 2);
-  return _cvtsh_ss(bits);
-}
 
 [[maybe_unused]] inline __m256 load_dense(MatrixView::Store store, const std::byte* data,
                                           std::int64_t i) {
@@ -185,28 +121,5 @@ struct Stats {
     for (std::int64_t i = 0; i < groups * kRows; ++i) stats.zero[i] = m.fixed_zero;
 }
 
-/// Σ value·x[column] over a row's outliers. Loads of x one by one: a gather takes more
-/// instructions inside than these.
-[[maybe_unused]] inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
-  if (m.outlier_offsets == nullptr) return 0;
-  const std::int64_t end = m.outlier_offsets[row + 1];
-  std::int64_t k = m.outlier_offsets[row];
-  float sums[4] = {};
-  for (; k + kLanes <= end; k += kLanes) {
-    std::uint16_t columns[kLanes];
-    alignas(32) float values[kLanes];
-    std::memcpy(columns, m.outlier_columns + 2 * k, sizeof columns);
-    _mm256_store_ps(values, load_halves(m.outlier_values + 2 * k));
-    for (std::int64_t i = 0; i < kLanes; ++i)
-      sums[i % 4] = __builtin_fmaf(values[i], x[columns[i]], sums[i % 4]);
-  }
-  for (; k < end; ++k) {
-    std::uint16_t column;
-    std::memcpy(&column, m.outlier_columns + 2 * k, 2);
-    sums[k % 4] = __builtin_fmaf(load_half(m.outlier_values, k), x[column], sums[k % 4]);
-  }
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
-
 }  // namespace
-}  // namespace karat::avx2
+}  // namespace karat::KARAT_ISA

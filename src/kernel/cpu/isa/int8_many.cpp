@@ -1,17 +1,16 @@
-// Several tokens whose activations are 8-bit integers: 8 rows × 2048 inputs of codes become bytes
-// in the L1 cache, once for all tokens; then 4 rows × 2 tokens are multiplied at a time, their
-// float sums in registers.
-#if defined(__AVX2__)
-#include "kernel/cpu/avx2_int8.h"
+// Several tokens whose activations are 8-bit integers: 16 rows × 1024 inputs of codes become bytes
+// in the L1 cache, once for all tokens; then 4 rows × kTokens tokens are multiplied at a
+// time, their float sums in registers.
+#include "kernel/cpu/isa/int8.h"
 
-namespace karat::avx2 {
+namespace karat::KARAT_ISA {
 namespace {
 
-constexpr std::int64_t kStrip = 8;         // rows
-constexpr std::int64_t kStripBlocks = 16;  // of codes; 8 rows of them are 16 KiB, half an L1 cache
+constexpr std::int64_t kStrip = 16;       // rows
+constexpr std::int64_t kStripBlocks = 8;  // of codes; 16 rows of them are 16 KiB, half an L1 cache
 
 struct Strip {
-  alignas(32) __m256i codes[kStrip][kStripBlocks][4];
+  alignas(64) Bytes codes[kStrip][kStripBlocks][kRegisters];
   RowScales scales[kStrip];
 };
 
@@ -34,44 +33,51 @@ inline void fill_strip(const MatrixView& m, std::int64_t row, std::int64_t rows,
 /// sums[t] = the products of 4 rows of the strip, from `r`, with n blocks of `tokens` tokens.
 template <int tokens>
 inline void multiply_strip(const Strip& strip, std::int64_t r, const Int8Input& x, std::int64_t t,
-                           std::int64_t begin, std::int64_t n, __m128* sums) {
-  __m256 acc[tokens][4];
+                           std::int64_t begin, std::int64_t n, Four* sums) {
+  Wide::Vector acc[tokens][4];
   KARAT_UNROLL
   for (int i = 0; i < tokens; ++i) KARAT_UNROLL
-  for (int k = 0; k < 4; ++k) acc[i][k] = _mm256_setzero_ps();
+  for (int k = 0; k < 4; ++k) acc[i][k] = Wide::zeros();
   const std::int8_t* values = x.values + (t * x.blocks + begin) * kBlock;
   const float* scales = x.scales + (t * x.blocks + begin) * kLanes;
   for (std::int64_t b = 0; b < n; ++b) KARAT_UNROLL
   for (int k = 0; k < 4; ++k) {
-    const __m256i* q = strip.codes[r + k][b];
-    const __m256 scale = _mm256_broadcast_ss(strip.scales[r + k].scale + b);
+    const Bytes* q = strip.codes[r + k][b];
+    const Wide::Vector scale = Wide::all(strip.scales[r + k].scale[b]);
     KARAT_UNROLL
     for (int i = 0; i < tokens; ++i) {
-      const __m256 sum = block_sum(q, values + (i * x.blocks + b) * kBlock);
+      const Wide::Vector sum = block_sum(q, values + (i * x.blocks + b) * kBlock);
       acc[i][k] =
-          _mm256_fmadd_ps(_mm256_mul_ps(sum, _mm256_loadu_ps(scales + (i * x.blocks + b) * kLanes)),
-                          scale, acc[i][k]);
+          fma(mul(sum, Wide::repeat(scales + (i * x.blocks + b) * kLanes)), scale, acc[i][k]);
     }
   }
   KARAT_UNROLL
   for (int i = 0; i < tokens; ++i) {
     const float* block_sums = x.sums + (t + i) * x.sums_stride + begin;
+    Eight whole[4];
     KARAT_UNROLL
     for (int k = 0; k < 4; ++k)
-      acc[i][k] = subtract_zeros(strip.scales[r + k], block_sums, n, acc[i][k]);
-    sums[i] = sum_lanes(acc[i][0], acc[i][1], acc[i][2], acc[i][3]);
+      whole[k] = fold(subtract_zeros(strip.scales[r + k], block_sums, n, acc[i][k]));
+    sums[i] = sum_lanes(whole[0], whole[1], whole[2], whole[3]);
   }
+}
+
+/// multiply_strip of `count` <= `most` tokens.
+template <int most>
+inline void multiply_some(const Strip& strip, std::int64_t r, const Int8Input& x, std::int64_t t,
+                          std::int64_t count, std::int64_t begin, std::int64_t n, Four* sums) {
+  if (count == most) return multiply_strip<most>(strip, r, x, t, begin, n, sums);
+  if constexpr (most > 1) multiply_some<most - 1>(strip, r, x, t, count, begin, n, sums);
 }
 
 /// The strip's rows × blocks with all tokens.
 inline void multiply_all(const Strip& strip, const KernelInput& input, std::int64_t begin,
                          std::int64_t n, std::int64_t rows, float* y, std::int64_t out) {
-  for (std::int64_t t = 0; t < input.tokens; t += 2) {
-    const std::int64_t count = least(2, input.tokens - t);
+  for (std::int64_t t = 0; t < input.tokens; t += kTokens) {
+    const std::int64_t count = least(kTokens, input.tokens - t);
     for (std::int64_t r = 0; r < rows; r += 4) {
-      __m128 sums[2];
-      if (count == 2) multiply_strip<2>(strip, r, *input.int8, t, begin, n, sums);
-      if (count == 1) multiply_strip<1>(strip, r, *input.int8, t, begin, n, sums);
+      Four sums[kTokens];
+      multiply_some<kTokens>(strip, r, *input.int8, t, count, begin, n, sums);
       add_sums(sums, count, least(4, rows - r), begin != 0, y + t * out + r, out);
     }
   }
@@ -82,17 +88,17 @@ constexpr std::int64_t kChunk = 32;  // tokens whose sums of one row's outliers 
 /// sums = Σ value · x over the outliers of a row, for kChunk tokens from `t`.
 inline void outlier_sums(const MatrixView& m, const KernelInput& input, std::int64_t row,
                          std::int64_t t, float* sums) {
-  __m256 acc[kChunk / kLanes];
-  for (__m256& one : acc) one = _mm256_setzero_ps();
+  Eight acc[kChunk / kLanes];
+  for (Eight& one : acc) one = all(0);
   for (std::int64_t k = m.outlier_offsets[row]; k < m.outlier_offsets[row + 1]; ++k) {
     std::uint16_t column;
     std::memcpy(&column, m.outlier_columns + 2 * k, 2);
-    const __m256 value = _mm256_set1_ps(load_half(m.outlier_values, k));
+    const Eight value = all(load_half(m.outlier_values, k));
     const float* x = input.turned + column * input.turned_stride + t;
     for (std::int64_t i = 0; i < kChunk / kLanes; ++i)
-      acc[i] = _mm256_fmadd_ps(value, _mm256_loadu_ps(x + i * kLanes), acc[i]);
+      acc[i] = fma(value, load(x + i * kLanes), acc[i]);
   }
-  for (std::int64_t i = 0; i < kChunk / kLanes; ++i) _mm256_store_ps(sums + i * kLanes, acc[i]);
+  for (std::int64_t i = 0; i < kChunk / kLanes; ++i) store(sums + i * kLanes, acc[i]);
 }
 
 /// Adds the outliers of a strip's rows to y.
@@ -124,5 +130,4 @@ void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
   }
 }
 
-}  // namespace karat::avx2
-#endif
+}  // namespace karat::KARAT_ISA

@@ -1,10 +1,9 @@
 // One token (decode): codes are multiplied as they are unpacked, and a row's outliers are added in
 // the same pass. Σ s(q − z)x = Σ_g s·(Σ qx) − Σ_g s·z·(Σ x): Σ x per group comes with the input;
 // q is the code or its value in a codebook.
-#if defined(__AVX2__)
-#include "kernel/cpu/avx2_codes.h"
+#include "kernel/cpu/isa/x86_codes.h"
 
-namespace karat::avx2 {
+namespace karat::KARAT_ISA {
 namespace {
 
 /// Groups whose statistics are unpacked at a time: 8 KiB of them, which stay in the L1 cache.
@@ -173,5 +172,4 @@ void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::
   packed_rows(Numbers<8>{}, m, input, y, row_begin, row_end);
 }
 
-}  // namespace karat::avx2
-#endif
+}  // namespace karat::KARAT_ISA

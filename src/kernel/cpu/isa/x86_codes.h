@@ -1,11 +1,11 @@
 // How codes become floats. A decoder has kBits; load(p), the values of the eight codes at p, lane k
 // multiplied by 1/lane_scale()[k]; and one(code). It is passed by value, so that what it holds
-// stays in registers. The rules at the head of avx2.h hold here too.
+// stays in registers.
 #pragma once
 
-#include "kernel/cpu/avx2.h"
+#include "kernel/cpu/isa/x86.h"
 
-namespace karat::avx2 {
+namespace karat::KARAT_ISA {
 namespace {
 
 template <int bits>
@@ -99,4 +99,4 @@ inline __m256 load_near_end(Codes decode, const std::byte* p, std::int64_t avail
 }
 
 }  // namespace
-}  // namespace karat::avx2
+}  // namespace karat::KARAT_ISA

@@ -1,9 +1,8 @@
 // One token (decode) with lookup tables, as in SqueezeLLM (arXiv 2306.07629): the table of a row
 // and group lies in registers while its codes are multiplied. No scale, no zero: Σ table[code]·x.
-#if defined(__AVX2__)
-#include "kernel/cpu/avx2_codes.h"
+#include "kernel/cpu/isa/x86_codes.h"
 
-namespace karat::avx2 {
+namespace karat::KARAT_ISA {
 namespace {
 
 /// Adds Σ table[code]·x of `vectors` · 8 inputs to acc, lanes apart, for `rows` rows: they share
@@ -74,5 +73,4 @@ void multiply_lut(const MatrixView& m, const KernelInput& input, float* y, std::
   lut_rows<4>(m, input.x, y, row_begin, row_end);
 }
 
-}  // namespace karat::avx2
-#endif
+}  // namespace karat::KARAT_ISA

@@ -2,18 +2,17 @@
 // then 4 rows × 3 tokens at a time are multiplied in registers (12 sums, 7 loads per 12
 // multiplications). Blocking after Goto and van de Geijn, Anatomy of High-Performance Matrix
 // Multiplication (2008).
-#if defined(__AVX2__)
-#include "kernel/cpu/avx2_codes.h"
-#include "kernel/cpu/avx2_trellis.h"
+#include "kernel/cpu/isa/x86_codes.h"
+#include "kernel/cpu/isa/x86_trellis.h"
 
-namespace karat::avx2 {
+namespace karat::KARAT_ISA {
 namespace {
 
 constexpr std::int64_t kInputs = 256;  // 16 rows of them are 16 KiB, half an L1 cache
 static_assert(kInputs <= Stats::kGroups, "groups of one input need as many statistics");
 
 struct Tile {
-  alignas(32) float w[kRows][kInputs];
+  alignas(64) float w[kRows][kInputs];
   Stats stats;
   std::int64_t outlier[kRows];  // the next outlier of each row
 };
@@ -175,45 +174,53 @@ void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t
   add_outliers(m, row, rows, begin, end, tile);
 }
 
+/// Tokens whose sums with 4 rows fill most registers.
+constexpr int kTogether = Wide::kLanes > 8 ? 6 : 3;
+
 /// sums[t] = the products of 4 rows of the tile with n inputs of `tokens` tokens.
 template <int tokens>
 inline void multiply_4(const float (*w)[kInputs], const float* x, std::int64_t stride,
-                       std::int64_t n, __m128* sums) {
-  __m256 acc[tokens][4];
+                       std::int64_t n, Four* sums) {
+  Wide::Vector acc[tokens][4];
   KARAT_UNROLL
   for (int t = 0; t < tokens; ++t) KARAT_UNROLL
-  for (int r = 0; r < 4; ++r) acc[t][r] = _mm256_setzero_ps();
+  for (int r = 0; r < 4; ++r) acc[t][r] = Wide::zeros();
   const auto step = [&](std::int64_t i, const auto& load) {
-    __m256 xs[tokens];
+    Wide::Vector xs[tokens];
     KARAT_UNROLL
     for (int t = 0; t < tokens; ++t) xs[t] = load(x + t * stride + i);
     KARAT_UNROLL
     for (int r = 0; r < 4; ++r) {
-      const __m256 ws = _mm256_load_ps(w[r] + i);
+      const Wide::Vector ws = Wide::load(w[r] + i);
       KARAT_UNROLL
-      for (int t = 0; t < tokens; ++t) acc[t][r] = _mm256_fmadd_ps(ws, xs[t], acc[t][r]);
+      for (int t = 0; t < tokens; ++t) acc[t][r] = fma(ws, xs[t], acc[t][r]);
     }
   };
   std::int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) step(i, [](const float* p) { return _mm256_loadu_ps(p); });
-  if (i < n) {
-    const __m256i mask = first_lanes(n - i);
-    step(i, [mask](const float* p) { return _mm256_maskload_ps(p, mask); });
-  }
+  for (; i + Wide::kLanes <= n; i += Wide::kLanes)
+    step(i, [](const float* p) { return Wide::load(p); });
+  if (i < n) step(i, [rest = n - i](const float* p) { return Wide::load_first(p, rest); });
   KARAT_UNROLL
-  for (int t = 0; t < tokens; ++t) sums[t] = sum_lanes(acc[t][0], acc[t][1], acc[t][2], acc[t][3]);
+  for (int t = 0; t < tokens; ++t)
+    sums[t] = sum_lanes(fold(acc[t][0]), fold(acc[t][1]), fold(acc[t][2]), fold(acc[t][3]));
+}
+
+/// multiply_4 of `count` <= `most` tokens.
+template <int most>
+inline void multiply_some(const float (*w)[kInputs], const float* x, std::int64_t stride,
+                          std::int64_t n, std::int64_t count, Four* sums) {
+  if (count == most) return multiply_4<most>(w, x, stride, n, sums);
+  if constexpr (most > 1) multiply_some<most - 1>(w, x, stride, n, count, sums);
 }
 
 /// The tile's rows × inputs with all tokens.
 void multiply_tile(const Tile& tile, const float* x, std::int64_t in, std::int64_t n,
                    std::int64_t tokens, std::int64_t rows, bool add, float* y, std::int64_t out) {
-  for (std::int64_t t = 0; t < tokens; t += 3) {
-    const std::int64_t count = least(3, tokens - t);
+  for (std::int64_t t = 0; t < tokens; t += kTogether) {
+    const std::int64_t count = least(kTogether, tokens - t);
     for (std::int64_t r = 0; r < rows; r += 4) {
-      __m128 sums[3];
-      if (count == 3) multiply_4<3>(tile.w + r, x + t * in, in, n, sums);
-      if (count == 2) multiply_4<2>(tile.w + r, x + t * in, in, n, sums);
-      if (count == 1) multiply_4<1>(tile.w + r, x + t * in, in, n, sums);
+      Four sums[kTogether];
+      multiply_some<kTogether>(tile.w + r, x + t * in, in, n, count, sums);
       add_sums(sums, count, least(4, rows - r), add, y + t * out + r, out);
     }
   }
@@ -236,5 +243,4 @@ void multiply_many(const MatrixView& m, const KernelInput& input, float* y, std:
   }
 }
 
-}  // namespace karat::avx2
-#endif
+}  // namespace karat::KARAT_ISA

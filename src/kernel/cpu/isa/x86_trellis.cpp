@@ -1,9 +1,8 @@
 // One token (decode) with trellis-coded weights. A tile's 16 rows share the loads of x; the zero of
 // 1MAD, the same for all weights, comes off at the end through Σ x.
-#if defined(__AVX2__)
-#include "kernel/cpu/avx2_trellis.h"
+#include "kernel/cpu/isa/x86_trellis.h"
 
-namespace karat::avx2 {
+namespace karat::KARAT_ISA {
 namespace {
 
 template <class Code, int bits>
@@ -58,5 +57,4 @@ void multiply_trellis(const MatrixView& m, const KernelInput& input, float* y,
   });
 }
 
-}  // namespace karat::avx2
-#endif
+}  // namespace karat::KARAT_ISA

@@ -1,11 +1,10 @@
 // Trellis-coded weights (format/trellis.h): eight states at a time from a tile's stream, and their
-// values by the arithmetic of QTIP (arXiv 2406.11235). The rules at the head of avx2.h hold here
-// too.
+// values by the arithmetic of QTIP (arXiv 2406.11235).
 #pragma once
 
-#include "kernel/cpu/avx2.h"
+#include "kernel/cpu/isa/x86.h"
 
-namespace karat::avx2 {
+namespace karat::KARAT_ISA {
 namespace {
 
 /// The states of the eight codes at p; reads at most bits + 2 bytes. A state has 16 bits, so at 3
@@ -111,4 +110,4 @@ inline void with_code(const MatrixView& m, const Body& body) {
 }
 
 }  // namespace
-}  // namespace karat::avx2
+}  // namespace karat::KARAT_ISA

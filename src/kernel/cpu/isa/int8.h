@@ -1,0 +1,98 @@
+// What the units that multiply 8-bit activations share: the order of inputs and codes, and a row's
+// scales. A block is 128 inputs; the 16 inputs whose codes meet in one 32-bit lane of its sum share
+// a scale, so scales cost one multiplication a block.
+#pragma once
+
+#include "kernel/cpu/isa/eight.h"
+
+// A block's codes as `kRegisters` registers of type Bytes, the 16 inputs of lane l being inputs
+// 8l … 8l + 7 and 64 + 8l … 64 + 8l + 7 of the block at 3 and 4 bits, 16l … 16l + 15 at 2 bits
+// (int8_scale). They lie in four quarters of 32 bytes, four bytes a lane:
+//   quarter 2h + k, byte j of a lane: input 64h + 2j + k of those (3 and 4 bits),
+//   quarter k, byte j: input 4j + k (2 bits).
+// kPlace says where in the registers each quarter lies. These headers have BlockCodes, which loads
+// them, and block_sum, their products with the values of activations in the same order.
+#if defined(__AVX512BW__)
+#include "kernel/cpu/isa/int8_avx512.h"
+#elif defined(__AVX2__)
+#include "kernel/cpu/isa/int8_avx2.h"
+#else
+#include "kernel/cpu/isa/int8_neon.h"
+#endif
+
+namespace karat::KARAT_ISA {
+
+void round_input(const MatrixView& m, const float* x, std::int8_t* values, float* scales,
+                 float* sums);
+void multiply_one_int8(const MatrixView& m, const KernelInput& input, float* y,
+                       std::int64_t row_begin, std::int64_t row_end);
+void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
+                        std::int64_t row_begin, std::int64_t row_end);
+
+namespace {
+
+constexpr std::int64_t kBlock = kInt8Block;  // inputs
+
+/// Codes of the last block of a row, of which `available` bytes are there; the others read 0.
+template <class Codes>
+inline void load_last(const std::byte* p, std::int64_t available, Bytes* q) {
+  alignas(64) std::byte buffer[Codes::kBytes] = {};
+  std::memcpy(buffer, p, static_cast<std::size_t>(available));
+  Codes::load(buffer, q);
+}
+
+/// n halves -> floats, then zeros up to a multiple of 8.
+[[maybe_unused]] inline void halves_to_floats(const std::byte* from, std::int64_t n, float* to) {
+  for (; n >= kLanes; n -= kLanes, from += 2 * kLanes, to += kLanes) store(to, load_halves(from));
+  if (n == 0) return;
+  std::byte buffer[16] = {};
+  std::memcpy(buffer, from, static_cast<std::size_t>(2 * n));
+  store(to, load_halves(buffer));
+}
+
+/// Scales, and scale·zero, of a row's blocks [begin, end), at most kRun; zeros up to a multiple
+/// of 8.
+constexpr std::int64_t kRun = 64;
+struct RowScales {
+  alignas(32) float scale[kRun], shift[kRun];
+};
+
+/// One value a block of `from` [groups], whose groups are whole blocks or the row.
+[[maybe_unused]] inline void spread_groups(const MatrixView& m, const std::byte* from,
+                                           std::int64_t begin, std::int64_t end, float* to) {
+  if (m.group == kBlock) return halves_to_floats(from + 2 * begin, end - begin, to);
+  const std::int64_t blocks = m.groups == 1 ? end : m.group / kBlock;  // of a group
+  std::int64_t b = begin;
+  for (; b < end; ++b) to[b - begin] = load_half(from, b / blocks * (m.groups > 1));
+  for (; (b - begin) % kLanes != 0; ++b) to[b - begin] = 0;
+}
+
+[[maybe_unused]] inline void load_scales(const MatrixView& m, std::int64_t row, std::int64_t begin,
+                                         std::int64_t end, RowScales& to) {
+  spread_groups(m, m.scales + 2 * row * m.groups, begin, end, to.scale);
+  if (!m.symmetric) spread_groups(m, m.zeros + 2 * row * m.groups, begin, end, to.shift);
+  for (std::int64_t i = 0; i < end - begin; i += kLanes) {
+    const Eight zero = m.symmetric ? all(m.fixed_zero) : load(to.shift + i);
+    store(to.shift + i, mul(load(to.scale + i), zero));
+  }
+}
+
+/// acc − Σ scale·zero·(Σ x) of n blocks.
+[[maybe_unused]] inline Wide::Vector subtract_zeros(const RowScales& scales, const float* sums,
+                                                    std::int64_t n, Wide::Vector acc) {
+  Eight eight = first_eight(acc);
+  for (std::int64_t i = 0; i < n; i += kLanes)
+    eight = fnma(load(scales.shift + i), load(sums + i), eight);
+  return with_first_eight(acc, eight);
+}
+
+/// Calls body(codes) with the BlockCodes of the matrix.
+template <class Body>
+inline void with_block_codes(const MatrixView& m, const Body& body) {
+  if (m.bits == 2) return body(BlockCodes<2>{});
+  if (m.bits == 3) return body(BlockCodes<3>{});
+  body(BlockCodes<4>{});
+}
+
+}  // namespace
+}  // namespace karat::KARAT_ISA

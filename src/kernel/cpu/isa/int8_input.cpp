@@ -1,0 +1,64 @@
+// Rounds activations to 8-bit integers, in the order of the codes that they meet; and the functions
+// of the set that multiply them.
+#include "kernel/cpu/isa/int8.h"
+
+namespace karat::KARAT_ISA {
+namespace {
+
+/// 0, or NaN where one of the inputs is not finite: the maximum and the integers would hide it.
+inline float poison(Eight a, Eight b) {
+  return sum_lanes(mul(add(mul(a, all(0)), mul(b, all(0))), all(0)));
+}
+
+/// One lane, 16 inputs: its bytes of the four quarters, and its scale.
+inline float round_lane(Eight a, Eight b, const std::uint8_t* order, std::int8_t* values) {
+  constexpr float kLeast = 1e-30f;  // below it, 127 / top could overflow
+  const float top = largest_lane(larger(magnitude(a), magnitude(b)));
+  const float factor = top > kLeast ? 127 / top : 0;
+  std::int8_t bytes[16];
+  store_in_order(bytes, to_bytes(a, b, all(factor)), order);
+  KARAT_UNROLL
+  for (int k = 0; k < 4; ++k) std::memcpy(values + 32 * kPlace[k], bytes + 4 * k, 4);
+  return (top > kLeast ? top / 127 : 0) + poison(a, b);
+}
+
+/// Of a lane's inputs, by quarter and byte.
+constexpr std::uint8_t kOrder2[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+constexpr std::uint8_t kOrder[] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15};
+
+/// One block; x has its 128 inputs.
+inline void round_block(const MatrixView& m, const float* x, std::int8_t* values, float* scales,
+                        float* sum) {
+  const bool two = m.bits == 2;
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+    const float* first = x + (two ? 16 : 8) * lane;
+    scales[lane] = round_lane(load(first), load(first + (two ? 8 : 64)), two ? kOrder2 : kOrder,
+                              values + 4 * lane);
+  }
+  Bytes ones[kRegisters];
+  for (Bytes& one : ones) one = all_bytes(1);
+  *sum = sum_lanes(fold(mul(block_sum(ones, values), Wide::repeat(scales))));
+}
+
+}  // namespace
+
+void round_input(const MatrixView& m, const float* x, std::int8_t* values, float* scales,
+                 float* sums) {
+  std::int64_t i = 0;
+  for (; i + kBlock <= m.in; i += kBlock, values += kBlock, scales += kLanes)
+    round_block(m, x + i, values, scales, sums++);
+  if (i == m.in) return;
+  float last[kBlock] = {};
+  std::memcpy(last, x + i, static_cast<std::size_t>(m.in - i) * sizeof(float));
+  round_block(m, last, values, scales, sums);
+}
+
+void fill_int8(KernelSet& set) {
+  set.round_input = round_input;
+  set.matmul_int8 = [](const MatrixView& m, const KernelInput& input, float* y, std::int64_t begin,
+                       std::int64_t end) {
+    (input.tokens == 1 ? multiply_one_int8 : multiply_many_int8)(m, input, y, begin, end);
+  };
+}
+
+}  // namespace karat::KARAT_ISA

@@ -1,0 +1,133 @@
+// int8.h in NEON: a quarter is two registers. With dot products where the flags allow them.
+#pragma once
+
+#include "kernel/cpu/isa/neon_eight.h"
+
+namespace karat::KARAT_ISA {
+namespace {
+
+/// Activations on their way to a block of 8-bit integers.
+using Sixteen = int8x16_t;
+
+/// Eight floats of a and eight of b, times the factor, to the nearest integers.
+[[maybe_unused]] inline Sixteen to_bytes(Eight a, Eight b, Eight factor) {
+  const Eight p = mul(a, factor), q = mul(b, factor);
+  const auto four = [](Four v) { return vqmovn_s32(vcvtnq_s32_f32(v)); };
+  return vcombine_s8(vqmovn_s16(vcombine_s16(four(p.a), four(p.b))),
+                     vqmovn_s16(vcombine_s16(four(q.a), four(q.b))));
+}
+
+/// to[i] = v[order[i]].
+[[maybe_unused]] inline void store_in_order(std::int8_t* to, Sixteen v, const std::uint8_t* order) {
+  vst1q_s8(to, vqtbl1q_s8(v, vld1q_u8(order)));
+}
+
+struct Bytes {
+  uint8x16_t a, b;
+};
+constexpr int kRegisters = 4;            // of a block: its quarters
+constexpr int kPlace[4] = {0, 1, 2, 3};  // of the quarters
+constexpr int kTokens = 2;               // multiplied together: their sums fill half the registers
+
+[[maybe_unused]] inline Bytes load_bytes(const std::byte* p) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(p);
+  return {vld1q_u8(bytes), vld1q_u8(bytes + 16)};
+}
+/// The lowest bits of each byte.
+[[maybe_unused]] inline Bytes lowest(Bytes v, std::uint8_t mask) {
+  return {vandq_u8(v.a, vdupq_n_u8(mask)), vandq_u8(v.b, vdupq_n_u8(mask))};
+}
+template <int bits>
+inline Bytes shifted(Bytes v) {
+  return {vshrq_n_u8(v.a, bits), vshrq_n_u8(v.b, bits)};
+}
+
+template <int bits>
+struct BlockCodes;
+
+template <>
+struct BlockCodes<4> {
+  static constexpr std::int64_t kBytes = 64;
+  static void load(const std::byte* p, Bytes* q) {
+    for (int h = 0; h < 2; ++h) {
+      const Bytes both = load_bytes(p + 32 * h);
+      q[2 * h] = lowest(both, 15);
+      q[2 * h + 1] = shifted<4>(both);
+    }
+  }
+};
+
+/// The eight codes of 24 bits become four even and four odd ones of a lane.
+template <>
+struct BlockCodes<3> {
+  static constexpr std::int64_t kBytes = 48;
+
+  /// Even and, three bits higher, odd codes of 12 bytes that begin `skip` bytes after p.
+  static uint8x16_t twos(const std::byte* p, std::uint8_t skip) {
+    const std::uint8_t spread[] = {0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11};
+    const uint8x16_t bytes = vld1q_u8(reinterpret_cast<const std::uint8_t*>(p));
+    const uint8x16_t halves = vqtbl1q_u8(bytes, vaddq_u8(vld1q_u8(spread), vdupq_n_u8(skip)));
+    // Bits 0 to 15 and 8 to 23 of the 24, the latter moved so that four codes begin at bit 0; then
+    // the upper two of the four to the upper byte.
+    const std::int16_t right[] = {0, -4, 0, -4, 0, -4, 0, -4};
+    const uint16x8_t fours = vshlq_u16(vreinterpretq_u16_u8(halves), vld1q_s16(right));
+    return vreinterpretq_u8_u16(vbslq_u16(vdupq_n_u16(0x00ff), fours, vshlq_n_u16(fours, 2)));
+  }
+  static void load(const std::byte* p, Bytes* q) {
+    const Bytes first{twos(p, 0), twos(p + 12, 0)};
+    const Bytes second{twos(p + 20, 4), twos(p + 32, 4)};  // no byte past the block's 48 is read
+    q[0] = lowest(first, 7);
+    q[1] = lowest(shifted<3>(first), 7);
+    q[2] = lowest(second, 7);
+    q[3] = lowest(shifted<3>(second), 7);
+  }
+};
+
+template <>
+struct BlockCodes<2> {
+  static constexpr std::int64_t kBytes = 32;
+  static void load(const std::byte* p, Bytes* q) {
+    const Bytes four = load_bytes(p);
+    q[0] = lowest(four, 3);
+    q[1] = lowest(shifted<2>(four), 3);
+    q[2] = lowest(shifted<4>(four), 3);
+    q[3] = shifted<6>(four);
+  }
+};
+
+[[maybe_unused]] inline Bytes all_bytes(char x) {
+  const uint8x16_t v = vdupq_n_u8(static_cast<std::uint8_t>(x));
+  return {v, v};
+}
+
+/// Σ over the quarters of four lanes: 16 bytes of each, the values' 32 bytes apart. In 16 bits four
+/// sums of two products stay below 2^15: 4·2·15·127.
+[[maybe_unused]] inline Four half_sum(uint8x16_t q0, uint8x16_t q1, uint8x16_t q2, uint8x16_t q3,
+                                      const std::int8_t* x) {
+  const int8x16_t codes[] = {vreinterpretq_s8_u8(q0), vreinterpretq_s8_u8(q1),
+                             vreinterpretq_s8_u8(q2), vreinterpretq_s8_u8(q3)};
+#if defined(__ARM_FEATURE_DOTPROD)
+  int32x4_t sum = vdupq_n_s32(0);
+  KARAT_UNROLL
+  for (int k = 0; k < 4; ++k) sum = vdotq_s32(sum, codes[k], vld1q_s8(x + 32 * k));
+  return vcvtq_f32_s32(sum);
+#else
+  int16x8_t sum = vdupq_n_s16(0);
+  KARAT_UNROLL
+  for (int k = 0; k < 4; ++k) {
+    const int8x16_t values = vld1q_s8(x + 32 * k);
+    sum = vaddq_s16(sum, vpaddq_s16(vmull_s8(vget_low_s8(codes[k]), vget_low_s8(values)),
+                                    vmull_high_s8(codes[k], values)));
+  }
+  return vcvtq_f32_s32(vpaddlq_s16(sum));
+#endif
+}
+
+/// Σ code·value of a block, in eight lanes.
+[[maybe_unused]] inline Eight block_sum(const Bytes* q, const std::int8_t* x) {
+  return {half_sum(q[0].a, q[1].a, q[2].a, q[3].a, x),
+          half_sum(q[0].b, q[1].b, q[2].b, q[3].b, x + 16)};
+}
+
+}  // namespace
+}  // namespace karat::KARAT_ISA
