@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from support import CALIBRATION, EVALUATION, KARAT, MODEL, Page, TestCase, files_of
+from support import CALIBRATION, EVALUATION, KARAT, MODEL, Page, TestCase, files_of, karat
 
 QUICK = ("--samples", 2, "--length", 128)  # of the calibration
 TEXT = ("--text", EVALUATION, "--limit", 3)
@@ -116,6 +116,11 @@ class Compare(TestCase):
                 self.skipTest("this system does not let a process reset its peak")
             self.assertGreater(row["peak_bytes"], 10 << 20)
         self.assertIsNone(report["rows"][0]["peak_bytes"])
+
+    def test_overlap_is_warned_of_before_the_work(self):
+        done = karat("compare", MODEL, *TEXT, "--methods", "rtn", "--calib", EVALUATION)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLess(done.stderr.index("karat: warning: 100 %"), done.stderr.index("row 1 of "))
 
     def refused(self, says, *arguments, text=TEXT):
         """Refused before the first row."""

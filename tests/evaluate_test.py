@@ -48,6 +48,22 @@ class Evaluate(TestCase):
         self.assert_refused(*arguments, "--stride", 10, "--convention", "hf", says="strided")
         self.assert_refused(*arguments, "--calib", self.folder / "nowhere.txt", says="nowhere.txt")
 
+    def test_activations(self):
+        plain = self.evaluate()
+        self.assertEqual(plain["activations"], "f32")
+        both = self.evaluate("--activations", "both")
+        self.assertEqual(both["activations"], "both")
+        self.assertEqual(both["perplexity"], plain["perplexity"])
+        rounded = both["q8_activations"]  # of a model without packed layers, in which nothing is rounded
+        self.assertEqual(rounded["perplexity"], plain["perplexity"])
+        self.assertEqual((rounded["difference"], rounded["difference_error"]), (0, 0))
+        self.assertNotIn("q8_activations", self.evaluate("--activations", "q8"))
+        arguments = ("evaluate", MODEL, "--activations")
+        self.assertIn("+0.000000 ± 0.000000", self.run_karat(*arguments, "both", "--text", self.text, "--limit", 1))
+        self.assertIn("activations       q8", self.run_karat(*arguments, "q8", "--text", self.text, "--limit", 1))
+        self.assert_refused(*arguments, "f16", "--text", self.text, says="f32, q8 or both")
+        self.assert_refused(*arguments, "both", "--tasks", "piqa", "--data", self.folder, says="once with each")
+
     def test_overlap_is_warned_of(self):
         done = karat("evaluate", MODEL, "--text", self.text, "--limit", 1, "--calib", EVALUATION, "--json")
         self.assertIn("100 %", done.stderr)

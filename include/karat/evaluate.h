@@ -95,6 +95,14 @@ struct CacheCheck {
   double exact = 0, cached = 0;  // mean KL, nats per token
   double deviation = 0;          // RMS over tokens of the difference
 };
+/// What activations of 8 bits (karat/runtime.h) change of the same predictions with FP32 ones.
+struct RoundedActivations {
+  Perplexity perplexity;  // with activations of 8 bits
+  /// That perplexity, or negative log-likelihood, minus the one with FP32 activations. Standard
+  /// errors are those of differences over the same tokens: what is hard for both cancels.
+  double difference = 0, standard_error = 0;
+  double nll_difference = 0, nll_standard_error = 0;
+};
 struct Evaluation {
   std::string convention = {};
   std::int64_t windows = 0, tokens = 0;  // tokens: scored predictions
@@ -105,6 +113,7 @@ struct Evaluation {
   std::optional<TextUnits> units = {};
   std::optional<Divergence> divergence = {};   // with an original to compare with
   std::optional<CacheCheck> cache_check = {};  // with logits cached or read from a cache
+  std::optional<RoundedActivations> rounded = {};
 };
 
 class LogitCache;     // evaluate/logit_cache.h
@@ -113,6 +122,8 @@ struct EvaluateOptions {
   const LanguageModel* original = nullptr;
   const LogitCache* cache = nullptr;  // stands in for the original
   LogitRecorder* recorder = nullptr;  // takes the original's logits; the model's without one
+  /// The model goes through the text with FP32 activations, and again with those of 8 bits.
+  bool both_activations = false;
   ProgressFn progress = {};
 };
 /// Scores `model` on the windows and, when given, compares it with an original on the same ones.

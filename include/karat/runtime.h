@@ -26,5 +26,18 @@ std::string_view name_of(Activations activations);
 /// f32 until set, unless the environment variable KARAT_ACTIVATIONS says otherwise.
 Activations activations();
 void use_activations(Activations activations);
+/// Uses others while it lives.
+class ActivationsScope {
+ public:
+  explicit ActivationsScope(Activations chosen) : before_(activations()) {
+    use_activations(chosen);
+  }
+  ~ActivationsScope() { use_activations(before_); }
+  ActivationsScope(const ActivationsScope&) = delete;
+  ActivationsScope& operator=(const ActivationsScope&) = delete;
+
+ private:
+  Activations before_;
+};
 
 }  // namespace karat

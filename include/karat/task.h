@@ -58,13 +58,17 @@ struct PairedScore {
 
 /// What the model did, and what it could have done.
 struct TaskSpeed {
-  std::int64_t asked = 0;      // tokens of all requests, each counted as if it were run alone
-  std::int64_t run = 0;        // tokens that went through the model: shared beginnings go once
-  std::int64_t generated = 0;  // of these, one at a time
-  double seconds = 0;          // of scoring, log-likelihoods included, generation left out
-  double ceiling = 0;          // tokens/s of one prompt of 256 tokens, or of the context if shorter
-  double rate() const {        // tokens/s
-    return seconds > 0 ? static_cast<double>(run - generated) / seconds : 0;
+  std::int64_t asked = 0;  // tokens of all requests, each counted as if it were run alone
+  std::int64_t run = 0;    // of them that went through the model: shared beginnings go once
+  double seconds = 0;      // of scoring, log-likelihoods included, generation left out
+  double ceiling = 0;      // tokens/s of one prompt of 256 tokens, or of the context if shorter
+  double rate() const {    // tokens/s
+    return seconds > 0 ? static_cast<double>(run) / seconds : 0;
+  }
+  std::int64_t prompted = 0, generated = 0;  // tokens of generation: read, and decoded after them
+  double generation_seconds = 0;
+  double generation_rate() const {  // decoded tokens/s, the prompts' time included
+    return generation_seconds > 0 ? static_cast<double>(generated) / generation_seconds : 0;
   }
 };
 

@@ -23,6 +23,7 @@ struct TextJob {
   std::filesystem::path save_logits = {};  // file for the original's logits; the model's, without
   std::filesystem::path logits = {};       // such a file, instead of the original
   bool replace = false;                    // an existing file of logits
+  bool both_activations = false;           // FP32 ones, and again 8 bits
   std::filesystem::path calibration = {};  // empty: the one that the model's report names, if found
   std::string command = {};                // as typed; the result repeats it
   ProgressFn progress = {};
@@ -38,6 +39,7 @@ struct LogitFile {
 struct TextEvaluation {
   std::string command = {}, model = {}, original = {}, text = {}, text_sha256 = {};
   std::int64_t limit = 0;
+  std::string activations = {};  // "f32", "q8", "both"
   std::vector<Evaluation> evaluations = {};
   struct Skipped {
     std::string convention, reason;

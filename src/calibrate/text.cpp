@@ -8,6 +8,7 @@
 #include "calibrate/stretch.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/lines.h"
 #include "core/rng.h"
 #include "karat/calibrate.h"
 #include "karat/error.h"
@@ -19,15 +20,12 @@ constexpr std::size_t kStretchBytes = 16u << 20;
 constexpr std::size_t kBytesPerToken = 16;  // no tokenizer's average on ordinary text is higher
 
 /// The documents of a .jsonl file joined by blank lines.
-std::string jsonl_text(std::string_view lines, const std::string& file, const std::string& key) {
+std::string jsonl_text(std::string_view documents, const std::string& file,
+                       const std::string& key) {
   std::string text;
-  for (std::size_t number = 1; !lines.empty(); ++number) {
-    const auto end = lines.find('\n');
-    const auto line = lines.substr(0, end);
-    lines.remove_prefix(end == lines.npos ? lines.size() : end + 1);
-    if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const auto where = fmt::format("calibration text {} line {}", file, number);
+  for (Lines lines(documents); lines.next();) {
+    const auto object = nlohmann::json::parse(lines.line(), nullptr, /*allow_exceptions=*/false);
+    const auto where = fmt::format("calibration text {} line {}", file, lines.number());
     if (!object.is_object()) fail(where, "no JSON object", "one object a line");
     const auto field = object.find(key);
     if (field == object.end() || !field->is_string())

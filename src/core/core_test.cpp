@@ -12,6 +12,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/lines.h"
 #include "core/rng.h"
 #include "core/threads.h"
 #include "karat/error.h"
@@ -92,6 +93,20 @@ TEST_CASE("rng: SplitMix64's published first outputs, and below() stays in range
   CHECK(rng.next() == 6457827717110365317u);
   CHECK(rng.next() == 3203168211198807973u);
   for (int i = 0; i < 1000; ++i) CHECK(rng.below(7) < 7);
+}
+
+TEST_CASE("lines: blank ones are counted and left out, the last one may lack its end") {
+  const auto lines_of = [](std::string_view text) {
+    std::vector<std::pair<std::int64_t, std::string>> found;
+    for (Lines lines(text); lines.next();)
+      found.emplace_back(lines.number(), std::string(lines.line()));
+    return found;
+  };
+  using Found = std::vector<std::pair<std::int64_t, std::string>>;
+  CHECK(lines_of("a\n\n \t\r\n b\r\nc") == Found{{1, "a"}, {4, " b\r"}, {5, "c"}});
+  CHECK(lines_of("a\n") == Found{{1, "a"}});
+  CHECK(lines_of("\n\n").empty());
+  CHECK(lines_of("").empty());
 }
 
 TEST_CASE("an output folder appears whole or not at all") {

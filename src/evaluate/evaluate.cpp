@@ -8,6 +8,7 @@
 #include "evaluate/rows.h"
 #include "karat/error.h"
 #include "karat/evaluate.h"
+#include "karat/runtime.h"
 
 namespace karat {
 namespace {
@@ -19,20 +20,22 @@ std::string count_text(std::int64_t n, const char* what) {
   return std::to_string(n) + what;
 }
 
-/// One model with a session as long as the longest window.
+/// One model with a session as long as the longest window, under activations of its own.
 class Reader {
  public:
-  Reader(const LanguageModel& model, std::int64_t capacity)
-      : model_(model), session_(model, capacity) {}
+  Reader(const LanguageModel& model, std::int64_t capacity, Activations used)
+      : model_(model), session_(model, capacity), activations_(used) {}
 
   std::size_t vocab() const { return static_cast<std::size_t>(model_.architecture().vocab); }
   void read(std::span<const TokenId> ids) {
+    const ActivationsScope scope(activations_);
     session_.rewind(0);
     states_ = session_.forward(ids);
   }
   /// Logits [rows, vocab] of the positions from `first` on.
   std::span<const float> logits(std::int64_t first, std::int64_t rows) {
     const auto width = static_cast<std::size_t>(model_.architecture().hidden);
+    const ActivationsScope scope(activations_);
     logits_.resize(static_cast<std::size_t>(rows * model_.architecture().vocab));
     model_.logits(std::span(states_).subspan(static_cast<std::size_t>(first) * width,
                                              static_cast<std::size_t>(rows) * width),
@@ -43,31 +46,42 @@ class Reader {
  private:
   const LanguageModel& model_;
   Session session_;
+  Activations activations_;
   std::vector<float> states_, logits_;
 };
 
-void score_window(const Window& window, Reader& model, Reader* original,
-                  const EvaluateOptions& options, RowSums& sums) {
+/// Who goes through a window.
+struct Readers {
+  Reader model;
+  std::unique_ptr<Reader> original, rounded;
+};
+
+void score_window(const Window& window, Readers& readers, const EvaluateOptions& options,
+                  RowSums& sums) {
   const auto ids = std::span(window.ids).first(window.ids.size() - 1);  // the last predicts nothing
-  model.read(ids);
+  Reader* const original = readers.original.get();
+  Reader* const rounded = readers.rounded.get();
+  readers.model.read(ids);
   if (original) original->read(ids);
-  const std::size_t vocab = model.vocab();
+  if (rounded) rounded->read(ids);
+  const std::size_t vocab = readers.model.vocab();
   const std::int64_t step =
       std::clamp<std::int64_t>(kLogits / static_cast<std::int64_t>(vocab), 1, kMostRows);
   for (std::int64_t first = window.first; first < static_cast<std::int64_t>(ids.size());
        first += step) {
     const std::int64_t rows = std::min(step, static_cast<std::int64_t>(ids.size()) - first);
-    const auto logits = model.logits(first, rows);
+    const auto logits = readers.model.logits(first, rows);
     const auto others = original ? original->logits(first, rows) : std::span<const float>{};
+    const auto again = rounded ? rounded->logits(first, rows) : std::span<const float>{};
     const std::int64_t done = sums.nll().count();
     std::vector<RowScore> scores(static_cast<std::size_t>(rows));
     parallel_for(rows, 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r)
-        scores[r] = score_row({done + static_cast<std::int64_t>(r),
-                               window.ids[static_cast<std::size_t>(first) + r + 1],
-                               logits.subspan(r * vocab, vocab),
-                               original ? others.subspan(r * vocab, vocab) : others, options.cache,
-                               options.recorder});
+        scores[r] = score_row(
+            {done + static_cast<std::int64_t>(r),
+             window.ids[static_cast<std::size_t>(first) + r + 1], logits.subspan(r * vocab, vocab),
+             original ? others.subspan(r * vocab, vocab) : others, options.cache, options.recorder,
+             rounded ? again.subspan(r * vocab, vocab) : again});
     });
     for (const RowScore& score : scores) sums.add(score, original || options.cache);
   }
@@ -105,19 +119,23 @@ Evaluation evaluate(const LanguageModel& model, std::span<const Window> windows,
          count_text(original->architecture().vocab, " tokens in its vocabulary"),
          count_text(vocab, " as in the model"), "compare a model with the one it was made from");
 
-  Reader reader(model, longest(windows));
-  std::unique_ptr<Reader> other;
-  if (original) other = std::make_unique<Reader>(*original, longest(windows));
+  const std::int64_t most = longest(windows);
+  const Activations used = options.both_activations ? Activations::f32 : activations();
+  Readers readers{Reader(model, most, used), {}, {}};
+  if (original) readers.original = std::make_unique<Reader>(*original, most, used);
+  if (options.both_activations)
+    readers.rounded = std::make_unique<Reader>(model, most, Activations::q8);
   Progress meter("evaluate", static_cast<std::int64_t>(windows.size()), options.progress);
   RowSums sums;
   for (const Window& window : windows) {
-    score_window(window, reader, other.get(), options, sums);
+    score_window(window, readers, options, sums);
     meter.step(1, "perplexity " + std::to_string(perplexity_of(sums.nll()).value));
   }
   Evaluation result{.windows = static_cast<std::int64_t>(windows.size()),
                     .tokens = sums.nll().count(),
                     .perplexity = perplexity_of(sums.nll())};
   if (original || options.cache) result.divergence = sums.divergence(vocab);
+  result.rounded = sums.rounded();
   result.cache_check = options.cache ? options.cache->check() : sums.check(!original);
   return result;
 }

@@ -9,6 +9,8 @@
 #include "core/threads.h"
 #include "evaluate/testing.h"
 #include "karat/evaluate.h"
+#include "karat/runtime.h"
+#include "run/twins.h"
 
 namespace karat {
 namespace {
@@ -161,6 +163,36 @@ TEST_CASE("a model does not diverge from itself, whatever the threads") {
   }
   set_thread_count(before);
   CHECK(values[0] == values[1]);
+}
+
+TEST_CASE("both activations in one run are two runs, and their difference is that of pairs") {
+  nlohmann::json config = testing::tiny_config();
+  config["hidden_size"] = 128;
+  config["intermediate_size"] = 256;
+  const testing::Twins twins({.bits = 4, .group = 128}, config);
+  const LanguageModel model = LanguageModel::open(twins.packed.path());
+  std::vector<Window> windows(3);
+  Rng rng(4);
+  for (Window& window : windows) window.ids = testing::random_ids(100, 40, rng);
+  const auto one = [&](Activations used) {
+    const ActivationsScope scope(used);
+    return evaluate(model, windows);
+  };
+  const Evaluation both = evaluate(model, windows, EvaluateOptions{.both_activations = true});
+  const Evaluation plain = one(Activations::f32), rounded = one(Activations::q8);
+  CHECK(activations() == Activations::f32);
+  REQUIRE(both.rounded);
+  CHECK(!plain.rounded);
+  CHECK(both.perplexity.value == plain.perplexity.value);
+  CHECK(both.rounded->perplexity.value == rounded.perplexity.value);
+  CHECK(both.rounded->perplexity.standard_error == rounded.perplexity.standard_error);
+  CHECK(rounded.perplexity.value != plain.perplexity.value);
+  CHECK(both.rounded->difference ==
+        doctest::Approx(rounded.perplexity.value - plain.perplexity.value));
+  CHECK(both.rounded->standard_error > 0);
+  CHECK(both.rounded->standard_error < 0.5 * plain.perplexity.standard_error);
+  CHECK(both.rounded->nll_difference ==
+        doctest::Approx(rounded.perplexity.nll - plain.perplexity.nll));
 }
 
 TEST_CASE("progress counts windows and can stop the work") {

@@ -9,6 +9,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/lines.h"
 #include "karat/error.h"
 #include "load/json.h"
 
@@ -51,11 +52,8 @@ std::string calibration_text(const fs::path& file) {
   const auto mapped = MappedFile::open(file);
   if (file.extension() != ".jsonl") return std::string(mapped->text());
   std::string all;
-  std::string_view lines = mapped->text();
-  while (!lines.empty()) {
-    const std::size_t end = lines.find('\n');
-    const auto line = nlohmann::json::parse(lines.substr(0, end), nullptr, false);
-    lines.remove_prefix(end == lines.npos ? lines.size() : end + 1);
+  for (Lines lines(mapped->text()); lines.next();) {
+    const auto line = nlohmann::json::parse(lines.line(), nullptr, false);
     if (line.is_object() && line.contains("text") && line["text"].is_string())
       all += line["text"].get_ref<const std::string&>() + "\n\n";
   }

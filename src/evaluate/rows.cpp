@@ -68,11 +68,17 @@ RowScore score_row(const RowTask& task) {
     score_against_logits(task, q, score);
   else if (task.recorder)
     record_alone(task, q, score);
+  if (!task.rounded.empty())
+    score.rounded_nll = negative_log_likelihood(task.rounded, log_softmax(task.rounded), task.next);
   return score;
 }
 
 void RowSums::add(const RowScore& row, bool compared) {
   nll_.add(row.nll);
+  if (row.rounded_nll) {
+    nlls_.push_back(row.nll);
+    rounded_nlls_.push_back(*row.rounded_nll);
+  }
   if (row.cached) {
     exact_.add(row.checked);
     cached_.add(*row.cached);
@@ -106,6 +112,11 @@ Divergence RowSums::divergence(std::int64_t vocab) {
 std::optional<CacheCheck> RowSums::check(bool noise) const {
   if (exact_.count() == 0) return {};
   return CacheCheck{noise, exact_.value(), cached_.value(), std::sqrt(deviation_square_.value())};
+}
+
+std::optional<RoundedActivations> RowSums::rounded() const {
+  if (nlls_.empty()) return {};
+  return compare_perplexity(nlls_, rounded_nlls_);
 }
 
 }  // namespace karat

@@ -20,6 +20,7 @@ struct RowTask {
   std::span<const float> logits = {}, original = {};
   const LogitCache* cache = nullptr;
   LogitRecorder* recorder = nullptr;
+  std::span<const float> rounded = {};  // the model's logits with activations of 8 bits, or none
 };
 struct RowScore {
   double nll = 0, original_nll = 0, divergence = 0;
@@ -28,6 +29,7 @@ struct RowScore {
   int shared_five = 0;                // of the five likeliest tokens
   std::optional<double> cached = {};  // KL by cached logits of what `checked` measures
   double checked = 0;                 // exact KL
+  std::optional<double> rounded_nll = {};
 };
 RowScore score_row(const RowTask& task);
 
@@ -39,11 +41,13 @@ class RowSums {
   /// What was compared; sorts what was gathered.
   Divergence divergence(std::int64_t vocab);
   std::optional<CacheCheck> check(bool noise) const;
+  std::optional<RoundedActivations> rounded() const;
 
  private:
   Mean nll_, original_nll_, divergence_, shared_five_, change_square_;
   Mean exact_, cached_, deviation_square_;
   std::vector<float> divergences_;
+  std::vector<double> nlls_, rounded_nlls_;  // of tokens that have both
   std::int64_t same_first_ = 0;
 };
 

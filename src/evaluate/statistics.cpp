@@ -16,6 +16,25 @@ Perplexity perplexity_of(const Mean& nll) {
   return {value, value * nll.standard_error(), nll.value()};
 }
 
+RoundedActivations compare_perplexity(std::span<const double> first,
+                                      std::span<const double> second) {
+  Mean a, b, change, error;
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    a.add(first[i]);
+    b.add(second[i]);
+    change.add(second[i] - first[i]);
+  }
+  RoundedActivations result{.perplexity = perplexity_of(b)};
+  result.difference = result.perplexity.value - perplexity_of(a).value;
+  // P_b·b − P_a·a, written so that nearly equal numbers are not subtracted.
+  for (std::size_t i = 0; i < first.size(); ++i)
+    error.add(result.perplexity.value * (second[i] - first[i]) + result.difference * first[i]);
+  result.standard_error = error.standard_error();
+  result.nll_difference = change.value();
+  result.nll_standard_error = change.standard_error();
+  return result;
+}
+
 double quantile(std::vector<float>& values, double q) {
   std::sort(values.begin(), values.end());
   const double place = q * static_cast<double>(values.size() - 1);

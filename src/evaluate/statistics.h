@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "karat/evaluate.h"
@@ -28,6 +29,11 @@ class Mean {
 
 /// exp(mean) of negative log-likelihoods, and its standard error by the delta method.
 Perplexity perplexity_of(const Mean& nll);
+
+/// Of the second negative log-likelihoods beside the first ones, of the same tokens. The standard
+/// error of exp(mean b) − exp(mean a) is that of the mean of exp(mean b)·b − exp(mean a)·a.
+RoundedActivations compare_perplexity(std::span<const double> first,
+                                      std::span<const double> second);
 
 /// Quantile 0 ≤ q ≤ 1 with linear interpolation between order statistics; sorts `values`.
 double quantile(std::vector<float>& values, double q);

@@ -8,6 +8,7 @@
 #include "core/hash.h"
 #include "evaluate/logit_cache.h"
 #include "karat/error.h"
+#include "karat/runtime.h"
 
 namespace karat {
 namespace {
@@ -81,7 +82,8 @@ class Work {
                .original = job.original.string(),
                .text = job.text.string(),
                .text_sha256 = sha256(file_->bytes()),
-               .limit = job.limit};
+               .limit = job.limit,
+               .activations = job.both_activations ? "both" : std::string(name_of(activations()))};
   }
 
   TextEvaluation run(const Chosen& chosen) {
@@ -112,6 +114,7 @@ class Work {
 
   Evaluation score(const Convention& convention, const CutText& cut) {
     EvaluateOptions options{.original = original_ ? &*original_ : nullptr,
+                            .both_activations = job_.both_activations,
                             .progress = job_.progress};
     std::optional<LogitCache> cache;
     std::optional<LogitRecorder> recorder;

@@ -32,6 +32,14 @@ ordered_json json_of(const Evaluation& e) {
                      {"byte", json_of(e.units->byte, "perplexity")},
                      {"bits_per_byte", e.units->bits_per_byte},
                      {"bits_per_byte_error", e.units->bits_per_byte_error}};
+  if (e.rounded)
+    json["q8_activations"] = {{"perplexity", e.rounded->perplexity.value},
+                              {"standard_error", e.rounded->perplexity.standard_error},
+                              {"nll", e.rounded->perplexity.nll},
+                              {"difference", e.rounded->difference},
+                              {"difference_error", e.rounded->standard_error},
+                              {"nll_difference", e.rounded->nll_difference},
+                              {"nll_difference_error", e.rounded->nll_standard_error}};
   if (e.cache_check)
     json["cache_check"] = {{"against", e.cache_check->noise ? "noise" : "candidate"},
                            {"exact_kl", e.cache_check->exact},
@@ -74,6 +82,10 @@ std::string check_text(const CacheCheck& check) {
 
 std::string text_of(const Evaluation& e) {
   std::string text = fmt::format("perplexity        {}\n", with_error(e.perplexity));
+  if (e.rounded)
+    text +=
+        fmt::format("8-bit activations {}, {:+.6f} ± {:.6f}\n", with_error(e.rounded->perplexity),
+                    e.rounded->difference, e.rounded->standard_error);
   if (e.units)
     text += fmt::format(
         "per word          {}\nper byte          {}\nbits per byte     {:.4f} ± {:.4f}\n",
@@ -109,7 +121,8 @@ std::string to_json(const TextEvaluation& result) {
   ordered_json json{{"model", result.model},
                     {"text", result.text},
                     {"text_sha256", result.text_sha256},
-                    {"limit", result.limit}};
+                    {"limit", result.limit},
+                    {"activations", result.activations}};
   ordered_json list = ordered_json::array();
   for (const Evaluation& evaluation : result.evaluations) {
     ordered_json one = json_of(evaluation);
@@ -143,6 +156,7 @@ std::string to_text(const TextEvaluation& result) {
   std::string text;
   for (const Evaluation& evaluation : result.evaluations)
     text += (text.empty() ? "" : "\n") + text_of(evaluation);
+  if (result.activations == "q8") text += "activations       q8\n";
   for (const auto& skipped : result.skipped)
     text += fmt::format("\nleft out          {}: {}\n", skipped.convention, skipped.reason);
   if (result.logits)

@@ -31,7 +31,8 @@ struct KeySpan {
 struct QueryRun {
   std::int64_t first = 0, tokens = 0;  // rows of q
   std::int64_t position = 0;           // of the first query
-  std::vector<KeySpan> keys;           // a query sees those of its own position and before
+  std::vector<KeySpan> keys;           // a query sees those of its own position and before; the
+                                       // last span has the queries' own
 };
 /// The same for several sequences that share one cache; shape.position and .tokens are not read.
 void attend(const KvCache& cache, const AttentionShape& shape, std::span<const QueryRun> runs,

@@ -130,11 +130,8 @@ BenchResult bench(const std::filesystem::path& folder, const BenchOptions& optio
                   const ProgressFn& progress) {
   if (options.prompt < 0 || options.decode < 1 || options.repeats < 1)
     fail("bench", "a prompt below 0, or nothing to decode or repeat", "positive numbers");
-  const Activations before = activations();
-  use_activations(options.activations);
-  BenchResult result = Bench(folder, options, progress).run();
-  use_activations(before);
-  return result;
+  const ActivationsScope scope(options.activations);
+  return Bench(folder, options, progress).run();
 }
 
 }  // namespace karat

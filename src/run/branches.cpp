@@ -90,6 +90,15 @@ BranchSession::BranchSession(BranchSession&&) noexcept = default;
 BranchSession& BranchSession::operator=(BranchSession&&) noexcept = default;
 
 std::vector<float> BranchSession::forward(std::span<const Branch> branches) {
+  return run(branches, nullptr);
+}
+std::vector<float> BranchSession::forward(std::span<const Branch> branches,
+                                          std::span<const std::int64_t> rows) {
+  return run(branches, &rows);
+}
+
+std::vector<float> BranchSession::run(std::span<const Branch> branches,
+                                      const std::span<const std::int64_t>* rows) {
   State& state = *state_;
   const LanguageModel::Impl& model = state.model.impl();
   const std::size_t known = state.placed.size();
@@ -104,15 +113,22 @@ std::vector<float> BranchSession::forward(std::span<const Branch> branches) {
     state.placed.resize(known);
     throw;
   }
-  std::vector<float> states(ids.size() * static_cast<std::size_t>(model.arch.hidden));
+  std::vector<float> states((rows ? rows->size() : ids.size()) *
+                            static_cast<std::size_t>(model.arch.hidden));
+  float* next = states.data();
+  std::size_t used = 0;  // of rows
   for (std::int64_t at = start; at < state.tokens(); at += kBranchBatch) {
-    const std::int64_t tokens = std::min(kBranchBatch, state.tokens() - at);
+    const std::int64_t tokens = std::min(kBranchBatch, state.tokens() - at), done = at - start;
     const std::vector<QueryRun> runs = state.runs(known, at, at + tokens);
-    const auto done = static_cast<std::size_t>(at - start);
+    std::vector<std::int64_t> wanted;
+    for (; rows && used < rows->size() && (*rows)[used] < done + tokens; ++used)
+      wanted.push_back((*rows)[used] - done);
     karat::forward(
-        {model, state.cache, at, tokens, RopeTable(model.arch.rope, positions_of(runs)), runs},
-        std::span(ids).subspan(done, static_cast<std::size_t>(tokens)),
-        &states[done * static_cast<std::size_t>(model.arch.hidden)]);
+        {model, state.cache, at, tokens, RopeTable(model.arch.rope, positions_of(runs)), runs,
+         rows ? &wanted : nullptr},
+        std::span(ids).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(tokens)),
+        next);
+    next += (rows ? static_cast<std::int64_t>(wanted.size()) : tokens) * model.arch.hidden;
   }
   return states;
 }

@@ -95,6 +95,44 @@ TEST_CASE("branches appended to kept ones continue them") {
   CHECK(worst < 1e-4f);
 }
 
+TEST_CASE("the states of some rows are those rows of all states") {
+  nlohmann::json windowed = testing::tiny_config();
+  windowed["model_type"] = "mistral";
+  windowed["sliding_window"] = 33;
+  for (const nlohmann::json& config : {testing::tiny_config(), windowed}) {
+    TempFolder folder;
+    testing::write_tiny_llama(folder.path(), config);
+    const LanguageModel model = LanguageModel::open(folder.path());
+    Rng rng(7);
+    const std::vector<Branch> tree = random_tree(rng);  // 397 tokens: two passes
+    BranchSession session(model, 1200);
+    const std::vector<float> all = session.forward(tree);
+    const std::vector<std::vector<std::int64_t>> choices{
+        {0, 1, 2, 69, 70, 72, 73, 255, 256, 257, 396}, {300}, {254, 255}, {}};
+    for (const auto& rows : choices) {
+      session.keep(0);
+      const std::vector<float> some = session.forward(tree, rows);
+      REQUIRE(some.size() == rows.size() * 32);
+      float worst = 0;
+      for (std::size_t r = 0; r < rows.size(); ++r)
+        for (std::size_t k = 0; k < 32; ++k)
+          worst = std::max(
+              worst, std::abs(some[r * 32 + k] - all[static_cast<std::size_t>(rows[r]) * 32 + k]));
+      CHECK(worst < 1e-5f);
+      const Branch more{4, {1, 2, 3}};  // what follows sees keys and values of every row
+      session.keep(9);
+      const std::vector<float> after = session.forward(std::vector{more});
+      std::vector<Branch> longer = tree;
+      longer.push_back(more);
+      session.keep(0);
+      const std::vector<float> expected = session.forward(longer);
+      for (std::size_t k = 0; k < after.size(); ++k)
+        worst = std::max(worst, std::abs(after[k] - expected[expected.size() - after.size() + k]));
+      CHECK(worst < 1e-5f);
+    }
+  }
+}
+
 TEST_CASE("branches that do not fit are refused and leave the session as it was") {
   TempFolder folder;
   testing::write_tiny_llama(folder.path());

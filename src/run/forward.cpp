@@ -39,8 +39,9 @@ class Projections {
   std::vector<std::int64_t> widths_;
 };
 
-/// Normalizes and rotates the heads of one token; keys and values go to the cache.
-void place_heads(Pass& pass, std::int64_t layer, std::int64_t token, Projections& qkv, float* q) {
+/// Normalizes and rotates the heads of one token; keys and values go to `place` in the cache.
+void place_heads(Pass& pass, std::int64_t layer, std::int64_t token, std::int64_t place,
+                 Projections& qkv, float* q) {
   const Architecture& arch = pass.model.arch;
   const BlockWeights& block = pass.model.blocks[static_cast<std::size_t>(layer)];
   const std::int64_t dim = arch.head_dim;
@@ -54,19 +55,36 @@ void place_heads(Pass& pass, std::int64_t layer, std::int64_t token, Projections
     float* key = qkv.at(token, (arch.heads + h) * dim);
     if (block.k_norm) apply(*block.k_norm, key, 1, key);
     pass.rope.rotate(key, token);
-    pass.cache.store(layer, h, pass.position + token, key,
-                     qkv.at(token, (arch.heads + arch.kv_heads + h) * dim));
+    pass.cache.store(layer, h, place, key, qkv.at(token, (arch.heads + arch.kv_heads + h) * dim));
   }
 }
 
-/// y [tokens, heads · head_dim] = attention of block `layer` over x [tokens, hidden].
-std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x) {
+/// The rows of x [tokens, width] that a pass wants.
+std::vector<float> gathered(const std::vector<float>& x, std::span<const std::int64_t> rows,
+                            std::int64_t width) {
+  std::vector<float> kept = floats(static_cast<std::int64_t>(rows.size()), width);
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    std::copy_n(x.begin() + rows[r] * width, width,
+                kept.begin() + static_cast<std::ptrdiff_t>(r) * width);
+  return kept;
+}
+
+/// y [tokens, heads · head_dim] = attention of block `layer` over x [tokens, hidden]; with
+/// `wanted`, of these rows alone.
+std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
+                             const std::vector<std::int64_t>* wanted) {
   const Architecture& arch = pass.model.arch;
   Projections qkv(pass.model.blocks[static_cast<std::size_t>(layer)].qkv, x, pass.tokens);
-  std::vector<float> q = floats(pass.tokens, arch.heads * arch.head_dim), y = q;
+  std::vector<float> q = floats(pass.tokens, arch.heads * arch.head_dim);
+  const std::vector<std::int64_t> places = places_of(pass.runs);
   parallel_for(pass.tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) place_heads(pass, layer, t, qkv, q.data());
+    for (std::int64_t t = begin; t < end; ++t) {
+      const auto place = places.empty() ? pass.position + t : places[static_cast<std::size_t>(t)];
+      place_heads(pass, layer, t, place, qkv, q.data());
+    }
   });
+  if (wanted != nullptr) q = gathered(q, *wanted, arch.heads * arch.head_dim);
+  std::vector<float> y(q.size());
   const AttentionShape shape{layer,
                              arch.heads,
                              arch.kv_heads,
@@ -76,8 +94,10 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x) {
                              pass.tokens};
   if (pass.runs.empty())
     attend(pass.cache, shape, q.data(), y.data());
-  else
+  else if (wanted == nullptr)
     attend(pass.cache, shape, pass.runs, q.data(), y.data());
+  else
+    attend(pass.cache, shape, runs_of(pass.runs, *wanted), q.data(), y.data());
   return y;
 }
 
@@ -128,13 +148,43 @@ std::vector<std::int64_t> positions_of(std::span<const QueryRun> runs) {
   return positions;
 }
 
+std::vector<std::int64_t> places_of(std::span<const QueryRun> runs) {
+  std::vector<std::int64_t> places;
+  for (const QueryRun& run : runs) {
+    const std::int64_t first = run.keys.back().begin + run.position - run.keys.back().position;
+    for (std::int64_t t = 0; t < run.tokens; ++t) places.push_back(first + t);
+  }
+  return places;
+}
+
+std::vector<QueryRun> runs_of(std::span<const QueryRun> runs, std::span<const std::int64_t> rows) {
+  std::vector<QueryRun> found;
+  std::size_t next = 0;
+  for (const QueryRun& run : runs)
+    for (std::int64_t before = -2; next < rows.size() && rows[next] < run.first + run.tokens;
+         before = rows[next++])
+      if (rows[next] == before + 1)
+        ++found.back().tokens;
+      else
+        found.push_back(
+            {static_cast<std::int64_t>(next), 1, run.position + rows[next] - run.first, run.keys});
+  return found;
+}
+
 void forward(Pass pass, std::span<const TokenId> ids, float* states) {
   const LanguageModel::Impl& model = pass.model;
   std::vector<float> x = embed(pass, ids), normed(x.size());
   for (std::size_t i = 0; i < model.blocks.size(); ++i) {
     const BlockWeights& block = model.blocks[i];
+    const auto* wanted = i + 1 == model.blocks.size() ? pass.wanted : nullptr;
     apply(block.attention_norm, x.data(), pass.tokens, normed.data());
-    add(block.o, attention(pass, static_cast<std::int64_t>(i), normed.data()), x, pass.tokens);
+    const std::vector<float> y =
+        attention(pass, static_cast<std::int64_t>(i), normed.data(), wanted);
+    if (wanted != nullptr) {
+      x = gathered(x, *wanted, model.arch.hidden);
+      pass.tokens = static_cast<std::int64_t>(wanted->size());
+    }
+    add(block.o, y, x, pass.tokens);
     apply(block.mlp_norm, x.data(), pass.tokens, normed.data());
     add(block.down, expand(block, model.arch.activation, normed.data(), pass.tokens), x,
         pass.tokens);

@@ -18,15 +18,25 @@ struct Pass {
   KvCache& cache;
   std::int64_t position, tokens;  // position: of the first token, and its place in the cache
   RopeTable rope;
-  /// Tokens of several sequences: together all rows of the pass. `position` is then a place only.
+  /// Tokens of several sequences: together all rows of the pass, whose keys and values go to the
+  /// places that the runs' own keys have. `position` is not read then.
   std::span<const QueryRun> runs = {};
+  /// With runs: the rows whose states are wanted, ascending; nullptr: all. Of the others the last
+  /// block makes keys and values alone.
+  const std::vector<std::int64_t>* wanted = nullptr;
 };
 
 /// The position of each row, when the runs are all rows in order.
 std::vector<std::int64_t> positions_of(std::span<const QueryRun> runs);
 
-/// Keys and values of `ids` [tokens] enter the cache; their states [tokens, hidden] after the final
-/// norm go to `states`.
+/// The place of each row in the cache, likewise: inside its run's last span.
+std::vector<std::int64_t> places_of(std::span<const QueryRun> runs);
+
+/// The runs of some rows alone, ascending, which become rows 0, 1, ….
+std::vector<QueryRun> runs_of(std::span<const QueryRun> runs, std::span<const std::int64_t> rows);
+
+/// Keys and values of `ids` [tokens] enter the cache; their states [tokens or wanted, hidden] after
+/// the final norm go to `states`.
 void forward(Pass pass, std::span<const TokenId> ids, float* states);
 
 }  // namespace karat

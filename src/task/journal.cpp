@@ -4,8 +4,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/file.h"
+#include "core/lines.h"
 #include "karat/error.h"
 #include "load/json.h"
 
@@ -72,12 +74,11 @@ Journal::Journal(const fs::path& path, const ordered_json& header) : path_(path)
 
 void Journal::read(std::string_view text, const ordered_json& header) {
   const std::string path = path_.string();
-  for (std::int64_t number = 1; !text.empty(); ++number) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(line.size() + 1);
-    const std::string where = path + ":" + std::to_string(number);
-    const json content = parse_json(line, where);
-    if (number == 1) {
+  bool first = true;
+  for (Lines lines(text); lines.next();) {
+    const std::string where = path + ":" + std::to_string(lines.number());
+    const json content = parse_json(lines.line(), where);
+    if (std::exchange(first, false)) {
       if (content != json(header))
         fail("read " + path, "items of other models, data or options", "those of this command",
              "name another file, or remove this one");

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/file.h"
+#include "core/lines.h"
 #include "karat/error.h"
 #include "load/json.h"
 
@@ -91,20 +92,14 @@ std::vector<Row> read_csv(const fs::path& path, std::string_view text, std::int6
 std::vector<Row> read_json_lines(const fs::path& path, std::string_view text, std::int64_t limit,
                                  const SkipFn& skip) {
   std::vector<Row> rows;
-  std::int64_t line = 0, index = 0;
-  while (!text.empty() && wanted(index, limit)) {
-    const std::string_view content = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), content.size() + 1));
-    ++line;
-    if (content.find_first_not_of(" \t\r") == content.npos) continue;
+  Lines lines(text);
+  for (std::int64_t index = 0; wanted(index, limit) && lines.next(); ++index)
     unless_bad(skip, [&] {
-      const std::string where = place(path, line);
-      json fields = parse_json(content, where);
+      const std::string where = place(path, lines.number());
+      json fields = parse_json(lines.line(), where);
       if (!fields.is_object()) fail(where, fields.type_name(), "an object on each line");
       rows.push_back({std::move(fields), index, where});
     });
-    ++index;
-  }
   return rows;
 }
 

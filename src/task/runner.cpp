@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "task/boxes.h"
@@ -74,10 +75,10 @@ bool Runner::done(const ItemGroup& group, const Item& item) const {
 
 void Runner::run(const ItemGroup& group, const Tokenizer& tokenizer) {
   const TaskKind kind = group.task->kind;
-  if (kind != TaskKind::generation && kind != TaskKind::boxes) return score(group);
+  if (kind == TaskKind::generation) return write(group, tokenizer);
+  if (kind != TaskKind::boxes) return score(group);
   for (const Item& item : group.items) {
-    if (!done(group, item))
-      kind == TaskKind::boxes ? look(group, item) : write(group, item, tokenizer);
+    if (!done(group, item)) look(group, item);
     meter_.step(weight(item), group.task->name);
   }
 }
@@ -122,14 +123,34 @@ void Runner::score_pack(const ItemGroup& group, std::span<const Item> part, Pack
   }
 }
 
-void Runner::write(const ItemGroup& group, const Item& item, const Tokenizer& tokenizer) {
-  const GenerationRules& rules = group.task->generation;
-  const AnswerFinder finder(rules, "task " + group.task->name);
-  ItemResult result = begin_result(group, item);
-  result.response = generate(model_, tokenizer, item.prompt, rules, speed_.generated);
-  for (const auto& answer : finder.find(result.response, item.document.answers.front()))
-    result.metrics["exact_match" + (answer.name.empty() ? "" : "," + answer.name)] = answer.right;
-  journal_.add(number_, std::move(result));
+void Runner::write(const ItemGroup& group, const Tokenizer& tokenizer) {
+  const std::string& name = group.task->name;
+  std::vector<const Item*> items;
+  for (const Item& item : group.items)
+    if (done(group, item))
+      meter_.step(weight(item), name);
+    else
+      items.push_back(&item);
+  // The longest first, so that they are not the ones that end alone.
+  std::ranges::stable_sort(items, std::greater{},
+                           [](const Item* item) { return item->prompt.size(); });
+  const AnswerFinder finder(group.task->generation, "task " + name);
+  std::vector<BatchWriter::Prompt> prompts;
+  for (const Item* item : items) prompts.emplace_back(item->prompt);
+  BatchWriter writer(model_, tokenizer, group.task->generation);
+  const auto start = Clock::now();
+  const auto give = [&](std::size_t i, std::string text) {
+    ItemResult result = begin_result(group, *items[i]);
+    result.response = std::move(text);
+    for (const auto& answer : finder.find(result.response, items[i]->document.answers.front()))
+      result.metrics["exact_match" + (answer.name.empty() ? "" : "," + answer.name)] = answer.right;
+    journal_.add(number_, std::move(result));
+    meter_.step(weight(*items[i]), name);
+  };
+  writer.write(prompts, give, [&] { meter_.step(0, name); });
+  speed_.prompted += writer.prompted();
+  speed_.generated += writer.steps();
+  speed_.generation_seconds += since(start);
 }
 
 void Runner::look(const ItemGroup& group, const Item& item) {

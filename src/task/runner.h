@@ -24,7 +24,7 @@ class Runner {
  private:
   void score(const ItemGroup& group);
   void score_pack(const ItemGroup& group, std::span<const Item> part, PackScorer& scorer);
-  void write(const ItemGroup& group, const Item& item, const Tokenizer& tokenizer);
+  void write(const ItemGroup& group, const Tokenizer& tokenizer);
   void look(const ItemGroup& group, const Item& item);
   bool done(const ItemGroup& group, const Item& item) const;
 

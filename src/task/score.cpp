@@ -117,7 +117,7 @@ void PackScorer::share(std::span<const TokenId> beginning) {
   session_.keep(0);
   shared_ = static_cast<std::int64_t>(beginning.size());
   if (beginning.empty()) return;
-  session_.forward(std::vector{Branch{-1, {beginning.begin(), beginning.end()}}});
+  session_.forward(std::vector{Branch{-1, {beginning.begin(), beginning.end()}}}, {});
   tokens_run_ += shared_;
 }
 
@@ -133,47 +133,47 @@ std::vector<PackScorer::Target> PackScorer::targets_of(const SequenceTree& tree,
   return targets;
 }
 
-void PackScorer::resolve(std::span<const float> states, std::span<Target> targets) {
+/// `states` are those of rows from `first_row` on; `targets` are in the order of their rows.
+void PackScorer::resolve(std::span<const float> states, std::int64_t first_row,
+                         std::span<Target> targets) {
   const auto width = static_cast<std::size_t>(model_.architecture().hidden);
   const auto vocab = static_cast<std::size_t>(model_.architecture().vocab);
-  std::vector<std::int64_t> rows;
-  for (const Target& target : targets)
-    if (rows.empty() || rows.back() != target.row) rows.push_back(target.row);
-  std::vector<float> gathered(rows.size() * width), logits(rows.size() * vocab);
-  for (std::size_t r = 0; r < rows.size(); ++r)
-    std::copy_n(&states[static_cast<std::size_t>(rows[r]) * width], width, &gathered[r * width]);
-  model_.logits(gathered, logits);
-  parallel_for(
-      static_cast<std::int64_t>(rows.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-        for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r) {
-          const auto row = std::span(logits).subspan(r * vocab, vocab);
-          const LogSoftmax of = log_softmax(row);
-          const auto mine = std::ranges::equal_range(targets, rows[r], {}, &Target::row);
-          for (Target& target : mine) {
-            target.nll = negative_log_likelihood(row, of, target.token);
-            target.greedy = of.best == target.token;
-          }
-        }
-      });
+  const std::size_t rows = states.size() / width;
+  std::vector<float> logits(rows * vocab);
+  model_.logits(states, logits);
+  parallel_for(static_cast<std::int64_t>(rows), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const auto row = std::span(logits).subspan(static_cast<std::size_t>(r) * vocab, vocab);
+      const LogSoftmax of = log_softmax(row);
+      for (Target& target : std::ranges::equal_range(targets, first_row + r, {}, &Target::row)) {
+        target.nll = negative_log_likelihood(row, of, target.token);
+        target.greedy = of.best == target.token;
+      }
+    }
+  });
 }
 
 std::vector<Score> PackScorer::score(std::span<const Sequence> sequences) {
   const std::int64_t base = shared_ > 0;
   session_.keep(base);
   SequenceTree tree = plant(sequences, shared_);
-  for (Branch& branch : tree.branches) branch.parent += base;  // −1 becomes the shared branch
-  std::vector<float> states = session_.forward(tree.branches);
-  for (Branch& branch : tree.branches) branch.parent -= base;
-  tokens_run_ += tree.tokens;
-
   std::vector<Target> targets = targets_of(tree, sequences);
   std::ranges::stable_sort(targets, {}, &Target::row);
-  const std::int64_t most = rows_at_once(model_.architecture().vocab);
-  for (std::size_t begin = 0, end = 0; begin < targets.size(); begin = end) {
-    std::int64_t rows = 0;
-    for (; end < targets.size(); ++end)
-      if ((end == begin || targets[end].row != targets[end - 1].row) && ++rows > most) break;
-    resolve(states, std::span(targets).subspan(begin, end - begin));
+  std::vector<std::int64_t> rows;  // whose states say something: a target's row is one of them
+  for (Target& target : targets) {
+    if (rows.empty() || rows.back() != target.row) rows.push_back(target.row);
+    target.row = static_cast<std::int64_t>(rows.size()) - 1;
+  }
+  for (Branch& branch : tree.branches) branch.parent += base;  // −1 becomes the shared branch
+  const std::vector<float> states = session_.forward(tree.branches, rows);
+  tokens_run_ += tree.tokens;
+
+  const auto width = static_cast<std::size_t>(model_.architecture().hidden);
+  const auto most = static_cast<std::size_t>(rows_at_once(model_.architecture().vocab));
+  for (std::size_t begin = 0; begin < rows.size(); begin += most) {
+    const std::size_t count = std::min(most, rows.size() - begin);
+    resolve(std::span(states).subspan(begin * width, count * width),
+            static_cast<std::int64_t>(begin), targets);
   }
   std::vector<Score> scores(sequences.size());
   for (const Target& target : targets) {  // a sequence's rows rise with its positions

@@ -51,7 +51,7 @@ class PackScorer {
  private:
   struct Target;
   std::vector<Target> targets_of(const SequenceTree& tree, std::span<const Sequence> sequences);
-  void resolve(std::span<const float> states, std::span<Target> targets);
+  void resolve(std::span<const float> states, std::int64_t first_row, std::span<Target> targets);
   LanguageModel model_;
   BranchSession session_;
   std::int64_t shared_ = 0, tokens_run_ = 0;

@@ -7,6 +7,7 @@
 #include "cli/common.h"
 #include "cli/run/evaluate/tasks.h"
 #include "karat/error.h"
+#include "karat/runtime.h"
 #include "karat/text_evaluation.h"
 
 namespace karat {
@@ -14,10 +15,22 @@ namespace {
 
 struct EvaluateArguments {
   TextJob job;
-  std::string convention;
+  std::string convention, activations;
   bool json = false;
   TaskArguments tasks = {};
 };
+
+/// Without the option, what the library does stays.
+void choose_activations(EvaluateArguments& arguments) {
+  const std::string& name = arguments.activations;
+  arguments.job.both_activations = name == "both";
+  if (!name.empty() && name != "f32" && name != "q8" && name != "both")
+    fail("activations", "\"" + name + "\"", "f32, q8 or both");
+  if (arguments.job.both_activations && !arguments.tasks.names.empty())
+    fail("evaluate", "--activations both with --tasks", "f32 or q8",
+         "run the tasks once with each");
+  if (!name.empty() && name != "both") use_activations(parse_activations(name));
+}
 
 void run(EvaluateArguments& arguments) {
   TextJob& job = arguments.job;
@@ -25,6 +38,7 @@ void run(EvaluateArguments& arguments) {
   if (job.text.empty() == tasks.names.empty())
     fail("evaluate", job.text.empty() ? "neither --text nor --tasks" : "--text and --tasks",
          "one of them");
+  choose_activations(arguments);
   if (!tasks.names.empty())
     return run_tasks(tasks, job.model, job.original, job.limit, arguments.json);
   job.conventions = !arguments.convention.empty() ? arguments.convention
@@ -85,6 +99,9 @@ Action evaluate_verb(CLI::App& app) {
   app.add_option(
       "--calib", job.calibration,
       "Calibration text to look for in the text (default: what the model's report names)");
+  app.add_option("--activations", arguments->activations,
+                 "f32 (default), q8: rounded to 8 bits where packed layers have such kernels, or\n"
+                 "both: the text is read with each, and what that changes is told");
   app.add_flag("--json", arguments->json, "Print JSON");
   declare_tasks(app, arguments->tasks);
   return [arguments] { run(*arguments); };

@@ -135,6 +135,12 @@ std::vector<CompareRecipe> recipes_of(CompareArguments& a) {
   return with_defaults(recipes, a.defaults);
 }
 
+void warn_of_overlap(const CompareJob& job) {
+  if (job.calibration.file.empty()) return;
+  const Overlap seen = find_file_overlap(job.calibration.file, job.text);
+  if (seen.hits > 0) fmt::print(stderr, "karat: warning: {}\n", overlap_warning(seen));
+}
+
 void run(CompareArguments& a) {
   CompareJob& job = a.job;
   job.recipes = recipes_of(a);
@@ -142,13 +148,11 @@ void run(CompareArguments& a) {
   if (!a.html.empty()) html = std::make_unique<NewFile>(a.html, a.force);
   if (!a.report.empty()) report = std::make_unique<NewFile>(a.report, a.force);
   job.progress = terminal_progress();
-  job.announce = [](std::int64_t row, std::int64_t rows, const std::string& name) {
+  job.announce = [&job](std::int64_t row, std::int64_t rows, const std::string& name) {
+    if (row == 1) warn_of_overlap(job);  // the texts are known to be good, and no work is done yet
     fmt::print(stderr, "row {} of {}: {}\n", row, rows, name);
   };
   const CompareReport found = compare(job);
-  if (!job.calibration.file.empty())
-    if (const Overlap seen = find_file_overlap(job.calibration.file, job.text); seen.hits > 0)
-      fmt::print(stderr, "karat: warning: {}\n", overlap_warning(seen));
   if (html) html->commit(to_html(found));
   if (report) report->commit(to_json(found));
   fmt::print("{}", a.json ? to_json(found) : to_table(found));

@@ -67,10 +67,13 @@ ordered_json to_json(const TaskReport& report, const TaskArguments& arguments,
   json["resumed"] = report.resumed;
   json["speed"] = {{"tokens_asked", report.speed.asked},
                    {"tokens_run", report.speed.run},
-                   {"tokens_generated", report.speed.generated},
                    {"seconds", report.speed.seconds},
                    {"tokens_per_second", report.speed.rate()},
-                   {"prefill_tokens_per_second", report.speed.ceiling}};
+                   {"prefill_tokens_per_second", report.speed.ceiling},
+                   {"tokens_prompted", report.speed.prompted},
+                   {"tokens_generated", report.speed.generated},
+                   {"generation_seconds", report.speed.generation_seconds},
+                   {"generated_per_second", report.speed.generation_rate()}};
   return json;
 }
 
@@ -114,6 +117,9 @@ void print_rest(const TaskReport& report) {
     fmt::print(
         "\nspeed  {:.0f} tokens/s, {:.0f} % of prefill's {:.0f}; {} tokens run for {} asked\n",
         speed.rate(), 100 * speed.rate() / speed.ceiling, speed.ceiling, speed.run, speed.asked);
+  if (speed.generation_seconds > 0)
+    fmt::print("\nwritten {} tokens after prompts of {}: {:.0f} tokens/s\n", speed.generated,
+               speed.prompted, speed.generation_rate());
   if (report.resumed > 0) fmt::print("{} items were done before\n", report.resumed);
   if (!report.skipped.empty())
     fmt::print("{} bad rows left out; the first: {}\n", report.skipped.size(), report.skipped[0]);
