@@ -1,5 +1,6 @@
 """The command as installed: no LibTorch, quick to start, help that teaches."""
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -66,6 +67,11 @@ class Runtime(TestCase):
         self.assert_refused("bench", MODEL, "--context", 100_000, says="contexts that are all longer")
         self.assert_refused("bench", MODEL, "--context", 8, "--decode", 2, "--prompt", 0, "--repeats", 1, "--baseline",
                             self.folder / "no.json", says="karat bench --json printed")
+
+    def test_a_wrong_set_in_the_environment_is_refused(self):
+        done = karat("run", MODEL, "--prompt", "x", env={**os.environ, "KARAT_ISA": "avx9"})
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn('got "avx9", expected one of reference', done.stderr)
 
     def test_every_way_of_running_writes_text(self):
         sets = karat("run", MODEL, "--prompt", "x", "--isa", "?").stderr.split("one of ")[1].split(";")[0].split(", ")

@@ -29,6 +29,7 @@ inline void declare(CLI::App& app, RuntimeOptions& options, const std::string& a
 
 inline void apply(const RuntimeOptions& options) {
   if (!options.isa.empty()) use_instruction_set(options.isa);
+  instruction_set();  // a wrong KARAT_ISA is refused here, before anything is printed
   use_activations(parse_activations(options.activations));
 }
 
