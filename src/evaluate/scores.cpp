@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "run/log_sum.h"
+
 namespace karat {
 
 LogSoftmax log_softmax(std::span<const float> logits) {
   const auto best = std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += static_cast<double>(std::exp(logit - *best));
-  return {static_cast<double>(*best) + std::log(sum), static_cast<TokenId>(best - logits.begin())};
+  return {static_cast<double>(*best) + log_sum_exp(logits, *best),
+          static_cast<TokenId>(best - logits.begin())};
 }
 
 double negative_log_likelihood(std::span<const float> logits, const LogSoftmax& of, TokenId token) {

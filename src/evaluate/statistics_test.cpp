@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "evaluate/scores.h"
+#include "run/testing.h"
 
 namespace karat {
 namespace {
@@ -20,6 +21,23 @@ TEST_CASE("mean and standard error of 1, 2, 3, 6") {
   Mean one;
   one.add(5);
   CHECK(one.standard_error() == 0);
+}
+
+TEST_CASE("a paired difference of perplexities") {
+  const std::vector<double> a{1, 2, 4, 1.5}, b{1.1, 2.1, 3.8, 1.6};
+  const RoundedActivations found = compare_perplexity(a, b);
+  const double pa = std::exp(8.5 / 4), pb = std::exp(8.6 / 4);
+  CHECK(found.perplexity.value == doctest::Approx(pb));
+  CHECK(found.difference == doctest::Approx(pb - pa));
+  CHECK(found.nll_difference == doctest::Approx(0.025));
+  CHECK(found.nll_standard_error == doctest::Approx(0.075));  // of 0.1, 0.1, −0.2, 0.1: s = 0.15
+  double mean = 0, squares = 0;
+  for (std::size_t i = 0; i < 4; ++i) mean += (pb * b[i] - pa * a[i]) / 4;
+  for (std::size_t i = 0; i < 4; ++i) squares += std::pow(pb * b[i] - pa * a[i] - mean, 2);
+  CHECK(found.standard_error == doctest::Approx(std::sqrt(squares / 3 / 4)));
+  const RoundedActivations same = compare_perplexity(a, a);
+  CHECK(same.difference == 0);
+  CHECK(same.standard_error == 0);
 }
 
 TEST_CASE("quantiles interpolate") {
@@ -40,6 +58,17 @@ TEST_CASE("scores of logits whose softmax is 1/4, 1/2, 1/4") {
   // ¼ log(¼/½) + ½ log(½/¼) + ¼ log 1
   CHECK(kl_divergence(p, of_p, q, of_q) == doctest::Approx(0.25 * std::log(2)));
   CHECK(kl_divergence(p, of_p, p, of_p) == 0);
+}
+
+TEST_CASE("the log-sum of many logits is that of doubles") {
+  Rng rng(3);
+  for (const std::int64_t count : {1, 7, 511, 512, 513, 40000}) {
+    CAPTURE(count);
+    const std::vector<float> logits = testing::random_floats(count, 20, rng);
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+    CHECK(std::abs(log_softmax(logits).log_sum - std::log(sum)) < 1e-6);
+  }
 }
 
 TEST_CASE("the five likeliest tokens, lowest ids first among equals") {

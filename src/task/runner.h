@@ -35,7 +35,8 @@ class Runner {
   TaskSpeed speed_;
 };
 
-/// tokens/s of a prompt of 256 tokens, or of the context if that is shorter: the better of two.
+/// tokens/s of a prompt of 256 tokens, or of the context if that is shorter: the best
+/// of three, or of as many as half a second holds.
 double prefill_ceiling(const LanguageModel& model);
 
 }  // namespace karat
