@@ -5,6 +5,13 @@
 namespace karat::KARAT_ISA {
 namespace {
 
+constexpr std::int64_t size_of(Cell cell) {
+  return cell == Cell::f32 ? 4 : cell == Cell::f16 ? 2 : 1;
+}
+
+constexpr int kTile = Wide::kLanes > kLanes ? 4 : 2;  // registers: as many as leave sums in them
+constexpr std::int64_t kAhead = 16;  // rows: what is read next begins where hardware stops to look
+
 /// `rows` rows × `vectors` registers from `column`.
 template <class W, Cell cell, int rows, int vectors>
 inline void add_tile(const CellBlock& b, std::int64_t column, std::int64_t k, const float* a,
@@ -15,6 +22,10 @@ inline void add_tile(const CellBlock& b, std::int64_t column, std::int64_t k, co
   for (int v = 0; v < vectors; ++v) sums[r][v] = W::load(c + r * c_stride + column + v * W::kLanes);
   for (std::int64_t i = 0; i < k; ++i) {
     typename W::Vector cells[vectors];
+    KARAT_UNROLL
+    for (int v = 0; v < vectors; v += 2)
+      __builtin_prefetch(b.data +
+                         ((i + kAhead) * b.columns + column + v * W::kLanes) * size_of(cell));
     KARAT_UNROLL
     for (int v = 0; v < vectors; ++v)
       cells[v] = W::template load_cells<cell>(b.data, i * b.columns + column + v * W::kLanes);
@@ -34,8 +45,8 @@ template <Cell cell, int rows>
 inline void add_rows(const CellBlock& b, std::int64_t k, const float* a, std::int64_t a_stride,
                      float* c, std::int64_t c_stride) {
   std::int64_t column = 0;
-  for (; column + 2 * Wide::kLanes <= b.columns; column += 2 * Wide::kLanes)
-    add_tile<Wide, cell, rows, 2>(b, column, k, a, a_stride, c, c_stride);
+  for (; column + kTile * Wide::kLanes <= b.columns; column += kTile * Wide::kLanes)
+    add_tile<Wide, cell, rows, kTile>(b, column, k, a, a_stride, c, c_stride);
   for (; column + Wide::kLanes <= b.columns; column += Wide::kLanes)
     add_tile<Wide, cell, rows, 1>(b, column, k, a, a_stride, c, c_stride);
   if (column < b.columns) add_tile<Narrow, cell, rows, 1>(b, column, k, a, a_stride, c, c_stride);

@@ -68,6 +68,18 @@ using Wide = Narrow;
   return select_first(n, v, all(0));
 }
 
+/// Asks for what outlier_dot of these rows will read.
+[[maybe_unused]] inline void prefetch_outliers(const MatrixView& m, std::int64_t row,
+                                               std::int64_t rows) {
+  if (m.outlier_offsets == nullptr) return;
+  constexpr std::int64_t kLine = 64;
+  for (std::int64_t at = 2 * m.outlier_offsets[row]; at < 2 * m.outlier_offsets[row + rows];
+       at += kLine) {
+    __builtin_prefetch(m.outlier_columns + at);
+    __builtin_prefetch(m.outlier_values + at);
+  }
+}
+
 /// Σ value·x[column] over a row's outliers. Loads of x one by one: a gather takes more
 /// instructions inside than these.
 [[maybe_unused]] inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {

@@ -51,6 +51,7 @@ inline void some_rows(const MatrixView& m, const KernelInput& input, std::int64_
   const Int8Input& x = *input.int8;
   RowScales scales[rows];
   Wide::Vector acc[rows];
+  prefetch_outliers(m, row, rows);
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r) acc[r] = Wide::zeros();
   for (std::int64_t b = 0; b < x.blocks; b += kRun) {
