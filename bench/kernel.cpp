@@ -4,6 +4,7 @@
 // bench_kernel [--json] [--baseline FILE] [--only TEXT] [--isa SET] [--tokens N] [out in]
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -91,10 +92,9 @@ const std::vector<Case> kCases = {
 
 /// One matrix of a case, and the memory that it lies in.
 struct Copy {
-  Copy(const Case& c, std::int64_t out, std::int64_t in, std::uint64_t seed) {
-    Rng rng(seed);
+  Copy(const Case& c, std::int64_t out, std::int64_t in, const PackedMatrix& random) {
     if (c.layout) {
-      packed = pack_and_view(random_matrix(rng, *c.layout, out, in, c.share));
+      packed = pack_and_view(random);
       matrix = Matrix(packed.view);
     } else {
       dense.resize(static_cast<std::size_t>(out * in) * byte_size(c.dtype));  // zeros: same speed
@@ -106,14 +106,18 @@ struct Copy {
   Matrix matrix;
 };
 
-/// At least as many that together they are far larger than a last-level cache.
+/// At least as many that together they are twice as large as the last-level cache.
 std::vector<Copy> copies_of(const Case& c, std::int64_t out, std::int64_t in) {
-  constexpr std::int64_t kTogether = 96 << 20;  // bytes
+  constexpr std::int64_t kLeast = 96 << 20;  // bytes
+  const std::int64_t together =
+      std::max<std::int64_t>(2 * ::sysconf(_SC_LEVEL3_CACHE_SIZE), kLeast);
+  Rng rng(1);
+  const PackedMatrix random =
+      c.layout ? random_matrix(rng, *c.layout, out, in, c.share) : PackedMatrix{};
   std::vector<Copy> copies;
-  copies.emplace_back(c, out, in, 1);
-  const std::int64_t count = kTogether / std::max<std::int64_t>(copies[0].matrix.bytes(), 1) + 1;
-  while (static_cast<std::int64_t>(copies.size()) < count)
-    copies.emplace_back(c, out, in, copies.size() + 1);
+  copies.emplace_back(c, out, in, random);
+  const std::int64_t count = together / std::max<std::int64_t>(copies[0].matrix.bytes(), 1) + 1;
+  while (static_cast<std::int64_t>(copies.size()) < count) copies.emplace_back(c, out, in, random);
   return copies;
 }
 
