@@ -80,25 +80,29 @@ using Wide = Narrow;
   }
 }
 
-/// Σ value·x[column] over a row's outliers. Loads of x one by one: a gather takes more
-/// instructions inside than these.
+/// Σ value·x[column] over a row's outliers, eight at a time: those past the row's last are the next
+/// row's, times zero, for a loop over what is left over would cost a wrong guess a row. Loads of x
+/// one by one: a gather takes more instructions inside than these.
 [[maybe_unused]] inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
   if (m.outlier_offsets == nullptr) return 0;
-  const std::int64_t end = m.outlier_offsets[row + 1];
-  std::int64_t k = m.outlier_offsets[row];
+  alignas(32) static constexpr float kMask[2 * kLanes] = {1, 1, 1, 1, 1, 1, 1, 1};
+  const std::int64_t end = m.outlier_offsets[row + 1], all = m.outlier_offsets[m.out];
   float sums[4] = {};
-  for (; k + kLanes <= end; k += kLanes) {
-    std::uint16_t columns[kLanes];
+  for (std::int64_t k = m.outlier_offsets[row]; k < end; k += kLanes) {
+    std::uint16_t columns[kLanes] = {};
+    std::byte halves[2 * kLanes] = {};
+    const std::size_t size = 2 * static_cast<std::size_t>(least(kLanes, all - k));
+    if (size == sizeof columns) {
+      std::memcpy(columns, m.outlier_columns + 2 * k, sizeof columns);
+      std::memcpy(halves, m.outlier_values + 2 * k, sizeof halves);
+    } else {
+      std::memcpy(columns, m.outlier_columns + 2 * k, size);
+      std::memcpy(halves, m.outlier_values + 2 * k, size);
+    }
     alignas(32) float values[kLanes];
-    std::memcpy(columns, m.outlier_columns + 2 * k, sizeof columns);
-    store(values, load_halves(m.outlier_values + 2 * k));
+    store(values, mul(load_halves(halves), load(kMask + kLanes - least(kLanes, end - k))));
     for (std::int64_t i = 0; i < kLanes; ++i)
       sums[i % 4] = __builtin_fmaf(values[i], x[columns[i]], sums[i % 4]);
-  }
-  for (; k < end; ++k) {
-    std::uint16_t column;
-    std::memcpy(&column, m.outlier_columns + 2 * k, 2);
-    sums[k % 4] = __builtin_fmaf(load_half(m.outlier_values, k), x[column], sums[k % 4]);
   }
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
