@@ -8,7 +8,7 @@
 namespace karat {
 
 /// Instruction sets whose kernels this CPU can run, slowest first: "reference", then of "avx2",
-/// "avx-vnni", "avx512" and "avx512-vnni", or of "neon" and "neon-dotprod".
+/// "avx-vnni", "avx512", "avx512-vnni" and "avx512-vbmi", or of "neon" and "neon-dotprod".
 std::vector<std::string_view> instruction_sets();
 /// The one in use: the last of them, unless the environment variable KARAT_ISA names another.
 std::string_view instruction_set();

@@ -20,31 +20,29 @@
 
 namespace karat {
 
+#if defined(__x86_64__)
 inline bool has_avx2() {
-#if defined(__x86_64__)
   return __builtin_cpu_supports("avx2");
-#else
-  return false;
-#endif
 }
-
 inline bool has_fma() {
-#if defined(__x86_64__)
   return __builtin_cpu_supports("fma");
-#else
-  return false;
-#endif
 }
-
 /// F, BW, DQ and VL: every AVX-512 but that of the first Xeon Phi.
 inline bool has_avx512() {
-#if defined(__x86_64__)
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#else
-  return false;
-#endif
 }
+#else
+inline bool has_avx2() {
+  return false;
+}
+inline bool has_fma() {
+  return false;
+}
+inline bool has_avx512() {
+  return false;
+}
+#endif
 
 /// Gives freed memory back to the system where the allocator would keep it, so that what is
 /// resident is what is in use.

@@ -28,7 +28,6 @@ struct BatchSession::State {
         cache(model.architecture(), slots * width + kKeyBlock, CacheType::f32) {}
 
   void check(std::span<const Part> parts) const {
-    const std::int64_t vocab = model.architecture().vocab;
     std::vector<bool> named(lengths.size());
     for (const Part& part : parts) {
       const auto slot = static_cast<std::size_t>(part.slot);
@@ -39,10 +38,7 @@ struct BatchSession::State {
         fail("batch",
              std::to_string(part.ids.size()) + " tokens after " + std::to_string(lengths[slot]),
              "at most " + std::to_string(capacity) + " together");
-      for (const TokenId id : part.ids)
-        if (id < 0 || id >= vocab)
-          fail("batch", "token id " + std::to_string(id), "an id below " + std::to_string(vocab),
-               "the tokenizer does not belong to this model");
+      check_ids("batch", part.ids, model.architecture());
     }
   }
 

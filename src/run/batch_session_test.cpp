@@ -97,13 +97,8 @@ void check_stories(const LanguageModel& model) {
 }
 
 TEST_CASE("sequences in a batch give what they give alone, to the last bit") {
-  nlohmann::json windowed = testing::tiny_config();
-  windowed["model_type"] = "mistral";
-  windowed["sliding_window"] = 33;
-  const nlohmann::json gpt2{
-      {"model_type", "gpt2"}, {"vocab_size", 40},   {"n_embd", 32},  {"n_layer", 2},
-      {"n_head", 4},          {"n_positions", 300}, {"n_inner", 48}, {"layer_norm_epsilon", 1e-5}};
-  for (const nlohmann::json& config : {testing::tiny_config(), windowed, gpt2}) {
+  for (const nlohmann::json& config :
+       {testing::tiny_config(), testing::windowed_config(), testing::tiny_gpt2_config()}) {
     CAPTURE(config["model_type"]);
     TempFolder folder;
     testing::write_tiny_llama(folder.path(), config);

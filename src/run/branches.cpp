@@ -44,11 +44,7 @@ struct BranchSession::State {
     if (own.position + count > arch.max_positions)
       fail("branch", std::to_string(own.position + count) + " tokens in a sequence",
            "at most the model's context of " + std::to_string(arch.max_positions));
-    for (const TokenId id : branch.ids)
-      if (id < 0 || id >= arch.vocab)
-        fail("branch", "token id " + std::to_string(id),
-             "an id below " + std::to_string(arch.vocab),
-             "the tokenizer does not belong to this model");
+    check_ids("branch", branch.ids, arch);
     placed.push_back({branch.parent, own});
   }
 

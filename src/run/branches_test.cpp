@@ -52,13 +52,8 @@ std::vector<Branch> random_tree(Rng& rng) {
 }
 
 TEST_CASE("branches give what each sequence gives alone") {
-  nlohmann::json windowed = testing::tiny_config();
-  windowed["model_type"] = "mistral";
-  windowed["sliding_window"] = 33;
-  const nlohmann::json gpt2{
-      {"model_type", "gpt2"}, {"vocab_size", 40},   {"n_embd", 32},  {"n_layer", 2},
-      {"n_head", 4},          {"n_positions", 300}, {"n_inner", 48}, {"layer_norm_epsilon", 1e-5}};
-  for (const nlohmann::json& config : {testing::tiny_config(), windowed, gpt2}) {
+  for (const nlohmann::json& config :
+       {testing::tiny_config(), testing::windowed_config(), testing::tiny_gpt2_config()}) {
     CAPTURE(config["model_type"]);
     TempFolder folder;
     testing::write_tiny_llama(folder.path(), config);
@@ -96,10 +91,7 @@ TEST_CASE("branches appended to kept ones continue them") {
 }
 
 TEST_CASE("the states of some rows are those rows of all states") {
-  nlohmann::json windowed = testing::tiny_config();
-  windowed["model_type"] = "mistral";
-  windowed["sliding_window"] = 33;
-  for (const nlohmann::json& config : {testing::tiny_config(), windowed}) {
+  for (const nlohmann::json& config : {testing::tiny_config(), testing::windowed_config()}) {
     TempFolder folder;
     testing::write_tiny_llama(folder.path(), config);
     const LanguageModel model = LanguageModel::open(folder.path());

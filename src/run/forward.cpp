@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/threads.h"
+#include "karat/error.h"
 #include "kernel/kernel.h"
 #include "run/attention.h"
 
@@ -140,6 +141,14 @@ std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
 }
 
 }  // namespace
+
+void check_ids(const std::string& operation, std::span<const TokenId> ids,
+               const Architecture& arch) {
+  for (const TokenId id : ids)
+    if (id < 0 || id >= arch.vocab)
+      fail(operation, "token id " + std::to_string(id), "an id below " + std::to_string(arch.vocab),
+           "the tokenizer does not belong to this model");
+}
 
 std::vector<std::int64_t> positions_of(std::span<const QueryRun> runs) {
   std::vector<std::int64_t> positions;

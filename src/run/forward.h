@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "run/attention.h"
@@ -25,6 +26,10 @@ struct Pass {
   /// block makes keys and values alone.
   const std::vector<std::int64_t>* wanted = nullptr;
 };
+
+/// Throws Error, in the name of `operation`, unless all ids are in the vocabulary.
+void check_ids(const std::string& operation, std::span<const TokenId> ids,
+               const Architecture& arch);
 
 /// The position of each row, when the runs are all rows in order.
 std::vector<std::int64_t> positions_of(std::span<const QueryRun> runs);

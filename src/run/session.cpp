@@ -32,11 +32,7 @@ struct Session::State {
            "at most " + std::to_string(capacity) + " together",
            capacity == model.architecture().max_positions ? "this is the model's context"
                                                           : "open the session with more capacity");
-    for (const TokenId id : ids)
-      if (id < 0 || id >= model.architecture().vocab)
-        fail("session", "token id " + std::to_string(id),
-             "an id below " + std::to_string(model.architecture().vocab),
-             "the tokenizer does not belong to this model");
+    check_ids("session", ids, model.architecture());
   }
 
   LanguageModel model;

@@ -59,6 +59,20 @@ inline nlohmann::json tiny_config() {
           {"eos_token_id", 1}};
 }
 
+/// The same with a sliding window of 33 positions.
+inline nlohmann::json windowed_config() {
+  nlohmann::json config = tiny_config();
+  config["model_type"] = "mistral";
+  config["sliding_window"] = 33;
+  return config;
+}
+
+inline nlohmann::json tiny_gpt2_config() {
+  return {
+      {"model_type", "gpt2"}, {"vocab_size", 40},   {"n_embd", 32},  {"n_layer", 2},
+      {"n_head", 4},          {"n_positions", 300}, {"n_inner", 48}, {"layer_norm_epsilon", 1e-5}};
+}
+
 /// Random weights for every tensor that `folder`/config.json asks for.
 inline std::vector<OwnedTensor> random_weights(const std::filesystem::path& folder) {
   Rng rng(11);

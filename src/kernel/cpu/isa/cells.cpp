@@ -1,4 +1,4 @@
-// Attention's two products, queries × keys and probabilities × values: up to 4 rows by two
+// Attention's two products, queries × keys and probabilities × values: up to 4 rows by kTile
 // registers of sums stay in registers while the cells are read once, in order, and made floats.
 #include "kernel/cpu/isa/eight.h"
 
@@ -9,7 +9,7 @@ constexpr std::int64_t size_of(Cell cell) {
   return cell == Cell::f32 ? 4 : cell == Cell::f16 ? 2 : 1;
 }
 
-constexpr int kTile = Wide::kLanes > kLanes ? 4 : 2;  // registers: as many as leave sums in them
+constexpr int kTile = Wide::kLanes > kLanes ? 4 : 2;  // AVX-512 has twice as many registers
 constexpr std::int64_t kAhead = 16;  // rows: what is read next begins where hardware stops to look
 
 /// `rows` rows × `vectors` registers from `column`.

@@ -85,22 +85,23 @@ using Wide = Narrow;
 /// one by one: a gather takes more instructions inside than these.
 [[maybe_unused]] inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
   if (m.outlier_offsets == nullptr) return 0;
-  alignas(32) static constexpr float kMask[2 * kLanes] = {1, 1, 1, 1, 1, 1, 1, 1};
   const std::int64_t end = m.outlier_offsets[row + 1], all = m.outlier_offsets[m.out];
   float sums[4] = {};
   for (std::int64_t k = m.outlier_offsets[row]; k < end; k += kLanes) {
     std::uint16_t columns[kLanes] = {};
     std::byte halves[2 * kLanes] = {};
-    const std::size_t size = 2 * static_cast<std::size_t>(least(kLanes, all - k));
-    if (size == sizeof columns) {
-      std::memcpy(columns, m.outlier_columns + 2 * k, sizeof columns);
+    // A size that the compiler knows makes one load of each copy.
+    const std::size_t size =
+        k + kLanes <= all ? sizeof halves : static_cast<std::size_t>(2 * (all - k));
+    if (size == sizeof halves) {
+      std::memcpy(columns, m.outlier_columns + 2 * k, sizeof halves);
       std::memcpy(halves, m.outlier_values + 2 * k, sizeof halves);
     } else {
       std::memcpy(columns, m.outlier_columns + 2 * k, size);
       std::memcpy(halves, m.outlier_values + 2 * k, size);
     }
     alignas(32) float values[kLanes];
-    store(values, mul(load_halves(halves), load(kMask + kLanes - least(kLanes, end - k))));
+    store(values, keep_first(load_halves(halves), least(kLanes, end - k)));
     for (std::int64_t i = 0; i < kLanes; ++i)
       sums[i % 4] = __builtin_fmaf(values[i], x[columns[i]], sums[i % 4]);
   }
