@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,9 @@ class Options {
 
   /// `text` with the value of `key` replaced or added.
   static std::string with(std::string_view text, std::string_view key, std::string_view value);
+  /// `text` without the key, and its value: nothing when it is not there.
+  static std::string without(std::string_view text, std::string_view key);
+  static std::optional<std::string> find(std::string_view text, std::string_view key);
 
  private:
   std::string take(const std::string& key, std::string fallback, std::string help);

@@ -17,6 +17,8 @@ struct Axis {
   Value (*own)(Options&) = nullptr;
 };
 
+/// A grid's text may say `widths=mixed`, or a `bits` with a point, "trellis:bits=3.4": bits is
+/// then the mean over the layers, and each gets its own (see Widths).
 struct Recipe {
   std::string name = {};     // the method's file name; empty in the method's own file
   std::string summary = {};  // one line for `karat methods`
@@ -45,6 +47,13 @@ struct Detach {
 Recipe find_method(const std::string& name);
 std::vector<Recipe> all_methods();
 
+/// Codes of `mean` bits on average: every layer gets the one of `grids`, by bits, that a byte is
+/// worth most in. Mean 0: all layers have the recipe's grid.
+struct Widths {
+  double mean = 0;
+  std::map<int, Grid> grids = {};
+};
+
 /// What a caller changes about a method. An axis text replaces the whole axis; the shortcuts set
 /// one option of it.
 struct Overrides {
@@ -61,12 +70,15 @@ struct Assembled {
   Metric metric = {};
   Selector selector = {};
   Transform transform = {};
-  Grid grid = {};
+  Grid grid = {};  // with mixed widths the one of the mean or the next wider
+  Widths widths = {};
   Solver solver = {};
   Detach detach = {};
   /// Of the quantizing sweep.
   Needs solve_needs() const { return transform.needs | grid.needs | solver.needs; }
-  Needs needs() const { return metric.needs | solve_needs(); }
+  Needs needs() const { return metric.needs | solve_needs() | widths_needs(); }
+  /// Of choosing the widths.
+  Needs widths_needs() const { return {.fisher = widths.mean > 0}; }
 };
 /// Throws on an unknown axis value, an unknown or ill-typed option, and on an override that would
 /// change nothing (a metric without a selector, say).

@@ -1,6 +1,8 @@
 // From a method's name and the caller's overrides to the functions that will run.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "karat/error.h"
 #include "karat/recipe.h"
 
@@ -78,6 +80,43 @@ void apply(const Overrides& overrides, Recipe& recipe) {
       overrides.metric.empty())
     recipe.metric = {"none"};
   if (!overrides.inputs.empty()) recipe.inputs = overrides.inputs;
+}
+
+constexpr int kWidths[] = {2, 3, 4};  // among which mixed ones are chosen
+
+/// The mean that the options of a grid's text ask for; 0: one width for all.
+double mean_bits(const std::string& kind, const std::string& options) {
+  const std::string bits = Options::find(options, "bits").value_or("4");
+  const std::string widths = Options::find(options, "widths").value_or("same");
+  if (widths != "same" && widths != "mixed")
+    fail(kind, "widths=" + widths, "same or mixed", "whether every layer's codes are as wide");
+  if (widths == "same" && bits.find('.') == bits.npos) return 0;
+  Options mean(kind, "bits=" + bits);
+  return mean.number("bits", 4, kWidths[0], kWidths[2], "mean bits of a code over the layers");
+}
+
+/// The grid and, where its text mixes them, those of the other widths.
+void make_grids(Assembled& made) {
+  Axis<Grid>& axis = made.recipe.grid;
+  const std::string name = name_of(axis.text), kind = "grid " + name;
+  const double mean = mean_bits(kind, options_of(axis.text));
+  const std::string options = Options::without(options_of(axis.text), "widths");
+  axis.text = options.empty() ? name : name + ":" + options;
+  if (mean == 0) {
+    made.grid = make("grid", axis, grid_table());
+    return;
+  }
+  made.widths.mean = mean;
+  std::string text;
+  for (const int bits : kWidths) {
+    Axis<Grid> one = axis;
+    one.text = name + ":" + Options::with(options, "bits", std::to_string(bits));
+    made.widths.grids[bits] = make("grid", one, grid_table());
+    text = options_of(one.text);
+  }
+  made.grid = made.widths.grids.at(static_cast<int>(std::ceil(mean)));
+  axis.text = fmt::format("{}:bits={},{},widths=mixed", name, number_text(mean),
+                          Options::without(text, "bits"));
 }
 
 /// Spells `text` out in full.
@@ -160,7 +199,7 @@ Assembled assemble(Recipe recipe, const Overrides& overrides) {
   made.metric = make("metric", made.recipe.metric, metric_table());
   made.selector = make("selector", made.recipe.selector, selector_table());
   made.transform = make("transform", made.recipe.transform, transform_table());
-  made.grid = make("grid", made.recipe.grid, grid_table());
+  make_grids(made);
   made.solver = make("solver", made.recipe.solver, solver_table());
   made.detach = make_detach(made.recipe.detach);
   check_pair(made);

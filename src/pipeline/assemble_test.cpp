@@ -47,6 +47,26 @@ TEST_CASE("overrides replace an axis or one option of it") {
   CHECK(with("gwq", {.selector = "none"}).metric.text == "none");
 }
 
+TEST_CASE("bits with a point are a mean of widths, whole bits one width unless the grid mixes") {
+  const auto made = [](const char* method, const Overrides& overrides) {
+    return assemble(find_method(method), overrides);
+  };
+  const Assembled mixed = made("gptq", {.bits = "3.4"});
+  CHECK(mixed.recipe.grid.text ==
+        "uniform:bits=3.4,group=128,bilevel=0,symmetric=0,fit=minmax,widths=mixed");
+  CHECK(mixed.widths.mean == 3.4);
+  CHECK(mixed.widths.grids.size() == 3);
+  CHECK(mixed.needs().fisher);
+  CHECK(assemble(mixed.recipe).recipe.grid.text == mixed.recipe.grid.text);
+  CHECK(made("gptq", {.bits = "3.0"}).widths.mean == 3);
+  CHECK(made("gptq", {.bits = "3"}).widths.mean == 0);
+  CHECK(made("karat", {.bits = "3"}).widths.mean == 3);
+  CHECK(made("karat", {.grid = "trellis:bits=3"}).widths.mean == 0);
+  for (const char* grid : {"trellis:bits=4.5", "trellis:bits=1.9", "uniform:bits=8,widths=mixed",
+                           "uniform:widths=odd", "nf4:bits=3.5"})
+    CHECK_THROWS_AS(made("rtn", {.grid = grid}), Error);
+}
+
 TEST_CASE("every method that keeps weights lets its share be changed") {
   for (const Recipe& method : all_methods()) {
     CAPTURE(method.name);

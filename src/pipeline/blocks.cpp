@@ -60,32 +60,37 @@ std::int64_t outliers(const std::vector<OwnedTensor>& tensors) {
 
 /// A rotation spreads each weight over all: those to keep are taken out before it, and what is
 /// stored over the rest makes them whole in the layer's own basis.
-Solution solve_rotated(const Assembled& recipe, const Layer& layer, const Kept& kept,
+Solution solve_rotated(const Solver& solver, const Grid& grid, const Layer& layer, const Kept& kept,
                        const Basis& basis) {
   Layer rest = layer;
   if (kept.defined()) rest.weight = layer.weight.masked_fill(kept, 0);
-  Solution solution = recipe.solver.solve(in_basis(rest, basis), {}, recipe.grid);
+  Solution solution = solver.solve(in_basis(rest, basis), {}, grid);
   solution.weight = in_basis(layer, {.multiplier = basis.multiplier}).weight;
   solution.kept = kept;
   return solution;
 }
 
-/// transform (unless that is done), solve, store.
-Stored store_layer(const Assembled& recipe, const BlockLayer& one) {
-  const auto& [layer, kept, folded] = one;
-  const Basis basis =
-      recipe.transform.fit && !folded ? recipe.transform.fit(layer, kept, recipe.grid) : Basis{};
-  Solution solution = basis.rotation
-                          ? solve_rotated(recipe, layer, kept, basis)
-                          : recipe.solver.solve(in_basis(layer, basis), kept, recipe.grid);
-  solution.basis = basis;
-  return recipe.grid.store(layer.name, solution);
+const Grid& grid_of(const Assembled& recipe, const Plan& plan, const std::string& layer) {
+  const auto found = plan.bits.find(layer);
+  return found == plan.bits.end() ? recipe.grid : recipe.widths.grids.at(found->second);
 }
 
-QuantizedLayer solve_layer(const Assembled& recipe, const BlockLayer& one, torch::Tensor& decoded) {
+/// transform (unless that is done), solve, store.
+Stored store_layer(const Assembled& recipe, const Grid& grid, const BlockLayer& one) {
+  const auto& [layer, kept, folded] = one;
+  const Basis basis =
+      recipe.transform.fit && !folded ? recipe.transform.fit(layer, kept, grid) : Basis{};
+  Solution solution = basis.rotation ? solve_rotated(recipe.solver, grid, layer, kept, basis)
+                                     : recipe.solver.solve(in_basis(layer, basis), kept, grid);
+  solution.basis = basis;
+  return grid.store(layer.name, solution);
+}
+
+QuantizedLayer solve_layer(const Assembled& recipe, const Grid& grid, const BlockLayer& one,
+                           torch::Tensor& decoded) {
   const Layer& layer = one.layer;
   const auto start = std::chrono::steady_clock::now();
-  Stored stored = store_layer(recipe, one);
+  Stored stored = store_layer(recipe, grid, one);
   decoded = stored.decoded;
   if (!decoded.isfinite().all().item<bool>())
     fail("quantize " + layer.name, "values beyond the range of FP16", "smaller weights");
@@ -104,7 +109,7 @@ QuantizedLayer solve_layer(const Assembled& recipe, const BlockLayer& one, torch
 }  // namespace
 
 void quantize_blocks(const Source& model, const Assembled& recipe, const CalibrationSet& text,
-                     const Chosen& kept, const Carried& carried, BlockStore& done,
+                     const Plan& plan, const Carried& carried, BlockStore& done,
                      const ProgressFn& progress) {
   SweepOptions options{.needs = recipe.solve_needs().forward(), .first = done.finished()};
   options.propagate = options.needs.any() && recipe.recipe.inputs == "quantized";
@@ -123,14 +128,15 @@ void quantize_blocks(const Source& model, const Assembled& recipe, const Calibra
       const std::string& name = linear->name;
       Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
       if (recipe.solve_needs().fisher) layer.stats.fisher = carried.get(name, "fisher");
-      todo[name] = {layer, mask_of(kept, name, layer.weight)};
+      todo[name] = {layer, mask_of(plan.kept, name, layer.weight)};
     }
     ChangedTensors changed;
     if (recipe.transform.fold) changed = fold(model.arch, block, recipe, todo);
     const std::vector<std::size_t> order = by_size(linears);
     parallel_indices(static_cast<std::int64_t>(order.size()), options.device, [&](auto next) {
       const std::size_t i = order[static_cast<std::size_t>(next)];
-      layers[i] = solve_layer(recipe, todo.at(linears[i]->name), decoded[i]);
+      const std::string& name = linears[i]->name;
+      layers[i] = solve_layer(recipe, grid_of(recipe, plan, name), todo.at(name), decoded[i]);
     });
     for (std::size_t i = 0; i < linears.size(); ++i)
       block.weights[linears[i]->name + ".weight"] = decoded[i];

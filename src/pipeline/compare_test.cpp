@@ -99,6 +99,22 @@ TEST_CASE("the chosen group is the one that a search of all finds") {
     }
 }
 
+TEST_CASE("the chosen mean of widths is the largest that fits") {
+  const Architecture arch = read_architecture(kFamilies / "llama3");
+  StoredSize size = size_of(assemble(find_method("karat"), {.bits = "3", .detach = "none"}));
+  CHECK(size.layout.bits == 3);
+  const double three = predicted_bits(arch, size);
+  for (const double target : {three - 0.7, three, three + 0.123, three + 9}) {
+    CAPTURE(target);
+    size.mean_bits = mean_for(arch, size, target).value();
+    size.layout.bits = static_cast<int>(size.mean_bits);
+    CHECK(predicted_bits(arch, size) <= target + 1e-9);
+    size.mean_bits += 0.01;
+    CHECK((size.mean_bits > 4 || predicted_bits(arch, size) > target));
+  }
+  CHECK(!mean_for(arch, size, three - 1.2));
+}
+
 TEST_CASE("the chosen ratio is the largest that fits") {
   const Architecture arch = read_architecture(kFamilies / "llama3");
   StoredSize size = size_of(assemble(find_method("rtn"), {.grid = "uniform:bits=3,group=16"}));

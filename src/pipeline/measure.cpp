@@ -71,13 +71,14 @@ Needs MeasureStep::needs() const {
   Needs needs = metric.needs;
   if (back) needs.gradient = needs.fisher = needs.token_weights = false;
   if (metric.error && !back) needs = needs | grid.needs;
+  if (see) needs.fisher = true;
   return needs | carried_needs(*this);
 }
 
 SweepResult measure(const Source& model, const MeasureStep& step, const CalibrationSet& text,
                     const ScoreVisitor& visit, const ProgressFn& progress) {
   const bool scores_wanted = static_cast<bool>(step.metric.score);
-  if (!scores_wanted && !carries(step)) return {};
+  if (!scores_wanted && !carries(step) && !step.see) return {};
   SweepOptions options{.needs = step.needs(), .progress = progress};
   if (step.back)
     options.token_weights = [&](const std::string& layer) {
@@ -93,6 +94,7 @@ SweepResult measure(const Source& model, const MeasureStep& step, const Calibrat
       Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
       if (step.back) fetch(step, layer);
       if (carries(step)) carry(step, layer);
+      if (step.see) step.see(layer);
       if (scores_wanted) scores[i] = score(step, layer, decoded);
     });
     for (std::size_t i = 0; scores_wanted && i < linears.size(); ++i) visit(*linears[i], scores[i]);

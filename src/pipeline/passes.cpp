@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "core/file.h"
 #include "pipeline/owned.h"
 
@@ -10,23 +12,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Flat indices by layer, and the loss, once the measuring is complete.
-void write_chosen(const fs::path& file, const Chosen& chosen, double loss) {
+/// Flat indices by layer; widths and the loss beside them: once the measuring is complete.
+void write_plan(const fs::path& file, const Plan& plan, double loss) {
   std::vector<TensorView> views;
-  for (const auto& [layer, indices] : chosen)
+  for (const auto& [layer, indices] : plan.kept)
     views.push_back(
         {layer, DType::i64, {indices.numel()}, static_cast<const std::byte*>(indices.data_ptr())});
   const fs::path partial = file.string() + ".partial";
-  write_safetensors(partial, views, {{"loss", fmt::format("{}", loss)}});
+  write_safetensors(
+      partial, views,
+      {{"loss", fmt::format("{}", loss)}, {"bits", nlohmann::json(plan.bits).dump()}});
   fs::rename(partial, file);
 }
 
-Chosen read_chosen(const fs::path& path, double& loss) {
+Plan read_plan(const fs::path& path, double& loss) {
   const Safetensors file = Safetensors::open(path);
   loss = std::stod(file.metadata().at("loss"));
-  Chosen chosen;
-  for (const TensorView& view : file.tensors()) chosen[view.name] = map_tensor(view).clone();
-  return chosen;
+  Plan plan{.bits = nlohmann::json::parse(file.metadata().at("bits"))};
+  for (const TensorView& view : file.tensors()) plan.kept[view.name] = map_tensor(view).clone();
+  return plan;
 }
 
 }  // namespace
@@ -41,10 +45,10 @@ Passes::Passes(const Source& model, const Assembled& recipe, const CalibrationSe
       carried_(folder_ / "carried") {}
 
 BlockStore Passes::run() {
-  const Chosen kept = measured();
+  const Plan plan = planned();
   BlockStore blocks(folder_ / "blocks");
   resumed_ = blocks.finished();
-  quantize_blocks(model_, recipe_, text_, kept, carried_, blocks, progress_);
+  quantize_blocks(model_, recipe_, text_, plan, carried_, blocks, progress_);
   Carried path(folder_ / "path");
   Carried& statistics = recipe_.metric.path.empty() ? carried_ : path;
   for (std::int64_t round = 0; recipe_.detach.ratio > 0 && round < recipe_.detach.rounds; ++round) {
@@ -56,24 +60,31 @@ BlockStore Passes::run() {
   return blocks;
 }
 
-Chosen Passes::measured() {
+Plan Passes::planned() {
   const fs::path file = folder_ / kChosenFile;
-  if (fs::exists(file)) return read_chosen(file, loss_);
-  Chosen chosen = measure_and_choose();
-  write_chosen(file, chosen, loss_);
-  return chosen;
+  if (fs::exists(file)) return read_plan(file, loss_);
+  Plan plan = measure_and_plan();
+  write_plan(file, plan, loss_);
+  return plan;
 }
 
-Chosen Passes::measure_and_choose() {
-  MeasureStep step{.metric = recipe_.metric, .grid = recipe_.grid, .selector = recipe_.selector};
+Plan Passes::measure_and_plan() {
+  Plan plan{.kept = choose()};
+  if (recipe_.widths.mean > 0) plan.bits = widths_.choose(recipe_.widths);
+  return plan;
+}
+
+Chosen Passes::choose() {
   Chooser choose(recipe_.selector);
   if (!recipe_.selector.choose) {  // a metric may still be there for detach
     loss_ = carry_statistics().loss;
     return choose.finish();
   }
+  MeasureStep step = first_step();
+  step.metric = recipe_.metric;
+  step.grid = recipe_.grid;
+  step.selector = recipe_.selector;
   if (recipe_.metric.path.empty()) {
-    step.later = later();
-    step.carried = &carried_;
     loss_ = measure(model_, step, text_, std::ref(choose), progress_).loss;
     return choose.finish();
   }
@@ -81,7 +92,8 @@ Chosen Passes::measure_and_choose() {
   Carried gradients(folder_ / "path");
   integrate_path(model_, first, text_, recipe_.metric.path, gradients, progress_);
   const LookBack back{first, gradients};
-  step.back = &back;
+  step = {
+      .metric = recipe_.metric, .grid = recipe_.grid, .selector = recipe_.selector, .back = &back};
   measure(model_, step, text_, std::ref(choose), progress_);
   return choose.finish();
 }
@@ -89,7 +101,8 @@ Chosen Passes::measure_and_choose() {
 BlockStore Passes::first_quantization() {
   loss_ = carry_statistics().loss;
   BlockStore first(folder_ / "first");
-  quantize_blocks(model_, recipe_, text_, {}, carried_, first, progress_);
+  const Plan plan{.bits = recipe_.widths.mean > 0 ? widths_.choose(recipe_.widths) : BitsOf{}};
+  quantize_blocks(model_, recipe_, text_, plan, carried_, first, progress_);
   return first;
 }
 
@@ -98,9 +111,15 @@ Needs Passes::later() const {
   return detaches ? recipe_.solve_needs() | recipe_.metric.needs : recipe_.solve_needs();
 }
 
+/// Of the original weights: it carries what later sweeps want, and widths are chosen by it.
+MeasureStep Passes::first_step() {
+  MeasureStep step{.later = later(), .carried = &carried_};
+  if (recipe_.widths.mean > 0) step.see = [this](const Layer& layer) { widths_.see(layer); };
+  return step;
+}
+
 SweepResult Passes::carry_statistics() {
-  const MeasureStep step{.later = later(), .carried = &carried_};
-  return measure(model_, step, text_, {}, progress_);
+  return measure(model_, first_step(), text_, {}, progress_);
 }
 
 }  // namespace karat

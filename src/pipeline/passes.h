@@ -18,13 +18,15 @@ class Passes {
   std::size_t resumed() const { return resumed_; }  // blocks that were finished before
 
  private:
-  Chosen measured();
-  Chosen measure_and_choose();
+  Plan planned();
+  Plan measure_and_plan();
+  Chosen choose();
   /// ŵ to look back on: quantized with nothing kept.
   BlockStore first_quantization();
   /// What later passes want to know of gradients.
   Needs later() const;
   SweepResult carry_statistics();
+  MeasureStep first_step();
 
   const Source& model_;
   const Assembled& recipe_;
@@ -32,6 +34,7 @@ class Passes {
   const std::filesystem::path folder_;
   const ProgressFn& progress_;
   Carried carried_;
+  WidthChooser widths_;
   double loss_ = 0;
   std::size_t resumed_ = 0;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/file.h"
 #include "core/temporary.h"
@@ -151,7 +152,8 @@ TEST_CASE("interrupted work goes on to the same bytes") {
   for (const char* method : {"karat", "gptq", "rtn"}) {
     CAPTURE(method);
     const Source model = load(kFamilies / "llama3");
-    const Assembled recipe = assemble(find_method(method));
+    const bool mixes = assemble(find_method(method)).widths.mean > 0;
+    const Assembled recipe = assemble(find_method(method), {.bits = mixes ? "3" : ""});
     const CalibrationSet text = recipe.needs().any() ? fixture_text("llama3") : CalibrationSet{};
     const std::string mark = fingerprint(model, recipe, text);
     const fs::path whole_out = temporary.path / "whole", out = temporary.path / "parts";
@@ -181,6 +183,29 @@ TEST_CASE("interrupted work goes on to the same bytes") {
     Work other(out, mark + "x");  // another recipe begins anew
     CHECK(!fs::exists(other.path() / "blocks"));
     CHECK_THROWS_WITH_AS(Work(out, mark), doctest::Contains("another process"), Error);
+  }
+}
+
+TEST_CASE("with mixed widths every layer has its own, and all have their mean at most") {
+  TemporaryFolder temporary;
+  const Source model = load(kFamilies / "llama3");
+  for (const char* method : {"karat", "gptq", "requant-qtip"}) {
+    CAPTURE(method);
+    const fs::path folder = temporary.path / method;
+    fs::create_directories(folder);
+    const Assembled recipe = assemble(find_method(method), {.bits = "3.1"});
+    const Result result = run(model, "llama3", recipe, folder);
+    std::set<int> widths;
+    double bits = 0, weights = 0;
+    for (const LayerReport& layer : result.reports) {
+      const auto count = static_cast<double>(layer.out * layer.in);
+      widths.insert(result.layouts.at(layer.name).bits);
+      bits += count * result.layouts.at(layer.name).bits;
+      weights += count;
+    }
+    CHECK(widths.size() > 1);
+    CHECK(bits / weights <= 3.1);
+    CHECK(bits / weights > 2.9);
   }
 }
 

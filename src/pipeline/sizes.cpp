@@ -37,7 +37,7 @@ PackedLayout trial_layout(const Assembled& recipe) {
   return grid.store("trial", solution).layout;
 }
 
-double layout_bits(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
+double parts_bits(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
   double bits = 0;
   for (const Part& part : layout_parts(layout, out, in)) {
     double values = 1;
@@ -47,10 +47,32 @@ double layout_bits(const PackedLayout& layout, std::int64_t out, std::int64_t in
   return bits;
 }
 
+/// With mixed widths as if each layer had its share of both neighbours of the mean.
+double layout_bits(const StoredSize& size, std::int64_t out, std::int64_t in) {
+  const double narrow = parts_bits(size.layout, out, in), share = size.mean_bits - size.layout.bits;
+  if (share <= 0) return narrow;
+  PackedLayout wider = size.layout;
+  ++wider.bits;
+  return narrow + share * (parts_bits(wider, out, in) - narrow);
+}
+
 /// A column and a value of 16 bits each per kept weight, a count of 8 bits per row.
 double overlay_bits(const StoredSize& size, std::int64_t out, std::int64_t in) {
   const std::int64_t kept = size.by_row ? out * share(size.ratio, in) : share(size.ratio, out * in);
   return kept == 0 ? 0 : 32 * static_cast<double>(kept) + 8 * static_cast<double>(out);
+}
+
+/// The last number from low to high that fits, since those after one that does not do not either.
+std::optional<std::int64_t> last_of(std::int64_t low, std::int64_t high, auto fits) {
+  if (!fits(low)) return {};
+  while (low < high) {
+    const std::int64_t middle = high - (high - low) / 2;
+    if (fits(middle))
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
 }
 
 }  // namespace
@@ -58,20 +80,15 @@ double overlay_bits(const StoredSize& size, std::int64_t out, std::int64_t in) {
 std::optional<std::string> option_of(std::string_view axis_text, std::string_view key) {
   const std::size_t colon = axis_text.find(':');
   if (colon == axis_text.npos) return {};
-  axis_text.remove_prefix(colon + 1);
-  while (!axis_text.empty()) {
-    const std::string_view item = axis_text.substr(0, axis_text.find(','));
-    const std::size_t equals = item.find('=');
-    if (equals != item.npos && item.substr(0, equals) == key)
-      return std::string(item.substr(equals + 1));
-    axis_text.remove_prefix(std::min(item.size() + 1, axis_text.size()));
-  }
-  return {};
+  return Options::find(axis_text.substr(colon + 1), key);
 }
 
 StoredSize size_of(const Assembled& recipe) {
   const std::string& selector = recipe.recipe.selector.text;
-  return {.layout = trial_layout(recipe),
+  PackedLayout layout = trial_layout(recipe);
+  if (recipe.widths.mean > 0) layout.bits = static_cast<int>(recipe.widths.mean);
+  return {.layout = layout,
+          .mean_bits = recipe.widths.mean,
           .ratio = std::stod(option_of(selector, "ratio").value_or("0")) + recipe.detach.ratio,
           .by_row = option_of(selector, "scope") == "row"};
 }
@@ -80,8 +97,8 @@ double predicted_bits(const Architecture& arch, const StoredSize& size) {
   double bits = 0, weights = 0;
   for (const Block& block : arch.blocks)
     for (const Linear* linear : block.linears()) {
-      bits += layout_bits(size.layout, linear->out, linear->in) +
-              overlay_bits(size, linear->out, linear->in);
+      bits +=
+          layout_bits(size, linear->out, linear->in) + overlay_bits(size, linear->out, linear->in);
       weights += static_cast<double>(linear->out) * static_cast<double>(linear->in);
     }
   return bits / weights + size.beyond;
@@ -109,22 +126,25 @@ std::optional<std::int64_t> group_for(const Architecture& arch, const StoredSize
   return low == widest ? 0 : low;
 }
 
+std::optional<double> mean_for(const Architecture& arch, const StoredSize& size, double target) {
+  constexpr double kSteps = 100;  // to a bit
+  const auto mean = last_of(200, 400, [&arch, target, trial = size](std::int64_t steps) mutable {
+    trial.mean_bits = static_cast<double>(steps) / kSteps;
+    trial.layout.bits = static_cast<int>(trial.mean_bits);
+    return predicted_bits(arch, trial) <= target + kRounding;
+  });
+  if (!mean) return {};
+  return static_cast<double>(*mean) / kSteps;
+}
+
 std::optional<double> ratio_for(const Architecture& arch, const StoredSize& size, double target) {
   constexpr std::int64_t kSteps = 100000;
-  auto fits = [&arch, target, trial = size](std::int64_t steps) mutable {
+  const auto ratio = last_of(0, kSteps, [&arch, target, trial = size](std::int64_t steps) mutable {
     trial.ratio = static_cast<double>(steps) / kSteps;
     return predicted_bits(arch, trial) <= target + kRounding;
-  };
-  if (!fits(0)) return {};
-  std::int64_t low = 0, high = kSteps;
-  while (low < high) {  // bits never shrink with the ratio
-    const std::int64_t middle = high - (high - low) / 2;
-    if (fits(middle))
-      low = middle;
-    else
-      high = middle - 1;
-  }
-  return static_cast<double>(low) / kSteps;
+  });
+  if (!ratio) return {};
+  return static_cast<double>(*ratio) / kSteps;
 }
 
 }  // namespace karat

@@ -9,6 +9,7 @@
 #include "karat/quantize.h"
 #include "pipeline/block_store.h"
 #include "pipeline/carried.h"
+#include "pipeline/widths.h"
 
 namespace karat {
 
@@ -43,6 +44,8 @@ struct MeasureStep {
   Needs later = {};                // what later sweeps will ask for
   Carried* carried = nullptr;      // takes what of it comes from gradients
   const LookBack* back = nullptr;  // errors are those of its blocks; it has what gradients tell
+  /// Gets every layer with its Fisher information, from several threads at once.
+  std::function<void(const Layer& layer)> see = {};
 
   Needs needs() const;
 };
@@ -63,9 +66,15 @@ class Chooser {
   Chosen chosen_;
 };
 
+/// What is decided before anything is quantized.
+struct Plan {
+  Chosen kept = {};
+  BitsOf bits = {};  // of a layer's codes, where the recipe mixes widths
+};
+
 /// quantize: block after block into `done`, from the first that is not there.
 void quantize_blocks(const Source& model, const Assembled& recipe, const CalibrationSet& text,
-                     const Chosen& kept, const Carried& carried, BlockStore& done,
+                     const Plan& plan, const Carried& carried, BlockStore& done,
                      const ProgressFn& progress);
 
 /// save: model.safetensors, or shards with an index once there is more than `limit` bytes.

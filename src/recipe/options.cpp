@@ -22,6 +22,13 @@ std::vector<std::string_view> split(std::string_view text) {
   return items;
 }
 
+/// The value of "key=value", nothing for another key.
+std::optional<std::string_view> value_in(std::string_view item, std::string_view key) {
+  const std::size_t equals = item.find('=');
+  if (equals == item.npos || item.substr(0, equals) != key) return {};
+  return item.substr(equals + 1);
+}
+
 template <class Number>
 bool parse(const std::string& text, Number& value) {
   const char* end = text.data() + text.size();
@@ -115,11 +122,21 @@ std::string Options::text() const {
 }
 
 std::string Options::with(std::string_view text, std::string_view key, std::string_view value) {
+  const std::string rest = without(text, key);
+  return fmt::format("{}{}{}={}", rest, rest.empty() ? "" : ",", key, value);
+}
+
+std::string Options::without(std::string_view text, std::string_view key) {
   std::string result;
   for (std::string_view item : split(text))
-    if (item.substr(0, item.find('=')) != key || item.find('=') == std::string_view::npos)
-      result += fmt::format("{},", item);
-  return result + fmt::format("{}={}", key, value);
+    if (!value_in(item, key)) result += fmt::format("{}{}", result.empty() ? "" : ",", item);
+  return result;
+}
+
+std::optional<std::string> Options::find(std::string_view text, std::string_view key) {
+  for (std::string_view item : split(text))
+    if (const auto value = value_in(item, key)) return std::string(*value);
+  return {};
 }
 
 std::string number_text(double value) {

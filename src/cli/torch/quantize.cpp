@@ -29,6 +29,9 @@ methods that no paper has are one flag away:
   --solver   which of them each weight takes     gptq:damp=0.01
   --detach   who returns to FP16 afterwards      0.005,rounds=1
 
+--bits 3.4 is a mean: every layer gets codes of 2, 3 or 4 bits, wider ones where an error costs more.
+The method karat does so with whole --bits too.
+
 The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its
 bytes, times aside, depend on the model, the text, the recipe and the seed alone. Finished blocks are
 kept in OUT.work until all is done: when the work is interrupted, the same command goes on with them.)";
@@ -45,7 +48,8 @@ void declare(CLI::App& app, QuantizeArguments& a) {
   app.add_option("--out", job.out, "Folder to write")->required();
   app.add_flag("--force", job.replace, "Replace an existing output folder");
   app.add_option("--method", job.method, "See `karat methods`")->capture_default_str();
-  app.add_option("--bits", overrides.bits, "Bits of a code: the grid's `bits`");
+  app.add_option("--bits", overrides.bits,
+                 "Bits of a code: the grid's `bits`; with a point, their mean over layers");
   app.add_option("--group", overrides.group, "Inputs that share statistics: the grid's `group`");
   app.add_option("--ratio", overrides.ratio, "Share kept at FP16: the selector's `ratio`");
   app.add_option("--metric", overrides.metric, "Replace the metric");

@@ -1,0 +1,34 @@
+// How wide every layer's codes are, when a recipe mixes widths.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "karat/recipe.h"
+
+namespace karat {
+
+/// Bits of a code, by layer.
+using BitsOf = std::map<std::string, int>;
+
+/// Widths under a budget. A layer of codes of b bits is taken to cost D(b) · Σ F·w̄², with F the
+/// Fisher information of each weight and w̄² the mean square of its row: a rounding error is alike
+/// all over a row, and D(b) = 4^−b, 6 dB a bit. Bits go where they save most (Hessian-trace
+/// allocation, HAWQ-V2, arXiv 1911.03852, with the Fisher information for the Hessian).
+class WidthChooser {
+ public:
+  /// Takes note of a layer's weights and Fisher information. From any thread.
+  void see(const Layer& layer);
+  /// For every layer one of the widths; codes have at most their mean on average.
+  BitsOf choose(const Widths& widths) const;
+
+ private:
+  struct Seen {
+    double weights = 0, cost = 0;
+  };
+  std::mutex mutex_;
+  std::map<std::string, Seen> layers_;
+};
+
+}  // namespace karat
