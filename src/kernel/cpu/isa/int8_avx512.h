@@ -41,8 +41,8 @@ struct BlockCodes<3> {
     const __m512i b = _mm512_srlv_epi64(nibbles, _mm512_setr_epi64(1, 1, 5, 5, 0, 0, 4, 4));
     constexpr long long kLow = 0x0303030303030303;
     const __m512i of_a = _mm512_setr_epi64(kLow, kLow, kLow, kLow, 0, 0, 0, 0);
-    constexpr int kSelect = 0xca;  // the first operand's bits choose between the others
-    const __m512i both = _mm512_ternarylogic_epi64(of_a, _mm512_srli_epi64(a, 6), b, kSelect);
+    constexpr int kSelect = 0xe2;  // the second operand's bits choose between the others
+    const __m512i both = _mm512_ternarylogic_epi64(_mm512_srli_epi64(a, 6), of_a, b, kSelect);
     q[0] = _mm512_and_si512(_mm512_srlv_epi64(a, _mm512_setr_epi64(0, 0, 0, 0, 3, 3, 3, 3)), seven);
     q[1] = _mm512_and_si512(both, seven);
   }
