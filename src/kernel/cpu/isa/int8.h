@@ -47,19 +47,19 @@ inline void load_last(const std::byte* p, std::int64_t available, Bytes* q) {
   return (eight & 7) | (eight & 7 << 6) << 2 | (eight & 7 << 12) << 4 | (eight & 7 << 18) << 6;
 }
 
-/// At 3 bits they are a stream.
+/// At 3 bits they are a stream. It may take as many bytes as a block, so callers count inputs.
 template <>
 [[maybe_unused]] inline void load_last<BlockCodes<3>>(const std::byte* p, std::int64_t available,
                                                       Bytes* q) {
   alignas(64) std::byte quarters[kBlock] = {};
-  for (std::int64_t eighth = 0; 3 * eighth < available; ++eighth) {
+  for (std::int64_t at = 0; 3 * at < available; ++at) {  // eight codes, four bytes of two quarters
     std::uint32_t eight = 0;
-    for (std::int64_t i = 0; i < least(3, available - 3 * eighth); ++i)
-      eight |= static_cast<std::uint32_t>(p[3 * eighth + i]) << 8 * i;
+    for (std::int64_t i = 0; i < least(3, available - 3 * at); ++i)
+      eight |= static_cast<std::uint32_t>(p[3 * at + i]) << 8 * i;
     for (int k = 0; k < 2; ++k) {
       const std::uint32_t four = spread_four(eight >> 3 * k);
-      const std::int64_t place = BlockCodes<3>::kPlace[eighth / 8 * 2 + k];
-      std::memcpy(quarters + 32 * place + eighth % 8 * 4, &four, 4);
+      const std::int64_t place = BlockCodes<3>::kPlace[at / 8 * 2 + k];
+      std::memcpy(quarters + 32 * place + at % 8 * 4, &four, 4);
     }
   }
   std::memcpy(q, quarters, sizeof quarters);
