@@ -44,7 +44,8 @@ void read_parts(Bytes& input) {
                       (input.next() & 3) == 3,
                       TrellisCode(input.next() % 3)};
   if ((input.next() & 3) == 3) layout.rotation = input.next();
-  const std::int64_t out = input.next() % 40, in = input.next() % 80;
+  layout.blocks = (input.next() & 7) == 7;
+  const std::int64_t out = input.next() % 40, in = input.next() % (layout.blocks ? 240 : 80);
   const std::int64_t groups = layout.groups(in), blocks = (out + 15) / 16, n = input.next() % 32;
   std::vector<OwnedTensor> tensors;
   const bool trellis = layout.codebook == Codebook::trellis;

@@ -43,6 +43,9 @@ struct PackedLayout {
   TrellisCode code = TrellisCode::one_mad;  // trellis alone
   /// A seed below 2^31: ŵ is stored as R_out ŵ R_inᵀ (core/rotation.h).
   std::optional<std::uint32_t> rotation = {};
+  /// Codes lie in blocks of kCodeBlock inputs, made for 8-bit kernels: uniform, 3 bits, not
+  /// bilevel, group a multiple of kCodeBlock.
+  bool blocks = false;
 
   std::int64_t groups(std::int64_t in) const;      // ceil(in / group)
   std::int64_t group_size(std::int64_t in) const;  // group, or in
@@ -50,6 +53,7 @@ struct PackedLayout {
 };
 inline constexpr std::int64_t kBilevelRows = 16;
 inline constexpr int kBilevelBits = 3;
+inline constexpr std::int64_t kCodeBlock = 128;  // inputs
 
 /// Outliers kept at FP16, row by row; `values` are residuals w − ŵ, so that dense + overlay = w.
 struct Overlay {
@@ -90,8 +94,8 @@ struct PackedView {
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
 /// written is the lowest that has what the layouts use: 1; 2 for lists, tables and input scales; 3
-/// for trellis and rotations.
-inline constexpr int kFormatVersion = 3;
+/// for trellis and rotations; 4 for blocks.
+inline constexpr int kFormatVersion = 4;
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"
   std::map<std::string, PackedLayout> layers;

@@ -20,6 +20,7 @@ const std::string kWhere = "read quantization_config";
 
 /// The format version that brought what a layout uses.
 int version_of(const PackedLayout& layout) {
+  if (layout.blocks) return 4;
   if (layout.codebook == Codebook::trellis || layout.rotation) return 3;
   return layout.codebook == Codebook::uniform && !layout.input_scales ? 1 : 2;
 }
@@ -66,9 +67,10 @@ void expect_text(const Json& object, const char* key, std::string_view wanted,
 
 constexpr std::string_view kInputScales = "input_scales";  // absent means false
 constexpr std::string_view kRotation = "rotation";         // absent means none
+constexpr std::string_view kBlocks = "blocks";             // absent means false
 
-/// The keys of a grid's layouts in the order they are written in. The optional ones, which every
-/// grid may have, come after `before_optional`.
+/// The keys of a grid's layouts in the order they are written in. The optional ones come after
+/// `before_optional`.
 struct Keys {
   std::vector<std::string_view> required;
   std::string_view before_optional;
@@ -80,6 +82,11 @@ Keys keys_of(Codebook codebook) {
   if (codebook == Codebook::uniform) keys.required.push_back("bilevel");
   keys.required.push_back("layers");
   return keys;
+}
+
+bool is_optional(Codebook codebook, std::string_view key) {
+  return key == kInputScales || key == kRotation ||
+         (key == kBlocks && codebook == Codebook::uniform);
 }
 
 Codebook read_grid(const Json& object) {
@@ -108,9 +115,10 @@ std::uint32_t read_seed(const Json& object) {
 void check_version(const PackedLayout& layout, std::int64_t version) {
   if (version >= version_of(layout)) return;
   fail(kWhere,
-       fmt::format("grid {}{}{} in format version {}", name_of(layout.codebook),
+       fmt::format("grid {}{}{}{} in format version {}", name_of(layout.codebook),
                    layout.input_scales ? " with input scales" : "",
-                   layout.rotation ? " with a rotation" : "", version),
+                   layout.rotation ? " with a rotation" : "", layout.blocks ? " in blocks" : "",
+                   version),
        fmt::format("version {}", version_of(layout)));
 }
 
@@ -121,7 +129,7 @@ PackedLayout read_layout(const Json& object, std::int64_t version) {
   const std::vector<std::string_view> keys = keys_of(layout.codebook).required;
   const auto has = [&](std::string_view key) { return std::ranges::find(keys, key) != keys.end(); };
   for (const auto& [key, value] : object.items())
-    if (!has(key) && key != kInputScales && key != kRotation)
+    if (!has(key) && !is_optional(layout.codebook, key))
       fail(kWhere, fmt::format("\"{}\" in a layout of grid {}", key, name_of(layout.codebook)),
            fmt::format("the keys {}", fmt::join(keys, ", ")), kUpgrade);
   layout.bits = static_cast<int>(std::clamp<std::int64_t>(integer(object, "bits"), -1, 255));
@@ -131,6 +139,7 @@ PackedLayout read_layout(const Json& object, std::int64_t version) {
   layout.input_scales = object.contains(kInputScales) && boolean(object, "input_scales");
   if (has("code")) layout.code = read_code(object);
   if (object.contains(kRotation)) layout.rotation = read_seed(object);
+  layout.blocks = object.contains(kBlocks) && boolean(object, "blocks");
   check_version(layout, version);
   check_layout(kWhere, layout);
   return layout;
@@ -178,6 +187,7 @@ Ordered layout_json(const PackedLayout& layout) {
     if (key != keys.before_optional) continue;
     if (layout.input_scales) json["input_scales"] = true;
     if (layout.rotation) json["rotation"] = *layout.rotation;
+    if (layout.blocks) json["blocks"] = true;
   }
   return json;
 }

@@ -52,5 +52,12 @@ inline PackedMatrix turned_example() {
   m.scales = {kOne, kTwo};
   return m;
 }
+inline PackedMatrix blocks_example() {
+  PackedMatrix m =
+      empty_matrix({.bits = 3, .group = 128, .symmetric = true, .blocks = true}, 1, 131);
+  for (int i = 0; i < 131; ++i) m.codes.push_back(static_cast<std::uint8_t>((5 * i + i / 7) % 8));
+  m.scales = {kHalf, kTwo};
+  return m;
+}
 
 }  // namespace karat

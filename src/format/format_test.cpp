@@ -105,15 +105,16 @@ float definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
 TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
   const std::string document = read_text(std::string(KARAT_SOURCE_DIR) + "/docs/format.md");
   std::size_t lines = 0;
-  for (const auto& tensors : {pack("plain", plain_example()), pack("two", bilevel_example()),
-                              pack("nf4", nf4_example()), pack("lut", lut_example()),
-                              pack("trellis", trellis_example()), pack("turned", turned_example())})
+  for (const auto& tensors :
+       {pack("plain", plain_example()), pack("two", bilevel_example()), pack("nf4", nf4_example()),
+        pack("lut", lut_example()), pack("trellis", trellis_example()),
+        pack("turned", turned_example()), pack("blocks", blocks_example())})
     for (const OwnedTensor& tensor : tensors) {
       const std::string line = golden_line(tensor);
       CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
       ++lines;
     }
-  CHECK(lines == 23);
+  CHECK(lines == 25);
 }
 
 TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md") {
@@ -133,6 +134,11 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
   check_near(unpack(pack_and_view(turned_example()).view),
              {1.293946, -2.240200, -1.035127, 1.175216, -2.001053, -1.533093,  //
               0.677251, -1.363991, 1.513420, 2.569063, 0.029856, -2.071098});
+  std::vector<float> blocks;
+  for (int i = 0; i < 128; ++i)
+    blocks.push_back(0.5f * static_cast<float>((5 * i + i / 7) % 8 - 4));
+  blocks.insert(blocks.end(), {-4, 6, 0});
+  check_equal(unpack(pack_and_view(blocks_example()).view), blocks);
 }
 
 TEST_CASE("codebooks: names there and back, lists ascending, of the length the format says") {

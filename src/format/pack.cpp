@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "format/blocks.h"
 #include "format/overlay.h"
-#include "format/parts.h"
 #include "format/trellis.h"
 #include "karat/error.h"
 
@@ -43,8 +43,7 @@ OwnedTensor pack_codes(const std::string& tensor, const PackedMatrix& m) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(m.out * stride));
   for (std::int64_t o = 0; o < m.out; ++o)
     for (std::int64_t i = 0; i < m.in; ++i)
-      write_bits(bytes.data() + o * stride, i * m.layout.bits, m.layout.bits,
-                 m.codes[o * m.in + i]);
+      write_code(m.layout, bytes.data() + o * stride, m.in, i, m.codes[o * m.in + i]);
   return {tensor, DType::u8, {m.out, stride}, std::move(bytes)};
 }
 

@@ -38,6 +38,8 @@ TEST_CASE("pack refuses values that do not fit, naming the tensor") {
   refused(
       plain, [](PackedMatrix& m) { m.layout.group = -1; }, "packed layer m");
   refused(
+      plain, [](PackedMatrix& m) { m.layout.blocks = true; }, "packed layer m");  // groups of 8
+  refused(
       plain, [](PackedMatrix& m) { m.in = 1ll << 40; }, "packed layer m");
   refused(
       nf4, [](PackedMatrix& m) { m.codes[3] = 16; }, "m.codes");

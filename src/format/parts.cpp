@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <limits>
 
+#include "format/blocks.h"
 #include "format/trellis.h"
 #include "karat/error.h"
 
@@ -79,6 +80,13 @@ void check_layout(const std::string& where, const PackedLayout& layout) {
     fail(where, fmt::format("group {}", layout.group), "0 (the whole row) or a positive size");
   if (layout.rotation.value_or(0) > std::numeric_limits<std::int32_t>::max())
     fail(where, fmt::format("rotation {}", *layout.rotation), "a seed below 2^31");
+  if (layout.blocks && !may_have_blocks(layout))
+    fail(
+        where,
+        fmt::format("{}{} codes of {} bits in blocks, groups of {}",
+                    layout.bilevel ? "bilevel " : "", name_of(layout.codebook), layout.bits,
+                    layout.group),
+        fmt::format("uniform ones of 3 bits, not bilevel, groups of a multiple of {}", kCodeBlock));
 }
 
 void check_layout(const std::string& name, const PackedLayout& layout, std::int64_t out,

@@ -17,6 +17,9 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
   for (const int bits : {2, 3, 4, 8})
     for (const bool symmetric : {false, true})
       for (const bool bilevel : {false, true}) layouts.push_back({bits, group, symmetric, bilevel});
+  for (const bool symmetric : {false, true})
+    if (group % kCodeBlock == 0)
+      layouts.push_back({.bits = 3, .group = group, .symmetric = symmetric, .blocks = true});
   for (const auto codebook : {Codebook::nf4, Codebook::fp4, Codebook::e2m1, Codebook::e2m1_daq})
     for (const bool symmetric : {false, true})
       layouts.push_back({4, group, symmetric, false, codebook});
@@ -31,7 +34,8 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
 
 /// Some layouts with a rotation.
 inline std::vector<PackedLayout> rotated_layouts(std::int64_t group) {
-  const PackedLayout uniform{.bits = 3, .group = group, .rotation = 0};
+  const PackedLayout uniform{
+      .bits = 3, .group = group, .rotation = 0, .blocks = group % kCodeBlock == 0};
   const PackedLayout scaled{.group = group, .input_scales = true, .rotation = 0x7fffffff};
   const PackedLayout lut{.bits = 3, .group = group, .codebook = Codebook::lut, .rotation = 5};
   const PackedLayout trellis{.bits = 2, .group = 0, .codebook = Codebook::trellis, .rotation = 1};

@@ -243,7 +243,7 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
   CHECK(parse_quantization(of_version(3, lut + ",\"rotation\":9"))->layers.at("a").rotation == 9);
   config_refused(of_version(2, trellis), "grid trellis in format version 2");
   config_refused(of_version(2, lut + ",\"rotation\":9"), "grid lut with a rotation in format");
-  config_refused(of_version(4, trellis), "upgrade karat");
+  config_refused(of_version(5, trellis), "upgrade karat");
   config_refused(of_version(3, trellis + ",\"group\":0"), "\"group\" in a layout of grid trellis");
   config_refused(of_version(3, lut + ",\"code\":\"1mad\""), "\"code\" in a layout of grid lut");
   config_refused(of_version(3, "\"grid\":\"trellis\",\"bits\":2"), "no \"code\"");
@@ -255,6 +255,56 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
   config_refused(of_version(3, lut + ",\"rotation\":true"), "got true");
 }
 
+TEST_CASE("a folder with codes in blocks is of version 4, and only such a folder") {
+  const PackedLayout blocks{.bits = 3, .group = 128, .blocks = true};
+  const PackedLayout turned{.bits = 3,
+                            .group = 0,
+                            .symmetric = true,
+                            .input_scales = true,
+                            .rotation = 1,
+                            .blocks = true};
+  const PackedLayout stream{.bits = 3, .group = 128};
+  const QuantizationConfig written{"rtn", {{"a", blocks}, {"b", stream}, {"c", turned}}};
+  const std::string json = quantization_json(written);
+  CHECK(json ==
+        R"({"quant_method":"karat","format":"karat-packed","format_version":4,"method":"rtn",)"
+        R"("layouts":[{"grid":"uniform","bits":3,"group":128,"blocks":true,"symmetric":false,)"
+        R"("bilevel":false,"layers":["a"]},{"grid":"uniform","bits":3,"group":128,)"
+        R"("symmetric":false,"bilevel":false,"layers":["b"]},{"grid":"uniform","bits":3,"group":0,)"
+        R"("input_scales":true,"rotation":1,"blocks":true,"symmetric":true,"bilevel":false,)"
+        R"("layers":["c"]}]})");
+  const auto read = parse_quantization("{\"quantization_config\":" + json + "}");
+  REQUIRE(read.has_value());
+  CHECK(read->layers == written.layers);
+  CHECK(quantization_json({"rtn", {{"b", stream}}}).find("\"format_version\":1") !=
+        std::string::npos);
+}
+
+TEST_CASE("blocks that are wrong, or in an older folder") {
+  const auto uniform = [](int version, const std::string& rest) {
+    return config("\"quant_method\":\"karat\",\"format\":\"karat-packed\",\"format_version\":" +
+                      std::to_string(version),
+                  "\"grid\":\"uniform\",\"symmetric\":false," + rest);
+  };
+  const std::string good = "\"bits\":3,\"group\":128,\"bilevel\":false";
+  CHECK(parse_quantization(uniform(4, good + ",\"blocks\":true"))->layers.at("a").blocks);
+  CHECK_FALSE(parse_quantization(uniform(4, good + ",\"blocks\":false"))->layers.at("a").blocks);
+  CHECK_FALSE(parse_quantization(uniform(4, good))->layers.at("a").blocks);
+  config_refused(uniform(3, good + ",\"blocks\":true"),
+                 "grid uniform in blocks in format version 3");
+  config_refused(uniform(4, good + ",\"blocks\":1"), "got 1, expected true or false");
+  config_refused(uniform(4, "\"bits\":4,\"group\":128,\"bilevel\":false,\"blocks\":true"),
+                 "codes of 4 bits in blocks");
+  config_refused(uniform(4, "\"bits\":3,\"group\":16,\"bilevel\":false,\"blocks\":true"),
+                 "groups of 16");
+  config_refused(uniform(4, "\"bits\":3,\"group\":128,\"bilevel\":true,\"blocks\":true"),
+                 "bilevel");
+  config_refused(
+      config("\"quant_method\":\"karat\",\"format\":\"karat-packed\",\"format_version\":4",
+             "\"grid\":\"lut\",\"bits\":3,\"group\":0,\"blocks\":true"),
+      "\"blocks\" in a layout of grid lut");
+}
+
 TEST_CASE("an unquantized config.json has no quantization_config") {
   CHECK_FALSE(parse_quantization("{\"model_type\":\"llama\"}").has_value());
   CHECK_FALSE(parse_quantization("{\"quantization_config\":null}").has_value());
@@ -264,7 +314,7 @@ TEST_CASE("an unquantized config.json has no quantization_config") {
 TEST_CASE("quantization_config of another tool, of the future, or wrong") {
   const std::string karat = "\"quant_method\":\"karat\",\"format\":\"karat-packed\"";
   config_refused(config("\"quant_method\":\"gptq\""), "expected \"karat\"");
-  config_refused(config(karat + ",\"format_version\":4"), "upgrade karat");
+  config_refused(config(karat + ",\"format_version\":5"), "upgrade karat");
   config_refused(config(karat + ",\"format_version\":0"), "format version 0");
   config_refused(config(karat + ",\"format_version\":1.5"), "got 1.5");
   config_refused(config(karat), "no \"format_version\"");

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "core/rotation.h"
-#include "format/parts.h"
+#include "format/blocks.h"
 #include "format/trellis.h"
 #include "karat/error.h"
 
@@ -91,7 +91,7 @@ void dense_row(const PackedView& view, std::int64_t row, float* w) {
     const GroupStats stats = lut ? GroupStats{} : group_stats(view, row, g);
     const std::int64_t table = (row * groups + g) << bits;
     for (const std::int64_t end = std::min(i + size, view.in); i < end; ++i) {
-      const unsigned code = read_bits(codes, i * bits, bits);
+      const unsigned code = read_code(view.layout, codes, view.in, i);
       const float value = values != nullptr ? values[code] : static_cast<float>(code);
       w[i] = lut ? half_at(view.tables, table + code) : stats.scale * (value - stats.zero);
     }

@@ -1,6 +1,7 @@
 // grid uniform: evenly spaced values, ŵ = scale·(code − zero), with a real-valued zero. Statistics
 // are FP16, or two-level as in SpQR (arXiv 2306.03078): 3-bit scales and zeros over 16 rows. Codes
 // are always computed with the statistics as stored.
+#include "format/blocks.h"
 #include "grid/affine/affine.h"
 #include "karat/error.h"
 
@@ -16,6 +17,7 @@ Grid uniform_grid(Options& options) {
     fail("grid uniform", "bits=" + std::to_string(layout.bits), "2, 3, 4 or 8");
   if (layout.bilevel && layout.symmetric)
     fail("grid uniform", "bilevel=1,symmetric=1", "one of them", "a symmetric grid has no zeros");
+  layout.blocks = may_have_blocks(layout);
   return affine_grid(layout, options);
 }
 

@@ -35,6 +35,11 @@ struct RoundedInput {
   std::vector<float> scales, sums;
 };
 
+/// One that has 8-bit kernels.
+PackedLayout layout_of(int bits, std::int64_t group, bool symmetric = false) {
+  return {.bits = bits, .group = group, .symmetric = symmetric, .blocks = bits == 3};
+}
+
 std::vector<float> draw(Rng& rng, std::int64_t n) {
   std::vector<float> x(static_cast<std::size_t>(n));
   for (float& value : x) value = static_cast<float>(2 * rng.uniform() - 1);
@@ -108,7 +113,7 @@ TEST_CASE(
     "8-bit activations: the naive rounding is within half a step, 127 steps a largest value") {
   Rng rng(31);
   for (const int bits : {2, 3, 4}) {
-    const Packed p(random_matrix(rng, {.bits = bits, .group = 128}, 1, 300, 0));
+    const Packed p(random_matrix(rng, layout_of(bits, 128), 1, 300, 0));
     const std::vector<float> x = draw(rng, 300), near = rounded(p.matrix, x);
     for (std::int64_t i = 0; i < 300; ++i) {
       float largest = 0;
@@ -126,7 +131,7 @@ TEST_CASE("8-bit activations: every set rounds as the reference does") {
   Rng rng(32);
   for (const int bits : {2, 3, 4})
     for (const std::int64_t in : {1, 127, 128, 129, 700}) {
-      const Packed p(random_matrix(rng, {.bits = bits, .group = 0}, 1, in, 0));
+      const Packed p(random_matrix(rng, layout_of(bits, 0), 1, in, 0));
       std::vector<float> x = draw(rng, in);
       if (in > 200) std::fill_n(x.begin(), 128, 0.0f);
       RoundedInput expected(in);
@@ -148,10 +153,20 @@ TEST_CASE("8-bit activations: products of every set, every layout that takes the
   for (const int bits : {2, 3, 4})
     for (const std::int64_t group : {0, 128, 256})
       for (const bool symmetric : {false, true})
-        for (const auto& [out, in] :
-             {std::pair{1, 1}, {3, 9}, {16, 128}, {35, 131}, {17, 1100}, {9, 2300}, {2, 8321}}) {
+        for (const auto& [out, in] : {std::pair{1, 1},
+                                      {3, 9},
+                                      {4, 127},
+                                      {16, 128},
+                                      {35, 131},
+                                      {7, 200},
+                                      {5, 254},
+                                      {6, 255},
+                                      {17, 1100},
+                                      {9, 2300},
+                                      {4, 2112},
+                                      {2, 8321}}) {
           const double share = rng.below(2) == 0 ? 0.0 : 0.03;
-          const Packed p(random_matrix(rng, {bits, group, symmetric}, out, in, share));
+          const Packed p(random_matrix(rng, layout_of(bits, group, symmetric), out, in, share));
           REQUIRE(takes_int8(p.matrix));
           for (const KernelSet* set : usable_kernels())
             for (const std::int64_t tokens : {1, 2, 3, 9}) {
@@ -165,7 +180,7 @@ TEST_CASE("8-bit activations: products of every set, every layout that takes the
 TEST_CASE("8-bit activations: the largest codes and inputs do not overflow") {
   for (const int bits : {2, 3, 4}) {
     Rng rng(34);
-    PackedMatrix m = random_matrix(rng, {bits, 0}, 4, 256, 0);
+    PackedMatrix m = random_matrix(rng, layout_of(bits, 0), 4, 256, 0);
     std::fill(m.codes.begin(), m.codes.end(), static_cast<std::uint8_t>((1 << bits) - 1));
     std::fill(m.scales.begin(), m.scales.end(), float_to_f16(1));
     std::fill(m.zeros.begin(), m.zeros.end(), float_to_f16(0));
@@ -198,8 +213,9 @@ TEST_CASE("8-bit activations: what is not finite is seen in every output") {
 
 TEST_CASE("8-bit activations: layouts without such kernels are multiplied as before") {
   Rng rng(36);
-  for (const PackedLayout& layout : {PackedLayout{.bits = 4, .group = 32}, PackedLayout{.bits = 8},
-                                     PackedLayout{.bits = 4, .codebook = Codebook::nf4}}) {
+  for (const PackedLayout& layout :
+       {PackedLayout{.bits = 4, .group = 32}, PackedLayout{.bits = 8}, PackedLayout{.bits = 3},
+        PackedLayout{.bits = 4, .codebook = Codebook::nf4}}) {
     const Packed p(random_matrix(rng, layout, 20, 256, 0.02));
     CHECK_FALSE(takes_int8(p.matrix));
     const std::vector<float> x = draw(rng, 512);
@@ -216,7 +232,7 @@ TEST_CASE("8-bit activations: the number of threads changes no bit") {
   Rng rng(37);
   const int before = thread_count();
   for (const int bits : {2, 3, 4}) {
-    const Packed p(random_matrix(rng, {.bits = bits, .group = 128}, 600, 520, 0.01));
+    const Packed p(random_matrix(rng, layout_of(bits, 128), 600, 520, 0.01));
     const std::vector<float> x = draw(rng, 520 * 20);
     for (const KernelSet* set : usable_kernels())
       for (const std::int64_t tokens : {1, 20}) {

@@ -38,6 +38,7 @@ Matrix::Matrix(const PackedView& view)
   view_.bits = view.layout.bits;
   view_.symmetric = view.layout.symmetric;
   view_.bilevel = view.layout.bilevel;
+  view_.blocks = view.layout.blocks;
   view_.fixed_zero = fixed_zero(view.layout);
   view_.group = view.layout.group_size(view.in);
   view_.groups = view.layout.groups(view.in);

@@ -23,7 +23,8 @@ struct MatrixView {
   const PackedView* packed = nullptr;  // for Store::packed, what follows is taken from it
   int bits = 0;
   bool symmetric = false, bilevel = false;
-  float fixed_zero = 0;                                           // when symmetric
+  bool blocks = false;   // of codes, each kCodeBlock inputs; only what is left of a row is a stream
+  float fixed_zero = 0;  // when symmetric
   std::int64_t group = 0, groups = 0, row_bytes = 0;              // inputs, per row, of codes
   const std::byte* codes = nullptr;                               // [out, row_bytes]
   const float* values = nullptr;                                  // [16] by code; a codebook's

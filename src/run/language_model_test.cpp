@@ -27,6 +27,7 @@ TEST_CASE("a Karat folder runs as the dense model of the same weights") {
        {PackedLayout{.bits = 4, .group = 16},
         PackedLayout{.bits = 2, .group = 8, .symmetric = true},
         PackedLayout{.bits = 3, .group = 16, .bilevel = true}, PackedLayout{.bits = 8, .group = 0},
+        PackedLayout{.bits = 3, .blocks = true},
         PackedLayout{.bits = 4, .group = 16, .rotation = 3},
         PackedLayout{.bits = 2,
         .group = 0,

@@ -33,6 +33,7 @@ std::string describe(const PackedLayout& layout) {
   if (layout.bilevel) text += " bilevel";
   if (layout.input_scales) text += " scaled";
   if (layout.rotation) text += " rotated";
+  if (layout.blocks) text += " blocks";
   return text;
 }
 

@@ -27,9 +27,6 @@ void fill_int8(KernelSet& set);
 namespace avx512_vnni {
 void fill_int8(KernelSet& set);
 }
-namespace avx512_vbmi {
-void fill_int8(KernelSet& set);
-}
 namespace neon {
 void fill_floats(KernelSet& set);
 void fill_int8(KernelSet& set);
@@ -82,10 +79,6 @@ std::vector<KernelSet> cpu_kernels() {
 #if defined(KARAT_HAS_avx512_vnni)
   if (__builtin_cpu_supports("avx512vnni"))
     found.push_back(extended(wide, "avx512-vnni", avx512_vnni::fill_int8));
-#endif
-#if defined(KARAT_HAS_avx512_vbmi)
-  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
-    found.push_back(extended(wide, "avx512-vbmi", avx512_vbmi::fill_int8));
 #endif
 #endif
 #elif defined(KARAT_HAS_neon)

@@ -10,8 +10,8 @@
 // (int8_scale). They lie in four quarters of 32 bytes, four bytes a lane:
 //   quarter 2h + k, byte j of a lane: input 64h + 2j + k of those (3 and 4 bits),
 //   quarter k, byte j: input 4j + k (2 bits).
-// kPlace says where in the registers each quarter lies. These headers have BlockCodes, which loads
-// them, and block_sum, their products with the values of activations in the same order.
+// These headers have BlockCodes, which loads them and whose kPlace says where in the registers each
+// quarter lies, and block_sum, their products with the values of activations in the same order.
 #if defined(__AVX512BW__)
 #include "kernel/cpu/isa/int8_avx512.h"
 #elif defined(__AVX2__)
@@ -32,6 +32,7 @@ void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
 namespace {
 
 constexpr std::int64_t kBlock = kInt8Block;  // inputs
+static_assert(kBlock == kCodeBlock);
 
 /// Codes of the last block of a row, of which `available` bytes are there; the others read 0.
 template <class Codes>
@@ -39,6 +40,29 @@ inline void load_last(const std::byte* p, std::int64_t available, Bytes* q) {
   alignas(64) std::byte buffer[Codes::kBytes] = {};
   std::memcpy(buffer, p, static_cast<std::size_t>(available));
   Codes::load(buffer, q);
+}
+
+/// Of eight 3-bit codes in a stream, the first, third, fifth and seventh, a byte each.
+[[maybe_unused]] inline std::uint32_t spread_four(std::uint32_t eight) {
+  return (eight & 7) | (eight & 7 << 6) << 2 | (eight & 7 << 12) << 4 | (eight & 7 << 18) << 6;
+}
+
+/// At 3 bits they are a stream. It may take as many bytes as a block, so callers count inputs.
+template <>
+[[maybe_unused]] inline void load_last<BlockCodes<3>>(const std::byte* p, std::int64_t available,
+                                                      Bytes* q) {
+  alignas(64) std::byte quarters[kBlock] = {};
+  for (std::int64_t at = 0; 3 * at < available; ++at) {  // eight codes, four bytes of two quarters
+    std::uint32_t eight = 0;
+    for (std::int64_t i = 0; i < least(3, available - 3 * at); ++i)
+      eight |= static_cast<std::uint32_t>(p[3 * at + i]) << 8 * i;
+    for (int k = 0; k < 2; ++k) {
+      const std::uint32_t four = spread_four(eight >> 3 * k);
+      const std::int64_t place = BlockCodes<3>::kPlace[at / 8 * 2 + k];
+      std::memcpy(quarters + 32 * place + at % 8 * 4, &four, 4);
+    }
+  }
+  std::memcpy(q, quarters, sizeof quarters);
 }
 
 /// n halves -> floats, then zeros up to a multiple of 8.

@@ -1,15 +1,15 @@
 // int8.h in registers of 32 bytes, with AVX-VNNI where the flags allow it.
 #pragma once
 
+#include "kernel/cpu/isa/x86_blocks.h"
 #include "kernel/cpu/isa/x86_bytes.h"
 
 namespace karat::KARAT_ISA {
 namespace {
 
 using Bytes = __m256i;
-constexpr int kRegisters = 4;            // of a block: its quarters
-constexpr int kPlace[4] = {0, 1, 2, 3};  // of the quarters
-constexpr int kTokens = 2;               // multiplied together: their sums fill 8 registers
+constexpr int kRegisters = 4;  // of a block: its quarters
+constexpr int kTokens = 2;     // multiplied together: their sums fill 8 registers
 
 template <int bits>
 struct BlockCodes;
@@ -17,6 +17,7 @@ struct BlockCodes;
 template <>
 struct BlockCodes<4> {
   static constexpr std::int64_t kBytes = 64;
+  static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
     const __m256i low = _mm256_set1_epi8(15);
     KARAT_UNROLL
@@ -28,38 +29,17 @@ struct BlockCodes<4> {
   }
 };
 
-/// The eight codes of 24 bits become four even and four odd ones of a lane.
 template <>
 struct BlockCodes<3> {
-  static constexpr std::int64_t kBytes = 48;
-
-  /// 64 codes from 24 bytes; those of a lane begin `skip` bytes after its address.
-  static void half(const std::byte* a, const std::byte* b, int skip, Bytes* q) {
-    const __m256i bytes = _mm256_inserti128_si256(
-        _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a))),
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(b)), 1);
-    const __m256i spread =
-        _mm256_add_epi8(_mm256_setr_epi8(0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11, 0, 1, 1,
-                                         2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11),
-                        _mm256_set1_epi8(static_cast<char>(skip)));
-    // Bits 0 to 15 and 8 to 23 of the 24, the latter moved so that four codes begin at bit 0.
-    const __m256i halves = _mm256_shuffle_epi8(bytes, spread);
-    const __m256i fours = _mm256_blend_epi16(halves, _mm256_srli_epi16(halves, 4), 0xaa);
-    const __m256i twos = _mm256_blendv_epi8(fours, _mm256_slli_epi16(fours, 2),
-                                            _mm256_set1_epi16(static_cast<short>(0xff00)));
-    const __m256i seven = _mm256_set1_epi8(7);
-    q[0] = _mm256_and_si256(twos, seven);
-    q[1] = _mm256_and_si256(_mm256_srli_epi16(twos, 3), seven);
-  }
-  static void load(const std::byte* p, Bytes* q) {
-    half(p, p + 12, 0, q);
-    half(p + 20, p + 32, 4, q + 2);  // so that no byte past the block's 48 is read
-  }
+  static constexpr std::int64_t kBytes = kCodeBlockBytes;
+  static constexpr const int* kPlace = kInOrder;
+  static void load(const std::byte* p, Bytes* q) { load_quarters(p, q); }
 };
 
 template <>
 struct BlockCodes<2> {
   static constexpr std::int64_t kBytes = 32;
+  static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
     const __m256i four = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     const __m256i three = _mm256_set1_epi8(3);

@@ -1,5 +1,7 @@
 // Rounds activations to 8-bit integers, in the order of the codes that they meet; and the functions
 // of the set that multiply them.
+#include <type_traits>
+
 #include "kernel/cpu/isa/int8.h"
 
 namespace karat::KARAT_ISA {
@@ -11,6 +13,7 @@ inline float poison(Eight a, Eight b) {
 }
 
 /// One lane, 16 inputs: its bytes of the four quarters, and its scale.
+template <class Codes>
 inline float round_lane(Eight a, Eight b, const std::uint8_t* order, std::int8_t* values) {
   constexpr float kLeast = 1e-30f;  // below it, 127 / top could overflow
   const float top = largest_lane(larger(magnitude(a), magnitude(b)));
@@ -18,7 +21,7 @@ inline float round_lane(Eight a, Eight b, const std::uint8_t* order, std::int8_t
   std::int8_t bytes[16];
   store_in_order(bytes, to_bytes(a, b, all(factor)), order);
   KARAT_UNROLL
-  for (int k = 0; k < 4; ++k) std::memcpy(values + 32 * kPlace[k], bytes + 4 * k, 4);
+  for (int k = 0; k < 4; ++k) std::memcpy(values + 32 * Codes::kPlace[k], bytes + 4 * k, 4);
   return (top > kLeast ? top / 127 : 0) + poison(a, b);
 }
 
@@ -27,30 +30,37 @@ constexpr std::uint8_t kOrder2[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7
 constexpr std::uint8_t kOrder[] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15};
 
 /// One block; x has its 128 inputs.
-inline void round_block(const MatrixView& m, const float* x, std::int8_t* values, float* scales,
-                        float* sum) {
-  const bool two = m.bits == 2;
+template <class Codes>
+inline void round_block(const float* x, std::int8_t* values, float* scales, float* sum) {
+  constexpr bool two = std::is_same_v<Codes, BlockCodes<2>>;
   for (std::int64_t lane = 0; lane < kLanes; ++lane) {
     const float* first = x + (two ? 16 : 8) * lane;
-    scales[lane] = round_lane(load(first), load(first + (two ? 8 : 64)), two ? kOrder2 : kOrder,
-                              values + 4 * lane);
+    scales[lane] = round_lane<Codes>(load(first), load(first + (two ? 8 : 64)),
+                                     two ? kOrder2 : kOrder, values + 4 * lane);
   }
   Bytes ones[kRegisters];
   for (Bytes& one : ones) one = all_bytes(1);
   *sum = sum_lanes(fold(mul(block_sum(ones, values), Wide::repeat(scales))));
 }
 
+template <class Codes>
+void round_blocks(const float* x, std::int64_t in, std::int8_t* values, float* scales,
+                  float* sums) {
+  std::int64_t i = 0;
+  for (; i + kBlock <= in; i += kBlock, values += kBlock, scales += kLanes)
+    round_block<Codes>(x + i, values, scales, sums++);
+  if (i == in) return;
+  float last[kBlock] = {};
+  std::memcpy(last, x + i, static_cast<std::size_t>(in - i) * sizeof(float));
+  round_block<Codes>(last, values, scales, sums);
+}
+
 }  // namespace
 
 void round_input(const MatrixView& m, const float* x, std::int8_t* values, float* scales,
                  float* sums) {
-  std::int64_t i = 0;
-  for (; i + kBlock <= m.in; i += kBlock, values += kBlock, scales += kLanes)
-    round_block(m, x + i, values, scales, sums++);
-  if (i == m.in) return;
-  float last[kBlock] = {};
-  std::memcpy(last, x + i, static_cast<std::size_t>(m.in - i) * sizeof(float));
-  round_block(m, last, values, scales, sums);
+  with_block_codes(
+      m, [&](auto codes) { round_blocks<decltype(codes)>(x, m.in, values, scales, sums); });
 }
 
 void fill_int8(KernelSet& set) {

@@ -18,7 +18,7 @@ struct Strip {
 template <class Codes>
 inline void fill_strip(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
                        std::int64_t end, Strip& strip) {
-  const std::int64_t whole = least(end, m.row_bytes / Codes::kBytes);
+  const std::int64_t whole = least(end, m.in / kBlock);
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::byte* codes = m.codes + (row + r) * m.row_bytes;
     load_scales(m, row + r, begin, end, strip.scales[r]);

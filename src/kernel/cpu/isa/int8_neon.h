@@ -25,15 +25,14 @@ using Sixteen = int8x16_t;
 struct Bytes {
   uint8x16_t a, b;
 };
-constexpr int kRegisters = 4;            // of a block: its quarters
-constexpr int kPlace[4] = {0, 1, 2, 3};  // of the quarters
-constexpr int kTokens = 2;               // multiplied together: their sums fill half the registers
+constexpr int kRegisters = 4;  // of a block: its quarters
+constexpr int kTokens = 2;     // multiplied together: their sums fill half the registers
 
 [[maybe_unused]] inline Bytes load_bytes(const std::byte* p) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(p);
   return {vld1q_u8(bytes), vld1q_u8(bytes + 16)};
 }
-/// The lowest bits of each byte.
+/// The bits of each byte that the mask has.
 [[maybe_unused]] inline Bytes lowest(Bytes v, std::uint8_t mask) {
   return {vandq_u8(v.a, vdupq_n_u8(mask)), vandq_u8(v.b, vdupq_n_u8(mask))};
 }
@@ -48,6 +47,7 @@ struct BlockCodes;
 template <>
 struct BlockCodes<4> {
   static constexpr std::int64_t kBytes = 64;
+  static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
     for (int h = 0; h < 2; ++h) {
       const Bytes both = load_bytes(p + 32 * h);
@@ -57,35 +57,26 @@ struct BlockCodes<4> {
   }
 };
 
-/// The eight codes of 24 bits become four even and four odd ones of a lane.
 template <>
 struct BlockCodes<3> {
   static constexpr std::int64_t kBytes = 48;
-
-  /// Even and, three bits higher, odd codes of 12 bytes that begin `skip` bytes after p.
-  static uint8x16_t twos(const std::byte* p, std::uint8_t skip) {
-    const std::uint8_t spread[] = {0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11};
-    const uint8x16_t bytes = vld1q_u8(reinterpret_cast<const std::uint8_t*>(p));
-    const uint8x16_t halves = vqtbl1q_u8(bytes, vaddq_u8(vld1q_u8(spread), vdupq_n_u8(skip)));
-    // Bits 0 to 15 and 8 to 23 of the 24, the latter moved so that four codes begin at bit 0; then
-    // the upper two of the four to the upper byte.
-    const std::int16_t right[] = {0, -4, 0, -4, 0, -4, 0, -4};
-    const uint16x8_t fours = vshlq_u16(vreinterpretq_u16_u8(halves), vld1q_s16(right));
-    return vreinterpretq_u8_u16(vbslq_u16(vdupq_n_u16(0x00ff), fours, vshlq_n_u16(fours, 2)));
-  }
+  static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
-    const Bytes first{twos(p, 0), twos(p + 12, 0)};
-    const Bytes second{twos(p + 20, 4), twos(p + 32, 4)};  // no byte past the block's 48 is read
-    q[0] = lowest(first, 7);
-    q[1] = lowest(shifted<3>(first), 7);
-    q[2] = lowest(second, 7);
-    q[3] = lowest(shifted<3>(second), 7);
+    const Bytes a = load_bytes(p);
+    const uint8x16_t nibbles = vld1q_u8(reinterpret_cast<const std::uint8_t*>(p + 32));
+    const Bytes b{nibbles, vshrq_n_u8(nibbles, 4)};
+    const Bytes low = shifted<6>(a), high = lowest(shifted<1>(b), 4);
+    q[0] = lowest(a, 7);
+    q[1] = lowest(shifted<3>(a), 7);
+    q[2] = {vorrq_u8(low.a, high.a), vorrq_u8(low.b, high.b)};
+    q[3] = lowest(b, 7);
   }
 };
 
 template <>
 struct BlockCodes<2> {
   static constexpr std::int64_t kBytes = 32;
+  static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
     const Bytes four = load_bytes(p);
     q[0] = lowest(four, 3);

@@ -20,7 +20,7 @@ inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x
                        std::int64_t begin, std::int64_t end, const RowScales* scales,
                        Wide::Vector* acc) {
   const std::byte* codes = m.codes + row * m.row_bytes;
-  const std::int64_t whole = least(end, m.row_bytes / Codes::kBytes), stride = m.row_bytes;
+  const std::int64_t whole = least(end, m.in / kBlock), stride = m.row_bytes;
   Wide::Vector sums[rows];
   Bytes q[kRegisters];
   KARAT_UNROLL

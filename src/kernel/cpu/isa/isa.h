@@ -31,6 +31,7 @@ void multiply_add(const CellBlock& b, std::int64_t k, std::int64_t rows, const f
 namespace {
 
 constexpr std::int64_t kLanes = 8;  // floats of an Eight (eight.h)
+[[maybe_unused]] constexpr int kInOrder[] = {0, 1, 2, 3};
 
 [[maybe_unused]] inline std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;

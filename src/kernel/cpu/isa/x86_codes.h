@@ -43,6 +43,12 @@ struct Numbers {
   static float one(unsigned code) { return static_cast<float>(code); }
 };
 
+/// Stands for a decoder of 3-bit codes in blocks, which are unpacked as wholes (x86_blocks.h).
+struct InBlocks {
+  static constexpr int kBits = 3;
+  static __m256 lane_scale() { return _mm256_set1_ps(1); }
+};
+
 /// Codes that index a list of 2^bits values in registers.
 template <int bits>
 struct Lookup {

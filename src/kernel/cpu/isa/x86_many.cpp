@@ -2,6 +2,7 @@
 // then 4 rows × 3 tokens at a time are multiplied in registers (12 sums, 7 loads per 12
 // multiplications). Blocking after Goto and van de Geijn, Anatomy of High-Performance Matrix
 // Multiplication (2008).
+#include "kernel/cpu/isa/x86_blocks.h"
 #include "kernel/cpu/isa/x86_codes.h"
 #include "kernel/cpu/isa/x86_trellis.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kInputs = 256;  // 16 rows of them are 16 KiB, half an L1 cache
 static_assert(kInputs <= Stats::kGroups, "groups of one input need as many statistics");
+static_assert(kInputs % kCodeBlock == 0, "a tile has whole blocks of codes");
 
 struct Tile {
   alignas(64) float w[kRows][kInputs];
@@ -57,6 +59,22 @@ inline void unpack_group(Weights decode, const std::byte* row, std::int64_t row_
                                           : load_near_end(decode, row + at, available));
   }
   while (i < end) one();
+}
+
+/// unpack_group of 3-bit codes in blocks; `begin` is a block's first input, and `end` the row's or
+/// a block's.
+inline void unpack_group(Scaled<InBlocks> decode, const std::byte* row, std::int64_t row_bytes,
+                         std::int64_t begin, std::int64_t end, float* w) {
+  const Scaled<Numbers<8>> bytes{{}, decode.scale, decode.zero};
+  alignas(32) std::byte codes[kCodeBlock];
+  std::int64_t i = begin;
+  for (; i + kCodeBlock <= end; i += kCodeBlock) {
+    unpack_block(row + i / kLanes * 3, codes);
+    unpack_group(bytes, codes, kCodeBlock, 0, kCodeBlock, w + (i - begin));
+  }
+  if (i < end)
+    unpack_group(Scaled<Numbers<3>>{{}, decode.scale, decode.zero}, row, row_bytes, i, end,
+                 w + (i - begin));
 }
 
 /// Inputs [begin, end) of W's rows to tile.w; weights(r, g) is the decoder of group g of the r-th.
@@ -133,6 +151,7 @@ void unpack_packed(const MatrixView& m, std::int64_t row, std::int64_t rows, std
   if (m.values != nullptr)
     return unpack_scaled(load_list(m.values), m, row, rows, begin, end, tile);
   if (m.bits == 2) return unpack_scaled(Numbers<2>{}, m, row, rows, begin, end, tile);
+  if (m.blocks) return unpack_scaled(InBlocks{}, m, row, rows, begin, end, tile);
   if (m.bits == 3) return unpack_scaled(Numbers<3>{}, m, row, rows, begin, end, tile);
   if (m.bits == 4) return unpack_scaled(Numbers<4>{}, m, row, rows, begin, end, tile);
   unpack_scaled(Numbers<8>{}, m, row, rows, begin, end, tile);

@@ -1,6 +1,9 @@
 // One token (decode): codes are multiplied as they are unpacked, and a row's outliers are added in
 // the same pass. Σ s(q − z)x = Σ_g s·(Σ qx) − Σ_g s·z·(Σ x): Σ x per group comes with the input;
 // q is the code or its value in a codebook.
+#include <type_traits>
+
+#include "kernel/cpu/isa/x86_blocks.h"
 #include "kernel/cpu/isa/x86_codes.h"
 
 namespace karat::KARAT_ISA {
@@ -70,11 +73,10 @@ inline void last_group(Codes decode, Cursor& at, std::int64_t n, std::int64_t fa
   at.scale += kRows;
 }
 
-/// Adds Σ_g scale·Σ value·x over groups [begin, end) of `rows` rows to acc, lanes apart. Groups
-/// start at whole bytes: their size is a multiple of 8, or there is only one.
+/// rows_dot of codes in streams.
 template <class Codes, int rows>
-inline void rows_dot(Codes decode, const MatrixView& m, std::int64_t row, std::int64_t begin,
-                     std::int64_t end, const float* scale, const float* x, __m256* acc) {
+inline void streams_dot(Codes decode, const MatrixView& m, std::int64_t row, std::int64_t begin,
+                        std::int64_t end, const float* scale, const float* x, __m256* acc) {
   constexpr int bits = Codes::kBits;
   const std::int64_t vectors = m.group / kLanes, room = m.row_bytes - kLoadBytes<bits>;
   const std::int64_t fast = room < 0 ? 0 : room / bits + 1;  // vectors of a row loadable whole
@@ -90,6 +92,70 @@ inline void rows_dot(Codes decode, const MatrixView& m, std::int64_t row, std::i
     last_group<Codes, rows>(decode, at, least(m.group, m.in - g * m.group), fast - first,
                             m.row_bytes - first * bits, acc);
   }
+}
+
+/// Adds Σ value·x of n inputs, whole blocks, to sums, lanes apart, for `rows` rows.
+template <int rows>
+inline void whole_blocks(const std::byte* codes, std::int64_t stride, const float* x,
+                         std::int64_t n, __m256* sums) {
+  alignas(32) std::byte values[rows][kCodeBlock];
+  for (; n > 0; n -= kCodeBlock, codes += kCodeBlockBytes, x += kCodeBlock) {
+    KARAT_UNROLL
+    for (int r = 0; r < rows; ++r) unpack_block(codes + r * stride, values[r]);
+    for (std::int64_t i = 0; i < kCodeBlock; i += kLanes) {
+      const __m256 eight = _mm256_loadu_ps(x + i);
+      KARAT_UNROLL
+      for (int r = 0; r < rows; ++r)
+        sums[r] = _mm256_fmadd_ps(Numbers<8>::load(values[r] + i), eight, sums[r]);
+    }
+  }
+}
+
+/// Adds scale·Σ value·x of the stream of n < 128 codes that the rows end with.
+template <int rows>
+inline void last_stream(const MatrixView& m, std::int64_t row, std::int64_t n, const float* scale,
+                        const float* x, __m256* acc) {
+  const std::int64_t first = m.in - n, begin = first / kLanes * 3, available = m.row_bytes - begin;
+  const std::int64_t room = available - kLoadBytes<3>;
+  Cursor at{m.codes + row * m.row_bytes + begin, m.row_bytes, x + first, scale};
+  __m256 sums[rows];
+  KARAT_UNROLL
+  for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
+  last_group<Numbers<3>, rows>({}, at, n, room < 0 ? 0 : room / 3 + 1, available, sums);
+  KARAT_UNROLL
+  for (int r = 0; r < rows; ++r)
+    acc[r] = _mm256_fmadd_ps(sums[r], Numbers<3>::lane_scale(), acc[r]);
+}
+
+/// rows_dot of 3-bit codes in blocks, of which groups have whole numbers but for the row's end.
+template <int rows>
+inline void blocks_dot(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
+                       const float* scale, const float* x, __m256* acc) {
+  const std::byte* codes = m.codes + row * m.row_bytes;
+  const std::int64_t whole = m.in / kCodeBlock * kCodeBlock;
+  for (std::int64_t g = begin; g < end; ++g, scale += kRows) {
+    const std::int64_t first = g * m.group, last = least(first + m.group, m.in);
+    __m256 sums[rows];
+    KARAT_UNROLL
+    for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
+    whole_blocks<rows>(codes + first / kLanes * 3, m.row_bytes, x + first,
+                       least(last, whole) - first, sums);
+    KARAT_UNROLL
+    for (int r = 0; r < rows; ++r)
+      acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(scale + r), sums[r], acc[r]);
+    if (last > whole) last_stream<rows>(m, row, last - whole, scale, x, acc);
+  }
+}
+
+/// Adds Σ_g scale·Σ value·x over groups [begin, end) of `rows` rows to acc, lanes apart. Groups
+/// start at whole bytes: their size is a multiple of 8, or there is only one.
+template <class Codes, int rows>
+inline void rows_dot(Codes decode, const MatrixView& m, std::int64_t row, std::int64_t begin,
+                     std::int64_t end, const float* scale, const float* x, __m256* acc) {
+  if constexpr (std::is_same_v<Codes, InBlocks>)
+    return blocks_dot<rows>(m, row, begin, end, scale, x, acc);
+  else
+    return streams_dot<Codes, rows>(decode, m, row, begin, end, scale, x, acc);
 }
 
 /// Σ_g scale·zero·(Σ x) of 16 rows, added to to[2].
@@ -167,6 +233,7 @@ void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::
   if (m.tables != nullptr) return multiply_lut(m, input, y, row_begin, row_end);
   if (m.values != nullptr) return packed_rows(load_list(m.values), m, input, y, row_begin, row_end);
   if (m.bits == 2) return packed_rows(Numbers<2>{}, m, input, y, row_begin, row_end);
+  if (m.blocks) return packed_rows(InBlocks{}, m, input, y, row_begin, row_end);
   if (m.bits == 3) return packed_rows(Numbers<3>{}, m, input, y, row_begin, row_end);
   if (m.bits == 4) return packed_rows(Numbers<4>{}, m, input, y, row_begin, row_end);
   packed_rows(Numbers<8>{}, m, input, y, row_begin, row_end);

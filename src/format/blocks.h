@@ -1,0 +1,59 @@
+// 3-bit codes in blocks of 128 inputs (docs/format.md, section 2), one code at a time: the oracle
+// of the kernels that unpack a block at once.
+#pragma once
+
+#include "format/parts.h"
+
+namespace karat {
+
+inline constexpr std::int64_t kCodeBlockBytes = 48;
+
+/// Whether a layout's codes may lie in blocks: it is one that the 8-bit kernels read, whatever the
+/// width of the layer.
+inline bool may_have_blocks(const PackedLayout& layout) {
+  return layout.codebook == Codebook::uniform && layout.bits == 3 && !layout.bilevel &&
+         layout.group % kCodeBlock == 0;
+}
+
+/// Where the bits of a code lie in its block: `low` of them from bit `first` on, the rest at bit
+/// `rest`.
+struct CodePlace {
+  std::int64_t first;
+  int low = 3;
+  std::int64_t rest = 0;
+};
+/// Of input i < 128. Two inputs of the first half share a byte with the low bits of an even one of
+/// the second half; its high bit lies above the code of the odd one.
+inline CodePlace place_in_block(std::int64_t i) {
+  const std::int64_t pair = i % 64 / 2, byte = 8 * pair;
+  if (i < 64) return {byte + 3 * (i % 2)};
+  const std::int64_t nibble = 8 * (32 + pair % 16) + 4 * (pair / 16);
+  return i % 2 == 1 ? CodePlace{nibble} : CodePlace{byte + 6, 2, nibble + 3};
+}
+
+/// Code i of a row of `in` codes that begins at `row`. Blocks take as many bits as a stream, so
+/// what follows the last whole one lies where it would lie in a stream.
+inline unsigned read_code(const PackedLayout& layout, const std::byte* row, std::int64_t in,
+                          std::int64_t i) {
+  const std::int64_t block = i / kCodeBlock;
+  if (!layout.blocks || block == in / kCodeBlock)
+    return read_bits(row, i * layout.bits, layout.bits);
+  const CodePlace place = place_in_block(i % kCodeBlock);
+  const std::byte* at = row + block * kCodeBlockBytes;
+  const unsigned low = read_bits(at, place.first, place.low);
+  return place.low == 3 ? low : low | read_bits(at, place.rest, 1) << 2;
+}
+
+/// Writes it; the bits there must be 0.
+inline void write_code(const PackedLayout& layout, std::byte* row, std::int64_t in, std::int64_t i,
+                       unsigned code) {
+  const std::int64_t block = i / kCodeBlock;
+  if (!layout.blocks || block == in / kCodeBlock)
+    return write_bits(row, i * layout.bits, layout.bits, code);
+  const CodePlace place = place_in_block(i % kCodeBlock);
+  std::byte* at = row + block * kCodeBlockBytes;
+  write_bits(at, place.first, place.low, code & ((1u << place.low) - 1));
+  if (place.low < 3) write_bits(at, place.rest, 1, code >> 2);
+}
+
+}  // namespace karat
