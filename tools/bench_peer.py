@@ -2,11 +2,12 @@
 """Karat beside llama.cpp on the same machine, shape and threads, in turns; prints Markdown.
 
     python3 tools/bench_peer.py MODEL --karat build/release/karat --bench LLAMA_BENCH --gguf FILE [FILE...]
-                                [--threads N] [--rounds 3] [--contexts 128,4096]
+                                [--threads N] [--rounds 3] [--contexts 128,4096] [--isa SET] [--without-depth]
 
 MODEL is a Karat folder, FILE a GGUF of the same shape, LLAMA_BENCH the llama-bench of a llama.cpp that was built on this
 machine (-DGGML_NATIVE=ON). Each round runs one after the other, so that both meet the same neighbours, and the fastest of
-all rounds counts: other processes only ever add time. Both decode after the first of the contexts (llama-bench -d).
+all rounds counts: other processes only ever add time. Both decode after the first of the contexts (llama-bench -d); one
+of before May 2025 has no -d: with --without-depth it decodes from an empty cache, which favours it.
 """
 import argparse
 import json
@@ -24,7 +25,7 @@ def output(command):
 
 def ours(args):
     found = output([args.karat, "bench", args.model, "--json", "--threads", args.threads, "--prompt", PROMPT, "--decode",
-                    DECODE, "--repeats", 2, "--context", args.contexts])
+                    DECODE, "--repeats", 2, "--context", args.contexts, *(["--isa", args.isa] if args.isa else [])])
     rates = {f"decode at {row['context']}": row["tokens_per_second"] for row in found["decode"]}
     return {"prefill": found["prefill"]["tokens_per_second"], **rates}
 
@@ -32,7 +33,8 @@ def ours(args):
 def theirs(args, gguf):
     context = int(args.contexts.split(",")[0])
     rows = []
-    for work in (["-p", PROMPT, "-n", 0], ["-p", 0, "-n", DECODE, "-d", context]):
+    depth = [] if args.without_depth else ["-d", context]
+    for work in (["-p", PROMPT, "-n", 0], ["-p", 0, "-n", DECODE, *depth]):
         rows += output([args.bench, "-m", gguf, "-t", args.threads, "-r", 2, "-o", "json", *work])
     prefill, decode = (max(row["samples_ts"]) for row in rows)
     return {"prefill": prefill, f"decode at {context}": decode}
@@ -47,6 +49,8 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--contexts", default="128")
+    parser.add_argument("--isa", help="Karat's kernels, where llama.cpp was built for other ones than the CPU's best")
+    parser.add_argument("--without-depth", action="store_true")
     args = parser.parse_args()
     best = {"karat": {}, **{file.name: {} for file in args.gguf}}
     for _ in range(args.rounds):

@@ -38,6 +38,7 @@ struct LayerReport {
   double kept_share = 0;                    // of weights at FP16
   double weight_error = 0;                  // ‖W − Ŵ‖² / ‖W‖²
   std::optional<double> output_error = {};  // tr(E H Eᵀ) / tr(W H Wᵀ), E = W − Ŵ, when H is known
+  std::optional<double> sensitivity = {};  // of a weight, by which mixed widths were chosen
   double seconds = 0;
 };
 

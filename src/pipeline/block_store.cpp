@@ -22,6 +22,7 @@ ordered_json to_json(const LayerReport& report) {
                        {"weight_error", report.weight_error},
                        {"seconds", report.seconds}};
   if (report.output_error) json["output_error"] = *report.output_error;
+  if (report.sensitivity) json["sensitivity"] = *report.sensitivity;
   return json;
 }
 
@@ -34,6 +35,7 @@ LayerReport from_json(const ordered_json& json) {
                      .weight_error = json.at("weight_error")};
   report.seconds = json.at("seconds");
   if (json.contains("output_error")) report.output_error = json.at("output_error").get<double>();
+  if (json.contains("sensitivity")) report.sensitivity = json.at("sensitivity").get<double>();
   return report;
 }
 

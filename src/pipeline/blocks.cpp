@@ -70,11 +70,6 @@ Solution solve_rotated(const Solver& solver, const Grid& grid, const Layer& laye
   return solution;
 }
 
-const Grid& grid_of(const Assembled& recipe, const Plan& plan, const std::string& layer) {
-  const auto found = plan.bits.find(layer);
-  return found == plan.bits.end() ? recipe.grid : recipe.widths.grids.at(found->second);
-}
-
 /// transform (unless that is done), solve, store.
 Stored store_layer(const Assembled& recipe, const Grid& grid, const BlockLayer& one) {
   const auto& [layer, kept, folded] = one;
@@ -86,9 +81,12 @@ Stored store_layer(const Assembled& recipe, const Grid& grid, const BlockLayer& 
   return grid.store(layer.name, solution);
 }
 
-QuantizedLayer solve_layer(const Assembled& recipe, const Grid& grid, const BlockLayer& one,
-                           torch::Tensor& decoded) {
+QuantizedLayer solve_layer(const Assembled& recipe, const LayerWidths& widths,
+                           const BlockLayer& one, torch::Tensor& decoded) {
   const Layer& layer = one.layer;
+  const auto width = widths.find(layer.name);
+  const bool mixed = width != widths.end();
+  const Grid& grid = mixed ? recipe.widths.grids.at(width->second.bits) : recipe.grid;
   const auto start = std::chrono::steady_clock::now();
   Stored stored = store_layer(recipe, grid, one);
   decoded = stored.decoded;
@@ -102,6 +100,7 @@ QuantizedLayer solve_layer(const Assembled& recipe, const Grid& grid, const Bloc
   report.weight_error = relative(error, layer.weight);
   if (layer.stats.hessian.defined())
     report.output_error = relative(error, layer.weight, layer.stats.hessian);
+  if (mixed) report.sensitivity = width->second.sensitivity;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return {report, stored.layout, std::move(stored.tensors)};
 }
@@ -135,8 +134,7 @@ void quantize_blocks(const Source& model, const Assembled& recipe, const Calibra
     const std::vector<std::size_t> order = by_size(linears);
     parallel_indices(static_cast<std::int64_t>(order.size()), options.device, [&](auto next) {
       const std::size_t i = order[static_cast<std::size_t>(next)];
-      const std::string& name = linears[i]->name;
-      layers[i] = solve_layer(recipe, grid_of(recipe, plan, name), todo.at(name), decoded[i]);
+      layers[i] = solve_layer(recipe, plan.widths, todo.at(linears[i]->name), decoded[i]);
     });
     for (std::size_t i = 0; i < linears.size(); ++i)
       block.weights[linears[i]->name + ".weight"] = decoded[i];

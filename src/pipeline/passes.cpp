@@ -12,6 +12,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+std::string widths_text(const LayerWidths& widths) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [layer, width] : widths) json[layer] = {width.bits, width.sensitivity};
+  return json.dump();
+}
+
+LayerWidths read_widths(const std::string& text) {
+  LayerWidths widths;
+  for (const auto& [layer, width] : nlohmann::json::parse(text).items())
+    widths[layer] = {width.at(0).get<int>(), width.at(1).get<double>()};
+  return widths;
+}
+
 /// Flat indices by layer; widths and the loss beside them: once the measuring is complete.
 void write_plan(const fs::path& file, const Plan& plan, double loss) {
   std::vector<TensorView> views;
@@ -19,16 +32,15 @@ void write_plan(const fs::path& file, const Plan& plan, double loss) {
     views.push_back(
         {layer, DType::i64, {indices.numel()}, static_cast<const std::byte*>(indices.data_ptr())});
   const fs::path partial = file.string() + ".partial";
-  write_safetensors(
-      partial, views,
-      {{"loss", fmt::format("{}", loss)}, {"bits", nlohmann::json(plan.bits).dump()}});
+  write_safetensors(partial, views,
+                    {{"loss", fmt::format("{}", loss)}, {"widths", widths_text(plan.widths)}});
   fs::rename(partial, file);
 }
 
 Plan read_plan(const fs::path& path, double& loss) {
   const Safetensors file = Safetensors::open(path);
   loss = std::stod(file.metadata().at("loss"));
-  Plan plan{.bits = nlohmann::json::parse(file.metadata().at("bits"))};
+  Plan plan{.widths = read_widths(file.metadata().at("widths"))};
   for (const TensorView& view : file.tensors()) plan.kept[view.name] = map_tensor(view).clone();
   return plan;
 }
@@ -70,7 +82,7 @@ Plan Passes::planned() {
 
 Plan Passes::measure_and_plan() {
   Plan plan{.kept = choose()};
-  if (recipe_.widths.mean > 0) plan.bits = widths_.choose(recipe_.widths);
+  if (recipe_.widths.mean > 0) plan.widths = widths_.choose(recipe_.widths);
   return plan;
 }
 
@@ -101,7 +113,8 @@ Chosen Passes::choose() {
 BlockStore Passes::first_quantization() {
   loss_ = carry_statistics().loss;
   BlockStore first(folder_ / "first");
-  const Plan plan{.bits = recipe_.widths.mean > 0 ? widths_.choose(recipe_.widths) : BitsOf{}};
+  Plan plan;
+  if (recipe_.widths.mean > 0) plan.widths = widths_.choose(recipe_.widths);
   quantize_blocks(model_, recipe_, text_, plan, carried_, first, progress_);
   return first;
 }

@@ -58,6 +58,7 @@ ordered_json layer_json(const LayerReport& layer, const std::string& rule) {
                        {"kept", layer.kept_share},
                        {"error", layer.weight_error}};
   if (layer.output_error) json["output_error"] = *layer.output_error;
+  if (layer.sensitivity) json["sensitivity"] = *layer.sensitivity;
   json["rule"] = rule;
   json["seconds"] = layer.seconds;
   return json;

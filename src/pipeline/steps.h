@@ -69,7 +69,7 @@ class Chooser {
 /// What is decided before anything is quantized.
 struct Plan {
   Chosen kept = {};
-  BitsOf bits = {};  // of a layer's codes, where the recipe mixes widths
+  LayerWidths widths = {};  // where the recipe mixes them
 };
 
 /// quantize: block after block into `done`, from the first that is not there.

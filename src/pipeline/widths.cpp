@@ -30,8 +30,8 @@ void WidthChooser::see(const Layer& layer) {
   layers_[layer.name] = seen;
 }
 
-BitsOf WidthChooser::choose(const Widths& widths) const {
-  BitsOf bits;
+LayerWidths WidthChooser::choose(const Widths& widths) const {
+  LayerWidths chosen;
   double left = 0;  // bits to give away
   std::priority_queue<Step> steps;
   const auto push = [&](const std::string& name, int from) {
@@ -43,7 +43,7 @@ BitsOf WidthChooser::choose(const Widths& widths) const {
   };
   const int least = widths.grids.begin()->first;
   for (const auto& [name, layer] : layers_) {
-    bits[name] = least;
+    chosen[name] = {least, layer.cost / layer.weights};
     left += layer.weights * (widths.mean - least);
     push(name, least);
   }
@@ -52,7 +52,7 @@ BitsOf WidthChooser::choose(const Widths& widths) const {
   while (!steps.empty()) {
     const std::string name = steps.top().layer;
     steps.pop();
-    int& mine = bits.at(name);
+    int& mine = chosen.at(name).bits;
     const int wider = widths.grids.upper_bound(mine)->first;
     const double price = layers_.at(name).weights * (wider - mine);
     if (price > left * (1 + 1e-9)) continue;
@@ -60,7 +60,7 @@ BitsOf WidthChooser::choose(const Widths& widths) const {
     mine = wider;
     push(name, wider);
   }
-  return bits;
+  return chosen;
 }
 
 }  // namespace karat

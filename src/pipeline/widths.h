@@ -9,8 +9,11 @@
 
 namespace karat {
 
-/// Bits of a code, by layer.
-using BitsOf = std::map<std::string, int>;
+struct LayerWidth {
+  int bits = 0;            // of a code
+  double sensitivity = 0;  // Σ F·w̄² per weight, see below
+};
+using LayerWidths = std::map<std::string, LayerWidth>;  // by layer
 
 /// Widths under a budget. A layer of codes of b bits is taken to cost D(b) · Σ F·w̄², with F the
 /// Fisher information of each weight and w̄² the mean square of its row: a rounding error is alike
@@ -21,7 +24,7 @@ class WidthChooser {
   /// Takes note of a layer's weights and Fisher information. From any thread.
   void see(const Layer& layer);
   /// For every layer one of the widths; codes have at most their mean on average.
-  BitsOf choose(const Widths& widths) const;
+  LayerWidths choose(const Widths& widths) const;
 
  private:
   struct Seen {

@@ -53,7 +53,7 @@ TEST_CASE("widths of layers of one size cost as little as the best of all that f
   for (const double mean : {2.0, 2.4, 2.5, 3.0, 3.34, 3.9, 4.0}) {
     CAPTURE(mean);
     std::vector<int> bits;
-    for (const auto& [name, one] : chooser.choose(widths_of(mean))) bits.push_back(one);
+    for (const auto& [name, one] : chooser.choose(widths_of(mean))) bits.push_back(one.bits);
     CHECK(cost(scale, bits) == doctest::Approx(least_cost(scale, mean)));
   }
 }
@@ -62,12 +62,13 @@ TEST_CASE("the mean counts weights, and what a large layer cannot have a small o
   WidthChooser chooser;
   see_layers(chooser, {100, 1}, {96, 32});
   const auto bits = [&](double mean) {
-    const BitsOf found = chooser.choose(widths_of(mean));
-    return std::pair(found.at("layer0"), found.at("layer1"));
+    const LayerWidths found = chooser.choose(widths_of(mean));
+    return std::pair(found.at("layer0").bits, found.at("layer1").bits);
   };
   CHECK(bits(2.0) == std::pair(2, 2));
   CHECK(bits(2.5) == std::pair(2, 4));  // three quarters of the weights lie in the dear one
   CHECK(bits(2.75) == std::pair(3, 2));
   CHECK(bits(3.5) == std::pair(4, 2));
   CHECK(bits(4.0) == std::pair(4, 4));
+  CHECK(chooser.choose(widths_of(3)).at("layer0").sensitivity == doctest::Approx(100 * 0.25));
 }

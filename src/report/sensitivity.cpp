@@ -1,4 +1,5 @@
-// How sensitivities are spread: one dot a tensor, what `karat measure --json` printed.
+// How sensitivities are spread: one dot a tensor, what `karat measure --json` printed, and
+// what karat_report.json says of a model with mixed widths.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@ struct Spread {
 };
 constexpr Spread kSpreads[] = {
     {"mean", "mean sensitivity of a weight", true, 1},
+    {"sensitivity", "mean sensitivity of a weight, by which widths were chosen", true, 1},
     {"top_1_percent_share", "% of the sum that the top 1 % of the weights hold", false, 100}};
 
 struct Strip {
@@ -74,10 +76,9 @@ std::string strip_chart(const char* kind, double width, const std::vector<Strip>
   return svg(kind, width, frame.y + frame.height + 46, spread.name, body);
 }
 
-std::string measure_html(const ReportData& data, const nlohmann::json& report) {
-  std::string html =
-      fmt::format("<h3>{}, metric {}</h3>\n", escape(model_name(data, report, {"model"})),
-                  escape(text(report, {"metric"})));
+/// Empty when no tensor of the report has a sensitivity.
+std::string spreads_html(const std::string& title, const nlohmann::json& report) {
+  std::string html;
   for (const Spread& spread : kSpreads) {
     const auto all = strips(report, spread);
     if (all.empty()) continue;
@@ -85,7 +86,7 @@ std::string measure_html(const ReportData& data, const nlohmann::json& report) {
                    strip_chart("narrow", 360, all, spread, true),
                    "One dot a tensor, a bar at the median of its kind.");
   }
-  return html;
+  return html.empty() ? html : fmt::format("<h3>{}</h3>\n{}", escape(title), html);
 }
 
 }  // namespace
@@ -93,7 +94,11 @@ std::string measure_html(const ReportData& data, const nlohmann::json& report) {
 std::string sensitivity_section(const ReportData& data) {
   std::string html;
   for (const SourceFile* file : data.of_kind(SourceFile::Kind::measure))
-    html += measure_html(data, file->json);
+    html += spreads_html(fmt::format("{}, metric {}", model_name(data, file->json, {"model"}),
+                                     text(file->json, {"metric"})),
+                         file->json);
+  for (const ModelFolder& model : data.models)
+    if (model.quantize != nullptr) html += spreads_html(model.name, *model.quantize);
   return section("Sensitivities",
                  "The more unequal they are, the more is won by keeping few weights at FP16.",
                  html);

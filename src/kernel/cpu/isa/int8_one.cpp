@@ -14,7 +14,7 @@ inline Wide::Vector add_block(const Bytes* q, const std::int8_t* values, Wide::V
 
 /// Adds Σ scale·code·x̂ of blocks [begin, end) to the sums of `rows` rows, which share the loads of
 /// x. What is read next lies `rows` rows further on: the hardware's prefetchers stop at the end of
-/// a page.
+/// a page. It is asked into the L2 cache: a request into L1 would hold one of its few line buffers.
 template <class Codes, int rows>
 inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x,
                        std::int64_t begin, std::int64_t end, const RowScales* scales,
@@ -30,7 +30,7 @@ inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x
     KARAT_UNROLL
     for (int r = 0; r < rows; ++r) {
       const std::byte* p = codes + r * stride + b * Codes::kBytes;
-      __builtin_prefetch(p + rows * stride);
+      __builtin_prefetch(p + rows * stride, 0, 2);
       Codes::load(p, q);
       sums[r] = add_block(q, x.values + b * kBlock, x_scales, scales[r].scale[b - begin], sums[r]);
     }
