@@ -58,6 +58,13 @@ class Evaluate(TestCase):
         self.assertEqual(rounded["perplexity"], plain["perplexity"])
         self.assertEqual((rounded["difference"], rounded["difference_error"]), (0, 0))
         self.assertNotIn("q8_activations", self.evaluate("--activations", "q8"))
+        small = self.folder / "small"  # 3-bit codes in blocks, which 8-bit kernels read
+        self.run_karat("quantize", MODEL, "--method", "rtn", "--bits", 3, "--out", small)
+        packed = self.run_json("evaluate", small, "--text", self.text, "--limit", 2, "--activations", "both")
+        rounded = packed["q8_activations"]
+        self.assertNotEqual(rounded["perplexity"], packed["perplexity"])
+        self.assertLess(abs(rounded["perplexity"] / packed["perplexity"] - 1), 0.01)
+        self.assertGreater(rounded["difference_error"], 0)
         arguments = ("evaluate", MODEL, "--activations")
         self.assertIn("+0.000000 ± 0.000000", self.run_karat(*arguments, "both", "--text", self.text, "--limit", 1))
         self.assertIn("activations       q8", self.run_karat(*arguments, "q8", "--text", self.text, "--limit", 1))
