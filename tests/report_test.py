@@ -83,7 +83,8 @@ class Report(TestCase):
     def test_same_folders_same_bytes(self):
         folder, path = example()
         again = self.folder / "again.html"
-        self.run_karat("report", MODEL, folder / "rtn <i>&", folder / "gwq", folder / "more", "--out", again)
+        self.run_karat("report", MODEL, folder / "rtn <i>&", folder / "gwq", folder / "mixed",
+                       folder / "more", "--out", again)
         self.assertEqual(path.read_bytes(), again.read_bytes())
 
     def test_refusals(self):

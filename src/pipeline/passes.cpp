@@ -19,8 +19,9 @@ std::string widths_text(const LayerWidths& widths) {
 }
 
 LayerWidths read_widths(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text);
   LayerWidths widths;
-  for (const auto& [layer, width] : nlohmann::json::parse(text).items())
+  for (const auto& [layer, width] : json.items())
     widths[layer] = {width.at(0).get<int>(), width.at(1).get<double>()};
   return widths;
 }
