@@ -60,6 +60,10 @@ void set_ratio(RowPlan& plan, double ratio) {
 
 /// Chooses the mean of mixed widths. Nothing left to choose unless even the widest leave room.
 bool fit_mean(const Architecture& arch, double target, RowPlan& plan, TooLarge& too_large) {
+  const int widest = plan.made.widths.grids.rbegin()->first;
+  StoredSize none = plan.size;
+  none.ratio = 0;
+  if (plan.made.widths.mean == widest && predicted_bits(arch, none) <= target) return false;
   const auto mean = mean_for(arch, plan.size, target);
   if (!mean) {
     StoredSize least = plan.size;
@@ -71,7 +75,7 @@ bool fit_mean(const Architecture& arch, double target, RowPlan& plan, TooLarge& 
     set_mean(plan, *mean);
     assemble_plan(arch, plan);
   }
-  return *mean < plan.made.widths.grids.rbegin()->first;
+  return *mean < widest;
 }
 
 /// Plain rounding with codes as wide, in groups that take at most `bits` per weight.

@@ -79,6 +79,9 @@ void print_text() {
   }
   for (const auto& [axis, values] : axis_values()) {
     fmt::print("--{}\n", axis);
+    if (axis == "grid")
+      fmt::print(
+          "  of each with bits 2, 3 and 4: bits=3.4, or widths=mixed, is a mean over layers\n");
     for (const AxisValue& value : values) {
       fmt::print("  {}\n", value.name);
       for (const OptionEntry& option : value.options)
