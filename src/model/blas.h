@@ -7,8 +7,8 @@ namespace karat {
 
 /// The core type whose kernels should run instead of those of `core`, or nothing to change. An
 /// OpenBLAS that is older than the CPU takes it for a Prescott, whose SSE3 kernels multiply
-/// matrices several times slower than AVX2's.
-std::string_view better_blas_core(std::string_view core, bool avx2);
+/// matrices several times slower than AVX2's or AVX-512's.
+std::string_view better_blas_core(std::string_view core, bool avx2, bool avx512);
 
 /// Starts this program anew, with `argv`, if OpenBLAS should run other kernels: it asks the
 /// environment's OPENBLAS_CORETYPE when it is loaded and never again. A user's own is left as it

@@ -82,8 +82,8 @@ Plan Passes::planned() {
 }
 
 Plan Passes::measure_and_plan() {
-  Plan plan{.kept = choose()};
-  if (recipe_.widths.mean > 0) plan.widths = widths_.choose(recipe_.widths);
+  Plan plan{.kept = choose()};  // first, for its sweep shows the layers to widths_
+  plan.widths = widths_.choose(recipe_.widths);
   return plan;
 }
 
@@ -114,8 +114,7 @@ Chosen Passes::choose() {
 BlockStore Passes::first_quantization() {
   loss_ = carry_statistics().loss;
   BlockStore first(folder_ / "first");
-  Plan plan;
-  if (recipe_.widths.mean > 0) plan.widths = widths_.choose(recipe_.widths);
+  const Plan plan{.widths = widths_.choose(recipe_.widths)};
   quantize_blocks(model_, recipe_, text_, plan, carried_, first, progress_);
   return first;
 }

@@ -31,6 +31,7 @@ void WidthChooser::see(const Layer& layer) {
 }
 
 LayerWidths WidthChooser::choose(const Widths& widths) const {
+  if (widths.grids.empty()) return {};
   LayerWidths chosen;
   double left = 0;  // bits to give away
   std::priority_queue<Step> steps;

@@ -23,7 +23,8 @@ class WidthChooser {
  public:
   /// Takes note of a layer's weights and Fisher information. From any thread.
   void see(const Layer& layer);
-  /// For every layer one of the widths; codes have at most their mean on average.
+  /// For every layer one of the widths; codes have at most their mean on average. None where the
+  /// recipe mixes none.
   LayerWidths choose(const Widths& widths) const;
 
  private:
