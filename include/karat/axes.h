@@ -123,7 +123,8 @@ struct Grid {
   std::function<torch::Tensor(const torch::Tensor& codes, const GridParams& params)> decode = {};
   std::function<Stored(const std::string& name, const Solution& solution)> store = {};
   /// Better parameters for codes that are held: Σ e·gram·e + 2 e·pull of a row does not rise, with
-  /// e = ŵ − weight, 0 where kept, and pull [rows, n]. The codes may be renumbered. Empty: none.
+  /// e = ŵ − weight, 0 where kept, and pull [rows, n]. The codes may be renumbered. Only for grids
+  /// of tables: params[0] [rows, values] F32 are what the codes, bytes, stand for. Empty: none.
   std::function<void(const Slab& slab, const torch::Tensor& pull, torch::Tensor& codes,
                      GridParams& params)>
       refit = {};

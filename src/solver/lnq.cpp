@@ -2,6 +2,13 @@
 // 2505.07004): tables by least squares for the codes at hand, then codes column after column, each
 // weight taking the value that best suits the errors of all the others. The layer's error, Σ over
 // rows of eᵀHe, never rises. The grid's own fit is the start.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <span>
+
+#include "core/threads.h"
 #include "karat/error.h"
 #include "recipe/hessian.h"
 #include "recipe/slab.h"
@@ -9,51 +16,79 @@
 namespace karat {
 namespace {
 
-constexpr std::int64_t kSlopeChunk =
-    128;  // columns whose part in each other's slope is added at once
+constexpr std::int64_t kTogether = 128;  // columns whose part in each other's slope is added at once
 
-/// One run over a layer. Errors ŵ − w are transposed, [in, out], so that a column is contiguous.
+/// The value of a table that is nearest to x.
+std::size_t nearest(std::span<const float> table, float x) {
+  std::size_t best = 0;
+  float least = std::numeric_limits<float>::infinity();
+  for (std::size_t code = 0; code < table.size(); ++code) {
+    const float distance = std::abs(table[code] - x);
+    if (distance < least) best = code;
+    least = std::min(least, distance);
+  }
+  return best;
+}
+
+/// One run over a layer. Tables and codes lie in the CPU's memory, the rest where the layer does.
 class Alternation {
  public:
   Alternation(const Layer& layer, const torch::Tensor& hessian, const Kept& kept, const Grid& grid);
   void refit();
   bool descend();
-  Solution solution(const Kept& kept) const;
+  Solution solution() const;
 
  private:
+  /// A chunk of columns: its slope H e [out, n], its own block of H [n, n], and what changes.
+  struct Chunk {
+    std::int64_t begin, n;
+    torch::Tensor slope, block, change;
+  };
+
   std::int64_t in() const { return weight_.size(1); }
   std::size_t group_of(std::int64_t j) const {
     return static_cast<std::size_t>(j / slabs_.width());
   }
   void update_errors(const Slab& slab, std::int64_t begin);
-  torch::Tensor choose(std::int64_t j, const torch::Tensor& slope);
+  bool descend(Chunk& chunk, std::int64_t row);
 
   const Grid& grid_;
   const Slabs slabs_;
-  torch::Tensor weight_, hessian_, error_;
-  Kept kept_;                         // [in, out]
-  std::vector<torch::Tensor> codes_;  // of each group of columns [out, n]
-  std::vector<GridParams> params_;
+  const Kept kept_;
+  torch::Tensor weight_, hessian_, error_;  // error_ [out, in]: ŵ − w, 0 where kept
+  torch::Tensor codes_, fixed_;             // [out, in] bytes: codes, and whether kept
+  std::vector<GridParams> params_;          // of each group of columns
+  std::vector<torch::Tensor> tables_;       // theirs [out, values]
 };
 
 Alternation::Alternation(const Layer& layer, const torch::Tensor& hessian, const Kept& kept,
                          const Grid& grid)
-    : grid_(grid), slabs_(layer, kept, grid), weight_(layer.weight), hessian_(hessian) {
-  if (kept.defined()) kept_ = kept.t().contiguous();
-  error_ = torch::empty({weight_.size(1), weight_.size(0)}, weight_.options());
+    : grid_(grid),
+      slabs_(layer, kept, grid),
+      kept_(kept),
+      weight_(layer.weight),
+      hessian_(hessian),
+      error_(torch::empty_like(weight_, torch::MemoryFormat::Contiguous)),
+      codes_(torch::empty(weight_.sizes(), torch::kUInt8)) {
+  if (kept.defined()) fixed_ = kept.to(torch::kCPU, torch::kUInt8).contiguous();
   for (std::int64_t begin = 0; begin < in(); begin += slabs_.width()) {
     const Slab slab = slabs_.cut(weight_, begin);
     params_.push_back(grid.fit(slab));
-    codes_.push_back(grid.encode(slab.weight, params_.back()));
+    tables_.emplace_back();
+    codes_.slice(1, begin, begin + slab.weight.size(1))
+        .copy_(grid.encode(slab.weight, params_.back()));
     update_errors(slab, begin);
   }
 }
 
 void Alternation::update_errors(const Slab& slab, std::int64_t begin) {
-  const std::size_t group = group_of(begin);
-  torch::Tensor error = grid_.decode(codes_[group], params_[group]) - slab.weight;
+  const GridParams& params = params_[group_of(begin)];
+  const std::int64_t end = begin + slab.weight.size(1);
+  const torch::Tensor codes = codes_.slice(1, begin, end).to(weight_.device());
+  torch::Tensor error = grid_.decode(codes, params) - slab.weight;
   if (slab.kept.defined()) error.masked_fill_(slab.kept, 0);
-  error_.narrow(0, begin, error.size(1)).copy_(error.t());
+  error_.slice(1, begin, end).copy_(error);
+  tables_[group_of(begin)] = params[0].to(torch::kCPU).contiguous();
 }
 
 /// Better tables, group after group, each given the errors of the others.
@@ -61,49 +96,69 @@ void Alternation::refit() {
   for (std::int64_t begin = 0; begin < in(); begin += slabs_.width()) {
     Slab slab = slabs_.cut(weight_, begin);
     const std::int64_t end = begin + slab.weight.size(1);
-    const torch::Tensor rows = hessian_.slice(0, begin, end);
-    slab.gram = rows.slice(1, begin, end);
-    const torch::Tensor pull = rows.slice(1, 0, begin).matmul(error_.slice(0, 0, begin)) +
-                               rows.slice(1, end, in()).matmul(error_.slice(0, end, in()));
-    grid_.refit(slab, pull.t(), codes_[group_of(begin)], params_[group_of(begin)]);
+    const torch::Tensor columns = hessian_.slice(1, begin, end);
+    slab.gram = columns.slice(0, begin, end);
+    const torch::Tensor pull = error_.slice(1, 0, begin).matmul(columns.slice(0, 0, begin)) +
+                               error_.slice(1, end, in()).matmul(columns.slice(0, end, in()));
+    torch::Tensor codes = codes_.slice(1, begin, end).to(weight_.device());
+    grid_.refit(slab, pull, codes, params_[group_of(begin)]);
+    codes_.slice(1, begin, end).copy_(codes);
     update_errors(slab, begin);
   }
 }
 
 /// Better codes for every column in turn; whether any changed.
 bool Alternation::descend() {
-  bool changed = false;
-  for (std::int64_t begin = 0; begin < in(); begin += kSlopeChunk) {
-    const std::int64_t end = std::min(in(), begin + kSlopeChunk);
-    const torch::Tensor slope = hessian_.slice(0, begin, end).matmul(error_);  // H e, its columns
-    for (std::int64_t j = begin; j < end; ++j) {
-      const torch::Tensor change = choose(j, slope[j - begin]);
-      if (!change.any().item<bool>()) continue;
-      changed = true;
-      error_[j].add_(change);
-      slope.slice(0, j + 1 - begin).addr_(hessian_[j].slice(0, j + 1, end), change);
-    }
+  constexpr std::int64_t kGrain = 16;
+  std::atomic<bool> changed = false;
+  for (std::int64_t begin = 0; begin < in(); begin += kTogether) {
+    const std::int64_t end = std::min(in(), begin + kTogether);
+    const torch::Tensor columns = hessian_.slice(1, begin, end);
+    Chunk chunk{begin,
+                end - begin,
+                error_.matmul(columns).to(torch::kCPU).contiguous(),
+                columns.slice(0, begin, end).to(torch::kCPU).contiguous(),
+                {}};
+    chunk.change = torch::zeros_like(chunk.slope);
+    parallel_for(weight_.size(0), kGrain, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t row = first; row < last; ++row)
+        if (descend(chunk, row)) changed = true;
+    });
+    error_.slice(1, begin, end).add_(chunk.change.to(error_.device()));
   }
   return changed;
 }
 
-/// By how much the values of column j change [out], their codes changed already. An input that was
-/// always 0 has no slope and no curvature: nothing is better than what is there.
-torch::Tensor Alternation::choose(std::int64_t j, const torch::Tensor& slope) {
-  const GridParams& params = params_[group_of(j)];
-  torch::Tensor codes = codes_[group_of(j)].narrow(1, j % slabs_.width(), 1);
-  const torch::Tensor now = grid_.decode(codes, params);  // [out, 1]
-  const torch::Tensor curvature = hessian_[j][j].clamp_min(std::numeric_limits<float>::min());
-  const torch::Tensor wanted = now - slope.unsqueeze(1) / curvature;
-  const torch::Tensor found = grid_.encode(wanted, params), next = grid_.decode(found, params);
-  torch::Tensor better = (next - wanted).abs() < (now - wanted).abs();
-  if (kept_.defined()) better &= ~kept_[j].unsqueeze(1);
-  codes.copy_(torch::where(better, found, codes));
-  return (next - now).mul_(better).squeeze(1);
+/// One row of a chunk. An input that was always 0 has no slope and no curvature: nothing is better
+/// than what is there.
+bool Alternation::descend(Chunk& chunk, std::int64_t row) {
+  float* slope = chunk.slope.data_ptr<float>() + row * chunk.n;
+  float* change = chunk.change.data_ptr<float>() + row * chunk.n;
+  const std::int64_t start = row * in() + chunk.begin;
+  std::uint8_t* codes = codes_.data_ptr<std::uint8_t>() + start;
+  const std::uint8_t* fixed = fixed_.defined() ? fixed_.data_ptr<std::uint8_t>() + start : nullptr;
+  bool changed = false;
+  for (std::int64_t j = 0; j < chunk.n; ++j) {
+    if (fixed != nullptr && fixed[j]) continue;
+    const torch::Tensor& tables = tables_[group_of(chunk.begin + j)];
+    const std::span table(tables.data_ptr<float>() + row * tables.size(1),
+                          static_cast<std::size_t>(tables.size(1)));
+    const float* moved = chunk.block.data_ptr<float>() + j * chunk.n;  // slopes, by a change of 1
+    const float now = table[codes[j]];
+    const float wanted = now - slope[j] / std::max(moved[j], std::numeric_limits<float>::min());
+    const std::size_t found = nearest(table, wanted);
+    if (!(std::abs(table[found] - wanted) < std::abs(now - wanted))) continue;
+    changed = true;
+    codes[j] = static_cast<std::uint8_t>(found);
+    change[j] = table[found] - now;
+    for (std::int64_t k = j + 1; k < chunk.n; ++k) slope[k] += change[j] * moved[k];
+  }
+  return changed;
 }
 
-Solution Alternation::solution(const Kept& kept) const {
-  return {.codes = torch::cat(codes_, 1), .params = params_, .weight = weight_, .kept = kept};
+Solution Alternation::solution() const {
+  return {
+      .codes = codes_.to(weight_.device()), .params = params_, .weight = weight_, .kept = kept_};
 }
 
 }  // namespace
@@ -124,7 +179,7 @@ Solver lnq_solver(Options& options) {
       for (std::int64_t cycle = 0; cycle < cycles && alternation.descend(); ++cycle) {
       }
     }
-    return alternation.solution(kept);
+    return alternation.solution();
   };
   return solver;
 }

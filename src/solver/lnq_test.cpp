@@ -42,7 +42,7 @@ Grid table_grid(std::int64_t group, bool fixed = false) {
     return (weight.unsqueeze(2) - params[0].unsqueeze(1)).abs().argmin(2);
   };
   grid.decode = [](const auto& codes, const GridParams& params) -> torch::Tensor {
-    return params[0].gather(1, codes);
+    return params[0].gather(1, codes.to(torch::kInt64));
   };
   grid.refit = [fixed](const Slab& slab, const torch::Tensor& pull, torch::Tensor& codes,
                        GridParams& params) {

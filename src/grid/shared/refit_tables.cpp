@@ -1,25 +1,116 @@
 #include "grid/shared/refit_tables.h"
 
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "core/threads.h"
+
 namespace karat {
 namespace {
 
 constexpr std::int64_t kElements = 1 << 22;  // of a temporary
+constexpr std::int64_t kTile = 32;           // columns of the Gram matrix that are added at once
+constexpr std::int64_t kGrain = 8;           // rows
+
+/// Inputs [rows, n] in the order of their codes; an input of code `size`, kept, is no table's.
+class Inputs {
+ public:
+  Inputs(const torch::Tensor& codes, std::int64_t size);
+  /// The inputs in [begin, end) whose code is `code`.
+  std::span<const std::int32_t> of(std::int64_t row, std::int64_t code, std::int64_t begin,
+                                   std::int64_t end) const;
+
+ private:
+  std::int64_t n_, size_;
+  std::vector<std::int32_t> order_, starts_;  // [rows, n], [rows, size + 2]
+};
+
+Inputs::Inputs(const torch::Tensor& codes, std::int64_t size)
+    : n_(codes.size(1)),
+      size_(size),
+      order_(static_cast<std::size_t>(codes.numel())),
+      starts_(static_cast<std::size_t>(codes.size(0) * (size + 2))) {
+  parallel_for(codes.size(0), kGrain, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      const std::uint8_t* of = codes.data_ptr<std::uint8_t>() + row * n_;
+      std::int32_t* order = order_.data() + row * n_;
+      std::int32_t* starts = starts_.data() + row * (size_ + 2);
+      for (std::int64_t i = 0; i < n_; ++i) ++starts[of[i] + 1];
+      for (std::int64_t code = 0; code <= size_; ++code) starts[code + 1] += starts[code];
+      std::vector<std::int32_t> next(starts, starts + size_ + 1);
+      for (std::int64_t i = 0; i < n_; ++i) order[next[of[i]]++] = static_cast<std::int32_t>(i);
+    }
+  });
+}
+
+std::span<const std::int32_t> Inputs::of(std::int64_t row, std::int64_t code, std::int64_t begin,
+                                         std::int64_t end) const {
+  const std::int32_t* order = order_.data() + row * n_;
+  const std::int32_t* starts = starts_.data() + row * (size_ + 2) + code;
+  const auto first = std::lower_bound(order + starts[0], order + starts[1], begin);
+  return {first, std::lower_bound(first, order + starts[1], end)};
+}
+
+/// Σ over `inputs` of rows of a tile [n, kTile].
+std::array<float, kTile> sum_rows(const float* tile, std::span<const std::int32_t> inputs) {
+  using Four [[gnu::vector_size(16)]] = float;
+  Four sums[kTile / 4] = {};
+  for (const std::int32_t i : inputs)
+    for (std::int64_t k = 0; k < kTile / 4; ++k) {
+      Four x;
+      std::memcpy(&x, tile + i * kTile + 4 * k, sizeof x);
+      sums[k] += x;
+    }
+  std::array<float, kTile> sum;
+  std::memcpy(sum.data(), sums, sizeof sums);
+  return sum;
+}
+
+/// [rows, size, size] F64: Σ of gram over the pairs of inputs of codes a and b, P gram Pᵀ. Columns
+/// are taken in tiles, and of each only what lies above the tile's end: gram is symmetric.
+torch::Tensor sum_pairs(const torch::Tensor& gram, const torch::Tensor& codes, std::int64_t size) {
+  const std::int64_t rows = codes.size(0), n = codes.size(1);
+  const Inputs inputs(codes, size);
+  torch::Tensor sums = torch::zeros({rows, size, size + 1}, torch::kFloat64);
+  torch::Tensor tile = torch::zeros({n, kTile});
+  for (std::int64_t begin = 0; begin < n; begin += kTile) {
+    const std::int64_t end = std::min(n, begin + kTile);
+    tile.slice(1, 0, end - begin).copy_(gram.slice(1, begin, end));
+    parallel_for(rows, kGrain, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t row = first; row < last; ++row)
+        for (std::int64_t code = 0; code < size; ++code) {
+          const auto before = sum_rows(tile.data_ptr<float>(), inputs.of(row, code, 0, begin));
+          const auto inside = sum_rows(tile.data_ptr<float>(), inputs.of(row, code, begin, end));
+          const std::uint8_t* other = codes.data_ptr<std::uint8_t>() + row * n + begin;
+          double* sum = sums.data_ptr<double>() + (row * size + code) * (size + 1);
+          for (std::int64_t j = 0; j < end - begin; ++j)
+            sum[other[j]] += 2.0 * before[j] + inside[j];
+        }
+    });
+  }
+  const torch::Tensor half = sums.slice(2, 0, size) / 2;
+  return half + half.transpose(1, 2);
+}
 
 /// Rows of some codes P [rows, size, n], P = 1 where the code stands for the value: with e = Pᵀd
 /// more than before, the error changes by dᵀ(P G Pᵀ)d + 2 dᵀP(G e + pull). The least d is added.
 torch::Tensor better_tables(const Slab& slab, const torch::Tensor& pull, const torch::Tensor& codes,
                             const torch::Tensor& tables) {
   constexpr double kRidge = 1e-7;
-  const std::int64_t rows = tables.size(0), size = tables.size(1), n = codes.size(1);
-  torch::Tensor chosen =
-      codes.to(torch::kInt64).unsqueeze(1) == torch::arange(size).view({1, size, 1});
-  if (slab.kept.defined()) chosen &= ~slab.kept.unsqueeze(1);
-  const torch::Tensor p = chosen.to(torch::kFloat32);
-  torch::Tensor error = tables.gather(1, codes.to(torch::kInt64)) - slab.weight;
-  if (slab.kept.defined()) error.masked_fill_(slab.kept, 0);
-  const torch::Tensor slope = p.matmul((error.matmul(slab.gram) + pull).unsqueeze(2));
-  const torch::Tensor moved = p.view({-1, n}).matmul(slab.gram).view({rows, size, n});
-  const torch::Tensor curvature = moved.matmul(p.transpose(1, 2)).to(torch::kFloat64);
+  const std::int64_t size = tables.size(1);
+  const torch::Tensor index = codes.to(torch::kInt64);
+  torch::Tensor error = tables.gather(1, index) - slab.weight, held = codes.to(torch::kUInt8);
+  if (slab.kept.defined()) {
+    error.masked_fill_(slab.kept, 0);
+    held = held.masked_fill(slab.kept, size);
+  }
+  torch::Tensor pulls = error.matmul(slab.gram) + pull;
+  if (slab.kept.defined()) pulls.masked_fill_(slab.kept, 0);
+  const torch::Tensor slope = torch::zeros_like(tables).scatter_add_(1, index, pulls).unsqueeze(2);
+  const torch::Tensor curvature =
+      sum_pairs(slab.gram.to(torch::kCPU), held.to(torch::kCPU).contiguous(), size)
+          .to(tables.device());
   torch::Tensor ridged = curvature.clone(), diagonal = ridged.diagonal(0, 1, 2);
   diagonal.add_(kRidge * diagonal.mean(1, /*keepdim=*/true));
   diagonal.masked_fill_(diagonal == 0, 1);
@@ -35,8 +126,7 @@ torch::Tensor better_tables(const Slab& slab, const torch::Tensor& pull, const t
 void refit_tables(const Slab& slab, const torch::Tensor& pull, torch::Tensor& codes,
                   torch::Tensor& tables) {
   const std::int64_t rows = tables.size(0);
-  const std::int64_t piece =
-      std::max<std::int64_t>(1, kElements / (tables.size(1) * codes.size(1)));
+  const std::int64_t piece = std::max<std::int64_t>(1, kElements / codes.size(1));
   std::vector<torch::Tensor> parts;
   for (std::int64_t first = 0; first < rows; first += piece) {
     const auto cut = [&](const torch::Tensor& x) { return x.slice(0, first, first + piece); };

@@ -68,45 +68,5 @@ using Wide = Narrow;
   return select_first(n, v, all(0));
 }
 
-/// Asks for what outlier_dot of these rows will read.
-[[maybe_unused]] inline void prefetch_outliers(const MatrixView& m, std::int64_t row,
-                                               std::int64_t rows) {
-  if (m.outlier_offsets == nullptr) return;
-  constexpr std::int64_t kLine = 64;
-  for (std::int64_t at = 2 * m.outlier_offsets[row]; at < 2 * m.outlier_offsets[row + rows];
-       at += kLine) {
-    __builtin_prefetch(m.outlier_columns + at);
-    __builtin_prefetch(m.outlier_values + at);
-  }
-}
-
-/// Σ value·x[column] over a row's outliers, eight at a time: those past the row's last are the next
-/// row's, times zero, for a loop over what is left over would cost a wrong guess a row. Loads of x
-/// one by one: a gather takes more instructions inside than these.
-[[maybe_unused]] inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
-  if (m.outlier_offsets == nullptr) return 0;
-  const std::int64_t end = m.outlier_offsets[row + 1], all = m.outlier_offsets[m.out];
-  float sums[4] = {};
-  for (std::int64_t k = m.outlier_offsets[row]; k < end; k += kLanes) {
-    std::uint16_t columns[kLanes] = {};
-    std::byte halves[2 * kLanes] = {};
-    // A size that the compiler knows makes one load of each copy.
-    const std::size_t size =
-        k + kLanes <= all ? sizeof halves : static_cast<std::size_t>(2 * (all - k));
-    if (size == sizeof halves) {
-      std::memcpy(columns, m.outlier_columns + 2 * k, sizeof halves);
-      std::memcpy(halves, m.outlier_values + 2 * k, sizeof halves);
-    } else {
-      std::memcpy(columns, m.outlier_columns + 2 * k, size);
-      std::memcpy(halves, m.outlier_values + 2 * k, size);
-    }
-    alignas(32) float values[kLanes];
-    store(values, keep_first(load_halves(halves), least(kLanes, end - k)));
-    for (std::int64_t i = 0; i < kLanes; ++i)
-      sums[i % 4] = __builtin_fmaf(values[i], x[columns[i]], sums[i % 4]);
-  }
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
-
 }  // namespace
 }  // namespace karat::KARAT_ISA

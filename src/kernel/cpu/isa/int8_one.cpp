@@ -2,6 +2,7 @@
 // and multiplied a register at a time; its outliers are added in the same pass, from the
 // activations as they were.
 #include "kernel/cpu/isa/int8.h"
+#include "kernel/cpu/isa/outliers.h"
 
 namespace karat::KARAT_ISA {
 namespace {
@@ -51,7 +52,6 @@ inline void some_rows(const MatrixView& m, const KernelInput& input, std::int64_
   const Int8Input& x = *input.int8;
   RowScales scales[rows];
   Wide::Vector acc[rows];
-  prefetch_outliers(m, row, rows);
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r) acc[r] = Wide::zeros();
   for (std::int64_t b = 0; b < x.blocks; b += kRun) {
@@ -64,8 +64,8 @@ inline void some_rows(const MatrixView& m, const KernelInput& input, std::int64_
     add_blocks<Codes, rows>(m, row, x, b, end, scales, acc);
   }
   KARAT_UNROLL
-  for (int r = 0; r < rows; ++r)
-    y[row + r] = sum_lanes(fold(acc[r])) + outlier_dot(m, row + r, input.x);
+  for (int r = 0; r < rows; ++r) y[row + r] = sum_lanes(fold(acc[r]));
+  dot_outliers<rows>(m, row, input.x, m.codes + (row + 2 * rows) * m.row_bytes, y + row);
 }
 
 template <class Codes>

@@ -1,5 +1,6 @@
 // One token (decode) with lookup tables, as in SqueezeLLM (arXiv 2306.07629): the table of a row
 // and group lies in registers while its codes are multiplied. No scale, no zero: Σ table[code]·x.
+#include "kernel/cpu/isa/outliers.h"
 #include "kernel/cpu/isa/x86_codes.h"
 
 namespace karat::KARAT_ISA {

@@ -3,6 +3,7 @@
 // q is the code or its value in a codebook.
 #include <type_traits>
 
+#include "kernel/cpu/isa/outliers.h"
 #include "kernel/cpu/isa/x86_blocks.h"
 #include "kernel/cpu/isa/x86_codes.h"
 
