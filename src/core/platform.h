@@ -1,6 +1,9 @@
 // What differs between systems; outside the kernels, all conditional compilation is here.
 #pragma once
 
+#include <sys/mman.h>
+
+#include <cstddef>
 #include <cstdlib>
 
 #if defined(__GLIBC__)
@@ -49,6 +52,14 @@ inline bool has_avx512() {
 inline void release_freed_memory() {
 #if defined(__GLIBC__)
   ::malloc_trim(0);
+#endif
+}
+
+/// Wishes for large pages behind memory that is to be read as a whole, data and bytes being
+/// multiples of 2 MiB; the system may leave it at small ones.
+inline void want_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  ::madvise(data, bytes, MADV_HUGEPAGE);
 #endif
 }
 

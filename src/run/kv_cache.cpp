@@ -1,10 +1,14 @@
 #include "run/kv_cache.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <string>
 
+#include "core/platform.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -25,6 +29,15 @@ std::int64_t padded(std::int64_t head_dim) {
   return (head_dim + 7) / 8 * 8;
 }
 
+/// Asks for pages of 2 MiB: a token reads all of the cache, and small pages cost that a fifth of
+/// its time. A large cache, whose room may be for tokens that never come, keeps the small ones.
+void use_huge_pages(void* data, std::size_t bytes) {
+  constexpr std::size_t kPage = std::size_t{2} << 20, kLarge = std::size_t{512} << 20;
+  std::size_t room = bytes;
+  if (bytes > kLarge || std::align(kPage, kPage, data, room) == nullptr) return;
+  want_huge_pages(data, room / kPage * kPage);
+}
+
 /// Zeros; the factors' product is the number of bytes. Pages that nobody writes take no memory.
 void* zeros(std::initializer_list<std::int64_t> factors, std::int64_t capacity) {
   std::size_t bytes = 1;
@@ -35,6 +48,7 @@ void* zeros(std::initializer_list<std::int64_t> factors, std::int64_t capacity) 
   if (data == nullptr)
     fail("key-value cache", "no memory for " + std::to_string(bytes >> 20) + " MiB",
          "enough memory for " + std::to_string(capacity) + " positions", "use a shorter context");
+  use_huge_pages(data, bytes);
   return data;
 }
 
@@ -57,7 +71,7 @@ std::string_view name_of(CacheType type) {
 CacheType parse_cache_type(std::string_view name) {
   for (const CacheType type : kCacheTypes)
     if (name_of(type) == name) return type;
-  fail("key-value cache", "\"" + std::string(name) + "\"", "f32, f16 or q8");
+  fail("key-value cache", fmt::format("\"{}\"", name), "f32, f16 or q8");
 }
 
 std::size_t cache_bytes_per_token(const Architecture& arch, CacheType type) {

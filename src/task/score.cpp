@@ -28,7 +28,7 @@ std::vector<Score> score_alone(const LanguageModel& model, std::span<const Seque
   const auto width = static_cast<std::size_t>(model.architecture().hidden);
   std::vector<float> logits(static_cast<std::size_t>(model.architecture().vocab));
   for (const Sequence& sequence : sequences) {
-    Session session(model);
+    Session session(model, static_cast<std::int64_t>(sequence.inputs().size()));
     const std::vector<float> states = session.forward(sequence.inputs());
     Score score;
     const std::size_t first = sequence.ids.size() - static_cast<std::size_t>(sequence.scored);

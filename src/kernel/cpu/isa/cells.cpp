@@ -10,7 +10,7 @@ constexpr std::int64_t size_of(Cell cell) {
 }
 
 constexpr int kTile = Wide::kLanes > kLanes ? 4 : 2;  // AVX-512 has twice as many registers
-constexpr std::int64_t kAhead = 16;  // rows: what is read next begins where hardware stops to look
+constexpr std::int64_t kAhead = 64;  // rows, a block of keys: hardware stops to look at its end
 
 /// `rows` rows × `vectors` registers from `column`.
 template <class W, Cell cell, int rows, int vectors>
@@ -24,8 +24,8 @@ inline void add_tile(const CellBlock& b, std::int64_t column, std::int64_t k, co
     typename W::Vector cells[vectors];
     KARAT_UNROLL
     for (int v = 0; v < vectors; v += 2)
-      __builtin_prefetch(b.data +
-                         ((i + kAhead) * b.columns + column + v * W::kLanes) * size_of(cell));
+      __builtin_prefetch(
+          b.data + ((i + kAhead) * b.columns + column + v * W::kLanes) * size_of(cell), 0, 2);
     KARAT_UNROLL
     for (int v = 0; v < vectors; ++v)
       cells[v] = W::template load_cells<cell>(b.data, i * b.columns + column + v * W::kLanes);
