@@ -53,7 +53,8 @@ struct PackedLayout {
 };
 inline constexpr std::int64_t kBilevelRows = 16;
 inline constexpr int kBilevelBits = 3;
-inline constexpr std::int64_t kCodeBlock = 128;  // inputs
+inline constexpr std::int64_t kCodeBlock = 128;      // inputs
+inline constexpr std::int64_t kCodeBlockBytes = 48;  // of their codes
 
 /// Outliers kept at FP16, row by row; `values` are residuals w − ŵ, so that dense + overlay = w.
 struct Overlay {

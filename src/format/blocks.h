@@ -6,8 +6,6 @@
 
 namespace karat {
 
-inline constexpr std::int64_t kCodeBlockBytes = 48;
-
 /// Whether a layout's codes may lie in blocks: it is one that the 8-bit kernels read, whatever the
 /// width of the layer.
 inline bool may_have_blocks(const PackedLayout& layout) {

@@ -58,6 +58,10 @@ inline void some_rows(const MatrixView& m, const KernelInput& input, std::int64_
     const std::int64_t end = least(b + kRun, x.blocks);
     KARAT_UNROLL
     for (int r = 0; r < rows; ++r) {
+      // Memory would idle meanwhile, so this asks for the first of what add_blocks asks for.
+      const std::byte* next = m.codes + (row + rows + r) * m.row_bytes + b * Codes::kBytes;
+      __builtin_prefetch(next, 0, 2);
+      __builtin_prefetch(next + 64, 0, 2);
       load_scales(m, row + r, b, end, scales[r]);
       acc[r] = subtract_zeros(scales[r], x.sums + b, end - b, acc[r]);
     }

@@ -6,8 +6,6 @@
 namespace karat::KARAT_ISA {
 namespace {
 
-constexpr std::int64_t kCodeBlockBytes = 48;
-
 /// The quarters of a block, a byte a code: inputs 0, 2 … 62; 1, 3 … 63; and those + 64.
 [[maybe_unused]] inline void load_quarters(const std::byte* p, __m256i* q) {
   const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
