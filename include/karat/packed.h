@@ -96,7 +96,7 @@ struct PackedView {
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
 /// written is the lowest that has what the layouts use: 1; 2 for lists, tables and input scales; 3
 /// for trellis and rotations; 4 for blocks.
-inline constexpr int kFormatVersion = 4;
+inline constexpr int kFormatVersion = 5;
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"
   std::map<std::string, PackedLayout> layers;

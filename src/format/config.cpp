@@ -20,6 +20,7 @@ const std::string kWhere = "read quantization_config";
 
 /// The format version that brought what a layout uses.
 int version_of(const PackedLayout& layout) {
+  if (layout.codebook == Codebook::trellis && layout.bits == 5) return 5;
   if (layout.blocks) return 4;
   if (layout.codebook == Codebook::trellis || layout.rotation) return 3;
   return layout.codebook == Codebook::uniform && !layout.input_scales ? 1 : 2;
@@ -115,7 +116,8 @@ std::uint32_t read_seed(const Json& object) {
 void check_version(const PackedLayout& layout, std::int64_t version) {
   if (version >= version_of(layout)) return;
   fail(kWhere,
-       fmt::format("grid {}{}{}{} in format version {}", name_of(layout.codebook),
+       fmt::format("grid {}{}{}{}{} in format version {}", name_of(layout.codebook),
+                   version_of(layout) == 5 ? " of 5 bits" : "",
                    layout.input_scales ? " with input scales" : "",
                    layout.rotation ? " with a rotation" : "", layout.blocks ? " in blocks" : "",
                    version),

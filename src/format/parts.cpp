@@ -63,7 +63,10 @@ void check_codebook(const std::string& where, const PackedLayout& layout) {
   if (layout.bilevel) fail(where, fmt::format("a bilevel {} layout", name), "a uniform one");
   if (!codebook_values(layout.codebook).empty())
     return bits_among({4}, "4, as of every list of values");
-  bits_among({2, 3, 4}, "2, 3 or 4 for a table or a trellis");
+  if (layout.codebook == Codebook::lut)
+    bits_among({2, 3, 4}, "2, 3 or 4 for a table");
+  else
+    bits_among({2, 3, 4, 5}, "2 to 5 for a trellis");
   if (layout.symmetric)
     fail(where, fmt::format("a symmetric {} layout", name), "none: it has no zero");
   if (layout.codebook == Codebook::lut) return;

@@ -26,7 +26,7 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
   for (const int bits : {2, 3, 4}) layouts.push_back({bits, group, false, false, Codebook::lut});
   for (const Codebook codebook : {Codebook::uniform, Codebook::nf4, Codebook::lut})
     layouts.push_back({4, group, false, false, codebook, /*input_scales=*/true});
-  for (const int bits : {2, 3, 4})
+  for (const int bits : {2, 3, 4, 5})
     for (const auto code : {TrellisCode::one_mad, TrellisCode::three_inst, TrellisCode::one_mad_12})
       layouts.push_back({bits, 0, false, false, Codebook::trellis, bits == 3, code});
   return layouts;

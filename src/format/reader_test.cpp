@@ -243,13 +243,16 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
   CHECK(parse_quantization(of_version(3, lut + ",\"rotation\":9"))->layers.at("a").rotation == 9);
   config_refused(of_version(2, trellis), "grid trellis in format version 2");
   config_refused(of_version(2, lut + ",\"rotation\":9"), "grid lut with a rotation in format");
-  config_refused(of_version(5, trellis), "upgrade karat");
+  config_refused(of_version(6, trellis), "upgrade karat");
   config_refused(of_version(3, trellis + ",\"group\":0"), "\"group\" in a layout of grid trellis");
   config_refused(of_version(3, lut + ",\"code\":\"1mad\""), "\"code\" in a layout of grid lut");
   config_refused(of_version(3, "\"grid\":\"trellis\",\"bits\":2"), "no \"code\"");
   config_refused(of_version(3, "\"grid\":\"trellis\",\"code\":\"hyb\",\"bits\":2"),
                  "upgrade karat");
   config_refused(of_version(3, "\"grid\":\"trellis\",\"code\":\"1mad\",\"bits\":8"), "got 8 bits");
+  const std::string five = "\"grid\":\"trellis\",\"code\":\"1mad12\",\"bits\":5";
+  CHECK(parse_quantization(of_version(5, five))->layers.at("a").bits == 5);
+  config_refused(of_version(4, five), "grid trellis of 5 bits in format version 4");
   config_refused(of_version(3, lut + ",\"rotation\":-1"), "got -1");
   config_refused(of_version(3, lut + ",\"rotation\":2147483648"), "got 2147483648");
   config_refused(of_version(3, lut + ",\"rotation\":true"), "got true");
@@ -314,7 +317,7 @@ TEST_CASE("an unquantized config.json has no quantization_config") {
 TEST_CASE("quantization_config of another tool, of the future, or wrong") {
   const std::string karat = "\"quant_method\":\"karat\",\"format\":\"karat-packed\"";
   config_refused(config("\"quant_method\":\"gptq\""), "expected \"karat\"");
-  config_refused(config(karat + ",\"format_version\":5"), "upgrade karat");
+  config_refused(config(karat + ",\"format_version\":6"), "upgrade karat");
   config_refused(config(karat + ",\"format_version\":0"), "format version 0");
   config_refused(config(karat + ",\"format_version\":1.5"), "got 1.5");
   config_refused(config(karat), "no \"format_version\"");

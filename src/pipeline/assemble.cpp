@@ -82,41 +82,55 @@ void apply(const Overrides& overrides, Recipe& recipe) {
   if (!overrides.inputs.empty()) recipe.inputs = overrides.inputs;
 }
 
-constexpr int kWidths[] = {2, 3, 4};  // among which mixed ones are chosen
-
-/// The mean that the options of a grid's text ask for; 0: one width for all.
-double mean_bits(const std::string& kind, const std::string& options) {
+/// Whether the options of a grid's text ask for layers of different widths.
+bool mixes_widths(const std::string& kind, const std::string& options) {
   const std::string bits = Options::find(options, "bits").value_or("4");
   const std::string widths = Options::find(options, "widths").value_or("same");
   if (widths != "same" && widths != "mixed")
     fail(kind, "widths=" + widths, "same or mixed", "whether every layer's codes are as wide");
-  if (widths == "same" && bits.find('.') == bits.npos) return 0;
-  Options mean(kind, "bits=" + bits);
-  return mean.number("bits", 4, kWidths[0], kWidths[2], "mean bits of a code over the layers");
+  return widths == "mixed" || bits.find('.') != bits.npos;
+}
+
+/// The axis with its grid in codes of `bits`.
+Axis<Grid> of_width(Axis<Grid> axis, int bits) {
+  axis.text = fmt::format("{}:{}", name_of(axis.text),
+                          Options::with(options_of(axis.text), "bits", std::to_string(bits)));
+  return axis;
+}
+
+/// Grids of 2, 3 and 4 bits, and of 5 where the grid has such codes.
+void make_widths(const Axis<Grid>& axis, Widths& widths) {
+  for (const int bits : {2, 3, 4, 5}) {
+    Axis<Grid> one = of_width(axis, bits);
+    try {
+      widths.grids[bits] = make("grid", one, grid_table());
+    } catch (const Error&) {
+      widths.grids.erase(bits);
+      if (bits < 5) throw;
+    }
+  }
 }
 
 /// The grid and, where its text mixes them, those of the other widths.
 void make_grids(Assembled& made) {
   Axis<Grid>& axis = made.recipe.grid;
   const std::string name = name_of(axis.text), kind = "grid " + name;
-  const double mean = mean_bits(kind, options_of(axis.text));
+  const bool mixed = mixes_widths(kind, options_of(axis.text));
   const std::string options = Options::without(options_of(axis.text), "widths");
   axis.text = options.empty() ? name : name + ":" + options;
-  if (mean == 0) {
+  if (!mixed) {
     made.grid = make("grid", axis, grid_table());
     return;
   }
-  made.widths.mean = mean;
-  std::string text;
-  for (const int bits : kWidths) {
-    Axis<Grid> one = axis;
-    one.text = name + ":" + Options::with(options, "bits", std::to_string(bits));
-    made.widths.grids[bits] = make("grid", one, grid_table());
-    text = options_of(one.text);
-  }
-  made.grid = made.widths.grids.at(static_cast<int>(std::ceil(mean)));
+  auto& [mean, grids] = made.widths;
+  make_widths(axis, made.widths);
+  Options bits(kind, "bits=" + Options::find(options, "bits").value_or("4"));
+  mean = bits.number("bits", 4, grids.begin()->first, grids.rbegin()->first,
+                     "mean bits of a code over the layers");
+  Axis<Grid> wide = of_width(axis, static_cast<int>(std::ceil(mean)));
+  made.grid = make("grid", wide, grid_table());
   axis.text = fmt::format("{}:bits={},{},widths=mixed", name, number_text(mean),
-                          Options::without(text, "bits"));
+                          Options::without(options_of(wide.text), "bits"));
 }
 
 /// Spells `text` out in full.

@@ -110,7 +110,7 @@ TEST_CASE("the chosen mean of widths is the largest that fits") {
     size.layout.bits = static_cast<int>(size.mean_bits);
     CHECK(predicted_bits(arch, size) <= target + 1e-9);
     size.mean_bits += 0.01;
-    CHECK((size.mean_bits > 4 || predicted_bits(arch, size) > target));
+    CHECK((size.mean_bits > 5 || predicted_bits(arch, size) > target));
   }
   CHECK(!mean_for(arch, size, three - 1.2));
 }

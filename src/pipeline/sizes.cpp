@@ -86,9 +86,12 @@ std::optional<std::string> option_of(std::string_view axis_text, std::string_vie
 StoredSize size_of(const Assembled& recipe) {
   const std::string& selector = recipe.recipe.selector.text;
   PackedLayout layout = trial_layout(recipe);
-  if (recipe.widths.mean > 0) layout.bits = static_cast<int>(recipe.widths.mean);
+  const auto& [mean, grids] = recipe.widths;
+  if (mean > 0) layout.bits = static_cast<int>(mean);
   return {.layout = layout,
-          .mean_bits = recipe.widths.mean,
+          .mean_bits = mean,
+          .least_bits = mean > 0 ? grids.begin()->first : 0,
+          .most_bits = mean > 0 ? grids.rbegin()->first : 0,
           .ratio = std::stod(option_of(selector, "ratio").value_or("0")) + recipe.detach.ratio,
           .by_row = option_of(selector, "scope") == "row"};
 }
@@ -127,12 +130,13 @@ std::optional<std::int64_t> group_for(const Architecture& arch, const StoredSize
 }
 
 std::optional<double> mean_for(const Architecture& arch, const StoredSize& size, double target) {
-  constexpr double kSteps = 100;  // to a bit
-  const auto mean = last_of(200, 400, [&arch, target, trial = size](std::int64_t steps) mutable {
-    trial.mean_bits = static_cast<double>(steps) / kSteps;
-    trial.layout.bits = static_cast<int>(trial.mean_bits);
-    return predicted_bits(arch, trial) <= target + kRounding;
-  });
+  constexpr int kSteps = 100;  // to a bit
+  const auto mean = last_of(kSteps * size.least_bits, kSteps * size.most_bits,
+                            [&arch, target, trial = size](std::int64_t steps) mutable {
+                              trial.mean_bits = static_cast<double>(steps) / kSteps;
+                              trial.layout.bits = static_cast<int>(trial.mean_bits);
+                              return predicted_bits(arch, trial) <= target + kRounding;
+                            });
   if (!mean) return {};
   return static_cast<double>(*mean) / kSteps;
 }

@@ -13,6 +13,7 @@ namespace karat {
 struct StoredSize {
   PackedLayout layout;
   double mean_bits = 0;  // of codes, where widths are mixed; layout.bits is then the next below
+  int least_bits = 0, most_bits = 0;  // of codes, among which widths are mixed
   double ratio = 0;      // of weights kept at FP16, at most
   bool by_row = false;   // that share of each row instead of each matrix
   double beyond = 0;     // bits per weight that a file showed on top of all this
@@ -29,8 +30,8 @@ double predicted_bits(const Architecture& arch, const StoredSize& size);
 std::optional<std::int64_t> group_for(const Architecture& arch, const StoredSize& size,
                                       double target);
 
-/// The mean, in steps of 0.01 and at most 4, whose bits come closest to `target` from below.
-/// Nothing when even 2 takes more.
+/// The mean, in steps of 0.01, whose bits come closest to `target` from below. Nothing when even
+/// the least takes more.
 std::optional<double> mean_for(const Architecture& arch, const StoredSize& size, double target);
 
 /// The ratio, in steps of 1e-5, whose bits come closest to `target` from below. Nothing when even

@@ -13,22 +13,23 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr int kAround = 8;  // codes that a first pass reads around the seam, per bit of a state
 
-/// Seams that a step handles together, in a vector register.
-int lanes_of(int bits, std::int64_t seams, int most) {
-  const std::int64_t share = seams >> bits;
-  if (most >= 16 && share % 16 == 0 && has_avx512()) return 16;
-  return most >= 8 && share % 8 == 0 && has_avx2() ? 8 : 4;
+/// Numbers in a vector register.
+int width_of(int most) {
+  if (most >= 16 && has_avx512()) return 16;
+  return most >= 8 && has_avx2() ? 8 : 4;
 }
 
 /// Calls body(seam, choice) in the order that a step meets the states seam·2^bits + choice. Seams
-/// seam + block·share have the same predecessors; `lanes` of them go together.
-void for_states(int bits, std::int64_t seams, int lanes, const auto& body) {
+/// seam + block·share have the same predecessors; as many of them go together as a register holds,
+/// and where they are fewer, those of the next blocks with them.
+void for_states(int bits, std::int64_t seams, int width, const auto& body) {
   const std::int64_t choices = std::int64_t{1} << bits, share = seams / choices;
+  const std::int64_t lanes = std::min<std::int64_t>(share, width), blocks = width / lanes;
   for (std::int64_t first = 0; first < share; first += lanes)
-    for (std::int64_t block = 0; block < choices; ++block)
+    for (std::int64_t block = 0; block < choices; block += blocks)
       for (std::int64_t choice = 0; choice < choices; ++choice)
-        for (std::int64_t lane = 0; lane < lanes; ++lane)
-          body(block * share + first + lane, choice);
+        for (std::int64_t lane = 0; lane < width; ++lane)
+          body((block + lane / lanes) * share + first + lane % lanes, choice);
 }
 
 /// Every second number of two registers, the first or the second of each pair.
@@ -55,21 +56,34 @@ template <int bits, int lanes, class Lanes>
   }
 }
 
+/// The register as often as it fits into a wider one.
+template <class Wide, class Lanes, std::size_t... at>
+[[gnu::always_inline]] inline void repeat(const Lanes& lanes, Wide& to,
+                                          std::index_sequence<at...>) {
+  constexpr std::size_t count = sizeof(Lanes) / sizeof(float);
+  to = __builtin_shufflevector(lanes, lanes, static_cast<int>(at % count)...);
+}
+
 /// One weight x: to[seam] = least of from[s mod seams] + (x − value[s])² over the states s that end
-/// in it, s = seam·2^bits + choice. `values` are in the order of for_states.
-template <int bits, int lanes>
+/// in it, s = seam·2^bits + choice. `values` are in the order of for_states: `lanes` seams of each
+/// of `blocks` blocks, one block unless it has no more seams than that.
+template <int bits, int lanes, int blocks = 1>
 [[gnu::always_inline]] inline void step(std::int64_t seams, const float* from, const float* values,
                                         float x, float* to) {
-  using Lanes [[gnu::vector_size(4 * lanes)]] = float;
+  using Few [[gnu::vector_size(4 * lanes)]] = float;
+  using Lanes [[gnu::vector_size(4 * lanes * blocks)]] = float;
   constexpr std::int64_t choices = 1 << bits;
+  constexpr std::make_index_sequence<lanes * blocks> all;
   const std::int64_t share = seams / choices;
   for (std::int64_t first = 0; first < share; first += lanes) {
+    Few few[choices];
     Lanes before[choices];
-    deal<bits, lanes>(from + first * choices, before);
-    for (std::int64_t block = 0; block < choices; ++block) {
+    deal<bits, lanes>(from + first * choices, few);
+    for (std::int64_t c = 0; c < choices; ++c) repeat(few[c], before[c], all);
+    for (std::int64_t block = 0; block < choices; block += blocks) {
       Lanes best = {};
       best += kInfinity;
-      for (std::int64_t c = 0; c < choices; ++c, values += lanes) {
+      for (std::int64_t c = 0; c < choices; ++c, values += lanes * blocks) {
         Lanes error;
         std::memcpy(&error, values, sizeof error);
         error -= x;
@@ -81,12 +95,14 @@ template <int bits, int lanes>
   }
 }
 
-template <int lanes>
+template <int width>
 [[gnu::always_inline]] inline void step(int bits, std::int64_t seams, const float* from,
                                         const float* values, float x, float* to) {
-  if (bits == 2) return step<2, lanes>(seams, from, values, x, to);
-  if (bits == 3) return step<3, lanes>(seams, from, values, x, to);
-  step<4, lanes>(seams, from, values, x, to);
+  if (bits == 2) return step<2, width>(seams, from, values, x, to);
+  if (bits == 3) return step<3, width>(seams, from, values, x, to);
+  if (bits == 4) return step<4, width>(seams, from, values, x, to);
+  if (seams >> bits >= width) return step<5, width>(seams, from, values, x, to);
+  step<5, 4, width / 4>(seams, from, values, x, to);
 }
 
 KARAT_FOR_AVX512 void step_16(int bits, std::int64_t seams, const float* from, const float* values,
@@ -109,9 +125,9 @@ void step_4(int bits, std::int64_t seams, const float* from, const float* values
 Viterbi::Viterbi(TrellisCode code, int bits, int most_lanes)
     : bits_(bits),
       seam_bits_(value_bits(code) - bits),
-      lanes_(lanes_of(bits, std::int64_t{1} << seam_bits_, most_lanes)),
+      width_(width_of(most_lanes)),
       values_(trellis_values(code)) {
-  for_states(bits, std::int64_t{1} << seam_bits_, lanes_,
+  for_states(bits, std::int64_t{1} << seam_bits_, width_,
              [&](std::int64_t seam, std::int64_t choice) {
                ordered_.push_back(values_[seam << bits_ | choice]);
              });
@@ -124,7 +140,7 @@ unsigned Viterbi::search(const float* x, std::int64_t n, int seam, std::int64_t 
   costs_.resize(std::max(costs_.size(), static_cast<std::size_t>((n + 1) * count)));
   std::fill_n(costs(0), count, seam == kFree ? 0 : kInfinity);
   if (seam != kFree) costs(0)[seam] = 0;
-  const auto step = lanes_ == 16 ? step_16 : lanes_ == 8 ? step_8 : step_4;
+  const auto step = width_ == 16 ? step_16 : width_ == 8 ? step_8 : step_4;
   for (std::int64_t t = 0; t < n; ++t)
     step(bits_, count, costs(t), ordered_.data(), x[t], costs(t + 1));
 

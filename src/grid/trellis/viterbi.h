@@ -30,7 +30,7 @@ class Viterbi {
   void search_all(const float* x, std::int64_t n, std::uint8_t* codes) const;
 
   int bits_, seam_bits_;        // of a code; that a state shares with the next
-  int lanes_;                   // seams that a step handles together
+  int width_;                   // states that a step handles together
   const float* values_;         // [2^16]
   std::vector<float> ordered_;  // of the states, in the order that a step meets them
   std::vector<float> costs_;    // [n + 1, 2^seam_bits]: of the best path to each seam

@@ -1,7 +1,7 @@
 // One token (decode) with trellis-coded weights. A tile's 16 rows share the loads of x; the zero of
 // 1MAD, the same for all weights, comes off at the end through Σ x.
-#include "kernel/cpu/isa/outliers.h"
 #include "kernel/cpu/isa/x86_trellis.h"
+#include "kernel/cpu/isa/outliers.h"
 
 namespace karat::KARAT_ISA {
 namespace {

@@ -7,10 +7,18 @@
 namespace karat::KARAT_ISA {
 namespace {
 
-/// The states of the eight codes at p; reads at most bits + 2 bytes. A state has 16 bits, so at 3
-/// and 4 bits the last four take a word of their own.
+/// The states of the eight codes at p; reads at most 8 bytes. A state has 16 bits, so at 3 and 4
+/// bits the last four take a word of their own, and at 5 bits every one does.
 template <int bits>
 inline __m256i load_states(const std::byte* p) {
+  if constexpr (bits == 5) {
+    const __m128i once = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    const __m256i order = _mm256_setr_epi32(0x03020100, 0x03020100, 0x04030201, 0x04030201,
+                                            0x05040302, 0x06050403, 0x06050403, 0x07060504);
+    const __m256i words = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(once), order);
+    const __m256i shifts = _mm256_setr_epi32(0, 5, 2, 7, 4, 1, 6, 3);
+    return _mm256_and_si256(_mm256_srlv_epi32(words, shifts), _mm256_set1_epi32(0xffff));
+  }
   __m256i words = broadcast_word(p), shifts = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
   if constexpr (bits == 3) {
     words = _mm256_blend_epi32(words, broadcast_word(p + 1), 0xf0);
@@ -102,7 +110,8 @@ inline void with_code(const MatrixView& m, const Body& body) {
   const auto with_bits = [&](auto code) {
     if (m.bits == 2) return body(code, Bits<2>{});
     if (m.bits == 3) return body(code, Bits<3>{});
-    body(code, Bits<4>{});
+    if (m.bits == 4) return body(code, Bits<4>{});
+    body(code, Bits<5>{});
   };
   if (m.code == TrellisCode::one_mad) return with_bits(OneMad{});
   if (m.code == TrellisCode::one_mad_12) return with_bits(OneMad12{});
