@@ -81,7 +81,7 @@ void print_text() {
     fmt::print("--{}\n", axis);
     if (axis == "grid")
       fmt::print(
-          "  of each with bits 2, 3 and 4: bits=3.4, or widths=mixed, is a mean over layers\n");
+          "  bits=3.4, or widths=mixed: a mean over layers of 2, 3 and 4 bits, and 5 of trellis\n");
     for (const AxisValue& value : values) {
       fmt::print("  {}\n", value.name);
       for (const OptionEntry& option : value.options)

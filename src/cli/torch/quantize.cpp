@@ -29,7 +29,7 @@ methods that no paper has are one flag away:
   --solver   which of them each weight takes     gptq:damp=0.01
   --detach   who returns to FP16 afterwards      0.005,rounds=1
 
---bits 3.4 is a mean: every layer gets codes of 2, 3 or 4 bits, wider ones where an error costs more.
+--bits 3.4 is a mean: every layer gets codes of 2 to 4 bits (a trellis: to 5), wider ones where an error costs more.
 The method karat does so with whole --bits too.
 
 The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its

@@ -19,17 +19,22 @@ int width_of(int most) {
   return most >= 8 && has_avx2() ? 8 : 4;
 }
 
+/// Registers of best costs that a step holds: with few seams a block they hold several blocks each,
+/// and then the costs before are read once for all.
+constexpr int kTogether = 8;
+
 /// Calls body(seam, choice) in the order that a step meets the states seam·2^bits + choice. Seams
 /// seam + block·share have the same predecessors; as many of them go together as a register holds,
 /// and where they are fewer, those of the next blocks with them.
 void for_states(int bits, std::int64_t seams, int width, const auto& body) {
   const std::int64_t choices = std::int64_t{1} << bits, share = seams / choices;
   const std::int64_t lanes = std::min<std::int64_t>(share, width), blocks = width / lanes;
+  const std::int64_t together = blocks * (share < width ? kTogether : 1);
   for (std::int64_t first = 0; first < share; first += lanes)
-    for (std::int64_t block = 0; block < choices; block += blocks)
+    for (std::int64_t block = 0; block < choices; block += together)
       for (std::int64_t choice = 0; choice < choices; ++choice)
-        for (std::int64_t lane = 0; lane < width; ++lane)
-          body((block + lane / lanes) * share + first + lane % lanes, choice);
+        for (std::int64_t i = 0; i < together * lanes; ++i)
+          body((block + i / lanes) * share + first + i % lanes, choice);
 }
 
 /// Every second number of two registers, the first or the second of each pair.
@@ -39,12 +44,31 @@ template <int which, class Lanes, std::size_t... pair>
   to = __builtin_shufflevector(from[0], from[1], static_cast<int>(which + 2 * pair)...);
 }
 
+/// A square of four rows, `step` numbers apart, to columns.
+template <class Four>
+[[gnu::always_inline]] inline void transpose(const float* from, std::int64_t step, Four* to) {
+  Four row[4];
+  for (std::int64_t r = 0; r < 4; ++r) std::memcpy(&row[r], from + r * step, sizeof row[r]);
+  const Four a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5),
+             b = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5),
+             c = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7),
+             d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+  to[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+  to[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  to[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+  to[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+}
+
 /// to[c][lane] = from[lane·2^bits + c]. Dealing all numbers into the even and the odd ones, as
 /// often as an index has bits, leaves them so.
 template <int bits, int lanes, class Lanes>
 [[gnu::always_inline]] inline void deal(const float* from, Lanes* to) {
   constexpr std::make_index_sequence<lanes> pairs;
   constexpr int half = 1 << (bits - 1);
+  if constexpr (lanes == 4) {
+    for (std::int64_t c = 0; c < 2 * half; c += 4) transpose(from + c, 2 * half, to + c);
+    return;
+  }
   std::memcpy(to, from, 2 * half * sizeof(Lanes));
   for (int bit = 0; bit < bits; ++bit) {
     Lanes dealt[2 * half];
@@ -72,25 +96,29 @@ template <int bits, int lanes, int blocks = 1>
                                         float x, float* to) {
   using Few [[gnu::vector_size(4 * lanes)]] = float;
   using Lanes [[gnu::vector_size(4 * lanes * blocks)]] = float;
-  constexpr std::int64_t choices = 1 << bits;
-  constexpr std::make_index_sequence<lanes * blocks> all;
+  constexpr std::int64_t choices = 1 << bits, width = lanes * blocks;
+  constexpr std::int64_t together = blocks > 1 ? kTogether : 1;
+  constexpr std::make_index_sequence<width> all;
   const std::int64_t share = seams / choices;
   for (std::int64_t first = 0; first < share; first += lanes) {
     Few few[choices];
-    Lanes before[choices];
     deal<bits, lanes>(from + first * choices, few);
-    for (std::int64_t c = 0; c < choices; ++c) repeat(few[c], before[c], all);
-    for (std::int64_t block = 0; block < choices; block += blocks) {
-      Lanes best = {};
-      best += kInfinity;
-      for (std::int64_t c = 0; c < choices; ++c, values += lanes * blocks) {
-        Lanes error;
-        std::memcpy(&error, values, sizeof error);
-        error -= x;
-        const Lanes cost = before[c] + error * error;
-        best = cost < best ? cost : best;
+    for (std::int64_t block = 0; block < choices; block += blocks * together) {
+      Lanes best[together];
+      for (Lanes& one : best) one = Lanes{} + kInfinity;
+      for (std::int64_t c = 0; c < choices; ++c) {
+        Lanes before;
+        repeat(few[c], before, all);
+        for (Lanes& one : best) {
+          Lanes error;
+          std::memcpy(&error, values, sizeof error);
+          error -= x;
+          const Lanes cost = before + error * error;
+          one = cost < one ? cost : one;
+          values += width;
+        }
       }
-      std::memcpy(to + block * share + first, &best, sizeof best);
+      std::memcpy(to + block * share + first, best, sizeof best);
     }
   }
 }
@@ -102,7 +130,7 @@ template <int width>
   if (bits == 3) return step<3, width>(seams, from, values, x, to);
   if (bits == 4) return step<4, width>(seams, from, values, x, to);
   if (seams >> bits >= width) return step<5, width>(seams, from, values, x, to);
-  step<5, 4, width / 4>(seams, from, values, x, to);
+  step<5, 4, width / 4>(seams, from, values, x, to);  // 2^12 states: four seams a block
 }
 
 KARAT_FOR_AVX512 void step_16(int bits, std::int64_t seams, const float* from, const float* values,
