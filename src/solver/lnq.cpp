@@ -8,6 +8,7 @@
 #include <limits>
 #include <span>
 
+#include "core/platform.h"
 #include "core/threads.h"
 #include "karat/error.h"
 #include "recipe/hessian.h"
@@ -16,7 +17,19 @@
 namespace karat {
 namespace {
 
-constexpr std::int64_t kTogether = 128;  // columns whose part in each other's slope is added at once
+constexpr std::int64_t kTogether = 128;  // columns of which all rows are done before the next
+
+KARAT_FOR_AVX512 void add_scaled_16(float a, const float* __restrict x, float* __restrict y,
+                                    std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+KARAT_FOR_AVX2 void add_scaled_8(float a, const float* __restrict x, float* __restrict y,
+                                 std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+void add_scaled_4(float a, const float* __restrict x, float* __restrict y, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
 
 /// The value of a table that is nearest to x.
 std::size_t nearest(std::span<const float> table, float x) {
@@ -39,23 +52,18 @@ class Alternation {
   Solution solution() const;
 
  private:
-  /// A chunk of columns: its slope H e [out, n], its own block of H [n, n], and what changes.
-  struct Chunk {
-    std::int64_t begin, n;
-    torch::Tensor slope, block, change;
-  };
-
   std::int64_t in() const { return weight_.size(1); }
   std::size_t group_of(std::int64_t j) const {
     return static_cast<std::size_t>(j / slabs_.width());
   }
   void update_errors(const Slab& slab, std::int64_t begin);
-  bool descend(Chunk& chunk, std::int64_t row);
+  bool descend(std::int64_t row, std::int64_t begin, std::int64_t end, float* change);
 
   const Grid& grid_;
   const Slabs slabs_;
   const Kept kept_;
   torch::Tensor weight_, hessian_, error_;  // error_ [out, in]: ŵ − w, 0 where kept
+  torch::Tensor slope_, rows_;              // H e [out, in] of the codes at hand, and H
   torch::Tensor codes_, fixed_;             // [out, in] bytes: codes, and whether kept
   std::vector<GridParams> params_;          // of each group of columns
   std::vector<torch::Tensor> tables_;       // theirs [out, values]
@@ -70,6 +78,7 @@ Alternation::Alternation(const Layer& layer, const torch::Tensor& hessian, const
       hessian_(hessian),
       error_(torch::empty_like(weight_, torch::MemoryFormat::Contiguous)),
       codes_(torch::empty(weight_.sizes(), torch::kUInt8)) {
+  rows_ = hessian.to(torch::kCPU).contiguous();
   if (kept.defined()) fixed_ = kept.to(torch::kCPU, torch::kUInt8).contiguous();
   for (std::int64_t begin = 0; begin < in(); begin += slabs_.width()) {
     const Slab slab = slabs_.cut(weight_, begin);
@@ -105,6 +114,7 @@ void Alternation::refit() {
     codes_.slice(1, begin, end).copy_(codes);
     update_errors(slab, begin);
   }
+  slope_ = error_.matmul(hessian_).to(torch::kCPU).contiguous();
 }
 
 /// Better codes for every column in turn; whether any changed.
@@ -113,45 +123,47 @@ bool Alternation::descend() {
   std::atomic<bool> changed = false;
   for (std::int64_t begin = 0; begin < in(); begin += kTogether) {
     const std::int64_t end = std::min(in(), begin + kTogether);
-    const torch::Tensor columns = hessian_.slice(1, begin, end);
-    Chunk chunk{begin,
-                end - begin,
-                error_.matmul(columns).to(torch::kCPU).contiguous(),
-                columns.slice(0, begin, end).to(torch::kCPU).contiguous(),
-                {}};
-    chunk.change = torch::zeros_like(chunk.slope);
+    torch::Tensor change = torch::zeros({weight_.size(0), end - begin});
+    float* changes = change.data_ptr<float>();
     parallel_for(weight_.size(0), kGrain, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t row = first; row < last; ++row)
-        if (descend(chunk, row)) changed = true;
+        if (descend(row, begin, end, changes + row * (end - begin))) changed = true;
     });
-    error_.slice(1, begin, end).add_(chunk.change.to(error_.device()));
+    error_.slice(1, begin, end).add_(change.to(error_.device()));
   }
   return changed;
 }
 
-/// One row of a chunk. An input that was always 0 has no slope and no curvature: nothing is better
-/// than what is there.
-bool Alternation::descend(Chunk& chunk, std::int64_t row) {
-  float* slope = chunk.slope.data_ptr<float>() + row * chunk.n;
-  float* change = chunk.change.data_ptr<float>() + row * chunk.n;
-  const std::int64_t start = row * in() + chunk.begin;
-  std::uint8_t* codes = codes_.data_ptr<std::uint8_t>() + start;
-  const std::uint8_t* fixed = fixed_.defined() ? fixed_.data_ptr<std::uint8_t>() + start : nullptr;
+/// Columns [begin, end) of a row; `change` is by how much its values change. Few codes do, so each
+/// brings the row's slopes up to date itself: less work than a matrix product. An input that was
+/// always 0 has no slope and no curvature: nothing is better than what is there.
+bool Alternation::descend(std::int64_t row, std::int64_t begin, std::int64_t end, float* change) {
+  const auto add_scaled = has_avx512() ? add_scaled_16 : has_avx2() ? add_scaled_8 : add_scaled_4;
+  float* slope = slope_.data_ptr<float>() + row * in();
+  std::uint8_t* codes = codes_.data_ptr<std::uint8_t>() + row * in();
+  const std::uint8_t* fixed =
+      fixed_.defined() ? fixed_.data_ptr<std::uint8_t>() + row * in() : nullptr;
+  const float* hessian = rows_.data_ptr<float>();
+  std::size_t group = params_.size();
+  std::span<const float> table;
   bool changed = false;
-  for (std::int64_t j = 0; j < chunk.n; ++j) {
+  for (std::int64_t j = begin; j < end; ++j) {
     if (fixed != nullptr && fixed[j]) continue;
-    const torch::Tensor& tables = tables_[group_of(chunk.begin + j)];
-    const std::span table(tables.data_ptr<float>() + row * tables.size(1),
-                          static_cast<std::size_t>(tables.size(1)));
-    const float* moved = chunk.block.data_ptr<float>() + j * chunk.n;  // slopes, by a change of 1
+    if (group != group_of(j)) {
+      group = group_of(j);
+      const torch::Tensor& tables = tables_[group];
+      table = {tables.data_ptr<float>() + row * tables.size(1),
+               static_cast<std::size_t>(tables.size(1))};
+    }
+    const float* moved = hessian + j * in();  // slopes, by a change of 1
     const float now = table[codes[j]];
     const float wanted = now - slope[j] / std::max(moved[j], std::numeric_limits<float>::min());
     const std::size_t found = nearest(table, wanted);
     if (!(std::abs(table[found] - wanted) < std::abs(now - wanted))) continue;
     changed = true;
     codes[j] = static_cast<std::uint8_t>(found);
-    change[j] = table[found] - now;
-    for (std::int64_t k = j + 1; k < chunk.n; ++k) slope[k] += change[j] * moved[k];
+    change[j - begin] = table[found] - now;
+    add_scaled(change[j - begin], moved, slope, in());
   }
   return changed;
 }

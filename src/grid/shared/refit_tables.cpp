@@ -1,9 +1,11 @@
 #include "grid/shared/refit_tables.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
+#include "core/platform.h"
 #include "core/threads.h"
 
 namespace karat {
@@ -52,19 +54,32 @@ std::span<const std::int32_t> Inputs::of(std::int64_t row, std::int64_t code, st
   return {first, std::lower_bound(first, order + starts[1], end)};
 }
 
-/// Σ over `inputs` of rows of a tile [n, kTile].
-std::array<float, kTile> sum_rows(const float* tile, std::span<const std::int32_t> inputs) {
-  using Four [[gnu::vector_size(16)]] = float;
-  Four sums[kTile / 4] = {};
+using Sum = std::array<float, kTile>;
+
+/// Σ over `inputs` of rows of a tile [n, kTile], `lanes` numbers a register.
+template <int lanes>
+[[gnu::always_inline]] inline void sum_rows(const float* tile, std::span<const std::int32_t> inputs,
+                                            Sum& sum) {
+  using Lanes [[gnu::vector_size(4 * lanes)]] = float;
+  Lanes sums[kTile / lanes] = {};
   for (const std::int32_t i : inputs)
-    for (std::int64_t k = 0; k < kTile / 4; ++k) {
-      Four x;
-      std::memcpy(&x, tile + i * kTile + 4 * k, sizeof x);
+    for (std::int64_t k = 0; k < kTile / lanes; ++k) {
+      Lanes x;
+      std::memcpy(&x, tile + i * kTile + lanes * k, sizeof x);
       sums[k] += x;
     }
-  std::array<float, kTile> sum;
   std::memcpy(sum.data(), sums, sizeof sums);
-  return sum;
+}
+
+KARAT_FOR_AVX512 void sum_rows_16(const float* tile, std::span<const std::int32_t> inputs,
+                                  Sum& sum) {
+  sum_rows<16>(tile, inputs, sum);
+}
+KARAT_FOR_AVX2 void sum_rows_8(const float* tile, std::span<const std::int32_t> inputs, Sum& sum) {
+  sum_rows<8>(tile, inputs, sum);
+}
+void sum_rows_4(const float* tile, std::span<const std::int32_t> inputs, Sum& sum) {
+  sum_rows<4>(tile, inputs, sum);
 }
 
 /// [rows, size, size] F64: Σ of gram over the pairs of inputs of codes a and b, P gram Pᵀ. Columns
@@ -72,16 +87,19 @@ std::array<float, kTile> sum_rows(const float* tile, std::span<const std::int32_
 torch::Tensor sum_pairs(const torch::Tensor& gram, const torch::Tensor& codes, std::int64_t size) {
   const std::int64_t rows = codes.size(0), n = codes.size(1);
   const Inputs inputs(codes, size);
+  const auto sum_rows = has_avx512() ? sum_rows_16 : has_avx2() ? sum_rows_8 : sum_rows_4;
   torch::Tensor sums = torch::zeros({rows, size, size + 1}, torch::kFloat64);
   torch::Tensor tile = torch::zeros({n, kTile});
+  const float* cells = tile.data_ptr<float>();
   for (std::int64_t begin = 0; begin < n; begin += kTile) {
     const std::int64_t end = std::min(n, begin + kTile);
     tile.slice(1, 0, end - begin).copy_(gram.slice(1, begin, end));
     parallel_for(rows, kGrain, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t row = first; row < last; ++row)
         for (std::int64_t code = 0; code < size; ++code) {
-          const auto before = sum_rows(tile.data_ptr<float>(), inputs.of(row, code, 0, begin));
-          const auto inside = sum_rows(tile.data_ptr<float>(), inputs.of(row, code, begin, end));
+          Sum before, inside;
+          sum_rows(cells, inputs.of(row, code, 0, begin), before);
+          sum_rows(cells, inputs.of(row, code, begin, end), inside);
           const std::uint8_t* other = codes.data_ptr<std::uint8_t>() + row * n + begin;
           double* sum = sums.data_ptr<double>() + (row * size + code) * (size + 1);
           for (std::int64_t j = 0; j < end - begin; ++j)
