@@ -14,9 +14,9 @@ struct StoredSize {
   PackedLayout layout;
   double mean_bits = 0;  // of codes, where widths are mixed; layout.bits is then the next below
   int least_bits = 0, most_bits = 0;  // of codes, among which widths are mixed
-  double ratio = 0;      // of weights kept at FP16, at most
-  bool by_row = false;   // that share of each row instead of each matrix
-  double beyond = 0;     // bits per weight that a file showed on top of all this
+  double ratio = 0;                   // of weights kept at FP16, at most
+  bool by_row = false;                // that share of each row instead of each matrix
+  double beyond = 0;                  // bits per weight that a file showed on top of all this
 };
 /// Found by storing a small matrix through the recipe's own grid.
 StoredSize size_of(const Assembled& recipe);
