@@ -55,7 +55,8 @@ if(KARAT_TORCH)
   endforeach()
   karat_registry(layer_grid FOLDER grid/fit TABLE fit_table HEADER grid/affine/affine.h TYPE Fit
                  ARGUMENTS "Options&" SUFFIX _fit)
-  # Its AVX-512 twin must not use FMA, which rounds otherwise than its other twins.
+  # The AVX-512 twin of a step must not use FMA, which rounds otherwise than its other twins, nor must
+  # what follows the steps back.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/src/grid/trellis/step.cpp
                               ${PROJECT_SOURCE_DIR}/src/grid/trellis/viterbi.cpp PROPERTIES
     COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON)

@@ -95,7 +95,7 @@ struct PackedView {
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
 /// written is the lowest that has what the layouts use: 1; 2 for lists, tables and input scales; 3
-/// for trellis and rotations; 4 for blocks.
+/// for trellis and rotations; 4 for blocks; 5 for trellis codes of 5 bits.
 inline constexpr int kFormatVersion = 5;
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"

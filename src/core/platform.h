@@ -47,6 +47,12 @@ inline bool has_avx512() {
 }
 #endif
 
+/// Of three twins the one for this CPU: for AVX-512, for AVX2, for any.
+template <class Function>
+Function* twin_for_cpu(Function* avx512, Function* avx2, Function* any) {
+  return has_avx512() ? avx512 : has_avx2() ? avx2 : any;
+}
+
 /// Gives freed memory back to the system where the allocator would keep it, so that what is
 /// resident is what is in use.
 inline void release_freed_memory() {

@@ -91,24 +91,20 @@ bool mixes_widths(const std::string& kind, const std::string& options) {
   return widths == "mixed" || bits.find('.') != bits.npos;
 }
 
-/// The axis with its grid in codes of `bits`.
-Axis<Grid> of_width(Axis<Grid> axis, int bits) {
-  axis.text = fmt::format("{}:{}", name_of(axis.text),
-                          Options::with(options_of(axis.text), "bits", std::to_string(bits)));
-  return axis;
-}
-
-/// Grids of 2, 3 and 4 bits, and of 5 where the grid has such codes.
-void make_widths(const Axis<Grid>& axis, Widths& widths) {
+/// Grids of 2, 3 and 4 bits, and of 5 where the grid has such codes; `options` are spelled out.
+std::map<int, Grid> make_widths(const Axis<Grid>& axis, std::string& options) {
+  std::map<int, Grid> grids;
   for (const int bits : {2, 3, 4, 5}) {
-    Axis<Grid> one = of_width(axis, bits);
+    Axis<Grid> one = axis;
+    one.text = name_of(axis.text) + ":" + Options::with(options, "bits", std::to_string(bits));
     try {
-      widths.grids[bits] = make("grid", one, grid_table());
+      grids[bits] = make("grid", one, grid_table());
+      options = options_of(one.text);
     } catch (const Error&) {
-      widths.grids.erase(bits);
       if (bits < 5) throw;
     }
   }
+  return grids;
 }
 
 /// The grid and, where its text mixes them, those of the other widths.
@@ -116,21 +112,20 @@ void make_grids(Assembled& made) {
   Axis<Grid>& axis = made.recipe.grid;
   const std::string name = name_of(axis.text), kind = "grid " + name;
   const bool mixed = mixes_widths(kind, options_of(axis.text));
-  const std::string options = Options::without(options_of(axis.text), "widths");
+  std::string options = Options::without(options_of(axis.text), "widths");
   axis.text = options.empty() ? name : name + ":" + options;
   if (!mixed) {
     made.grid = make("grid", axis, grid_table());
     return;
   }
   auto& [mean, grids] = made.widths;
-  make_widths(axis, made.widths);
   Options bits(kind, "bits=" + Options::find(options, "bits").value_or("4"));
+  grids = make_widths(axis, options);
   mean = bits.number("bits", 4, grids.begin()->first, grids.rbegin()->first,
                      "mean bits of a code over the layers");
-  Axis<Grid> wide = of_width(axis, static_cast<int>(std::ceil(mean)));
-  made.grid = make("grid", wide, grid_table());
+  made.grid = grids.at(static_cast<int>(std::ceil(mean)));
   axis.text = fmt::format("{}:bits={},{},widths=mixed", name, number_text(mean),
-                          Options::without(options_of(wide.text), "bits"));
+                          Options::without(options, "bits"));
 }
 
 /// Spells `text` out in full.

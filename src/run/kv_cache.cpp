@@ -29,8 +29,8 @@ std::int64_t padded(std::int64_t head_dim) {
   return (head_dim + 7) / 8 * 8;
 }
 
-/// Asks for pages of 2 MiB: a token reads all of the cache, and small pages cost that a fifth of
-/// its time. A large cache, whose room may be for tokens that never come, keeps the small ones.
+/// Asks for pages of 2 MiB: a token reads all of the cache, which small pages slow down. A large
+/// cache, whose room may be for tokens that never come, keeps the small ones.
 void use_huge_pages(void* data, std::size_t bytes) {
   constexpr std::size_t kPage = std::size_t{2} << 20, kLarge = std::size_t{512} << 20;
   std::size_t room = bytes;

@@ -57,12 +57,12 @@ class Alternation {
     return static_cast<std::size_t>(j / slabs_.width());
   }
   void update_errors(const Slab& slab, std::int64_t begin);
-  bool descend(std::int64_t row, std::int64_t begin, std::int64_t end, float* change);
+  bool descend(std::int64_t row, std::int64_t begin, std::int64_t end);
 
   const Grid& grid_;
   const Slabs slabs_;
   const Kept kept_;
-  torch::Tensor weight_, hessian_, error_;  // error_ [out, in]: ŵ − w, 0 where kept
+  torch::Tensor weight_, hessian_, error_;  // error_ [out, in]: ŵ − w, 0 where kept, by refit
   torch::Tensor slope_, rows_;              // H e [out, in] of the codes at hand, and H
   torch::Tensor codes_, fixed_;             // [out, in] bytes: codes, and whether kept
   std::vector<GridParams> params_;          // of each group of columns
@@ -86,7 +86,6 @@ Alternation::Alternation(const Layer& layer, const torch::Tensor& hessian, const
     tables_.emplace_back();
     codes_.slice(1, begin, begin + slab.weight.size(1))
         .copy_(grid.encode(slab.weight, params_.back()));
-    update_errors(slab, begin);
   }
 }
 
@@ -102,6 +101,8 @@ void Alternation::update_errors(const Slab& slab, std::int64_t begin) {
 
 /// Better tables, group after group, each given the errors of the others.
 void Alternation::refit() {
+  for (std::int64_t begin = 0; begin < in(); begin += slabs_.width())
+    update_errors(slabs_.cut(weight_, begin), begin);
   for (std::int64_t begin = 0; begin < in(); begin += slabs_.width()) {
     Slab slab = slabs_.cut(weight_, begin);
     const std::int64_t end = begin + slab.weight.size(1);
@@ -123,22 +124,19 @@ bool Alternation::descend() {
   std::atomic<bool> changed = false;
   for (std::int64_t begin = 0; begin < in(); begin += kTogether) {
     const std::int64_t end = std::min(in(), begin + kTogether);
-    torch::Tensor change = torch::zeros({weight_.size(0), end - begin});
-    float* changes = change.data_ptr<float>();
     parallel_for(weight_.size(0), kGrain, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t row = first; row < last; ++row)
-        if (descend(row, begin, end, changes + row * (end - begin))) changed = true;
+        if (descend(row, begin, end)) changed = true;
     });
-    error_.slice(1, begin, end).add_(change.to(error_.device()));
   }
   return changed;
 }
 
-/// Columns [begin, end) of a row; `change` is by how much its values change. Few codes do, so each
-/// brings the row's slopes up to date itself: less work than a matrix product. An input that was
-/// always 0 has no slope and no curvature: nothing is better than what is there.
-bool Alternation::descend(std::int64_t row, std::int64_t begin, std::int64_t end, float* change) {
-  const auto add_scaled = has_avx512() ? add_scaled_16 : has_avx2() ? add_scaled_8 : add_scaled_4;
+/// Columns [begin, end) of a row. Few codes change, so each brings the row's slopes up to date
+/// itself: less work than a matrix product. An input that was always 0 has no slope and no
+/// curvature: nothing is better than what is there.
+bool Alternation::descend(std::int64_t row, std::int64_t begin, std::int64_t end) {
+  const auto add_scaled = twin_for_cpu(add_scaled_16, add_scaled_8, add_scaled_4);
   float* slope = slope_.data_ptr<float>() + row * in();
   std::uint8_t* codes = codes_.data_ptr<std::uint8_t>() + row * in();
   const std::uint8_t* fixed =
@@ -162,8 +160,7 @@ bool Alternation::descend(std::int64_t row, std::int64_t begin, std::int64_t end
     if (!(std::abs(table[found] - wanted) < std::abs(now - wanted))) continue;
     changed = true;
     codes[j] = static_cast<std::uint8_t>(found);
-    change[j - begin] = table[found] - now;
-    add_scaled(change[j - begin], moved, slope, in());
+    add_scaled(table[found] - now, moved, slope, in());
   }
   return changed;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "core/platform.h"
@@ -87,7 +88,7 @@ void sum_rows_4(const float* tile, std::span<const std::int32_t> inputs, Sum& su
 torch::Tensor sum_pairs(const torch::Tensor& gram, const torch::Tensor& codes, std::int64_t size) {
   const std::int64_t rows = codes.size(0), n = codes.size(1);
   const Inputs inputs(codes, size);
-  const auto sum_rows = has_avx512() ? sum_rows_16 : has_avx2() ? sum_rows_8 : sum_rows_4;
+  const auto sum_rows = twin_for_cpu(sum_rows_16, sum_rows_8, sum_rows_4);
   torch::Tensor sums = torch::zeros({rows, size, size + 1}, torch::kFloat64);
   torch::Tensor tile = torch::zeros({n, kTile});
   const float* cells = tile.data_ptr<float>();

@@ -1,5 +1,5 @@
-// Σ value·x[column] over the outliers of rows. Cost: about a nanosecond an outlier, as much time as
-// memory takes for a line of codes, so what is read next is asked for meanwhile.
+// Σ value·x[column] over the outliers of rows. Some eight of them take as long as memory takes for
+// a line of codes, so what is read next is asked for meanwhile.
 #pragma once
 
 #include "kernel/cpu/isa/eight.h"
