@@ -122,10 +122,11 @@ struct Grid {
   std::function<torch::Tensor(const torch::Tensor& weight, const GridParams& params)> encode = {};
   std::function<torch::Tensor(const torch::Tensor& codes, const GridParams& params)> decode = {};
   std::function<Stored(const std::string& name, const Solution& solution)> store = {};
-  /// Better parameters for codes that are held: Σ e·gram·e + 2 e·pull of a row does not rise, with
-  /// e = ŵ − weight, 0 where kept, and pull [rows, n]. The codes may be renumbered. Only for grids
-  /// of tables: params[0] [rows, values] F32 are what the codes, bytes, stand for. Empty: none.
-  std::function<void(const Slab& slab, const torch::Tensor& pull, torch::Tensor& codes,
+  /// Better parameters for codes that are held. With d what the weights change by, 0 where kept,
+  /// and slope [rows, n] = H(ŵ − w) half the gradient of the layer's error, d·gram·d + 2 d·slope of
+  /// a row is never above 0. The codes may be renumbered. Only for grids of tables: params[0]
+  /// [rows, values] F32 are what the codes, bytes, stand for. Empty: none.
+  std::function<void(const Slab& slab, const torch::Tensor& slope, torch::Tensor& codes,
                      GridParams& params)>
       refit = {};
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -67,6 +68,21 @@ TEST_CASE("parallel_for covers every index once, whatever the threads, and passe
   }
   set_thread_count(core_count());
   CHECK_THROWS_WITH_AS(set_thread_count(0), "threads: got 0, expected at least 1", Error);
+}
+
+TEST_CASE("no range of parallel_for is longer than its grain, in a nested call neither") {
+  set_thread_count(2);
+  std::atomic<std::int64_t> longest = 0, covered = 0;
+  const auto see = [&](auto begin, auto end) {
+    covered += end - begin;
+    for (std::int64_t seen = longest; seen < end - begin;)
+      if (longest.compare_exchange_weak(seen, end - begin)) break;
+  };
+  parallel_for(47, 10, see);
+  parallel_for(3, 1, [&](auto, auto) { parallel_for(47, 10, see); });
+  CHECK(longest == 10);
+  CHECK(covered == 4 * 47);
+  set_thread_count(core_count());
 }
 
 TEST_CASE("many short rounds: none is lost, whether threads still look or sleep already") {

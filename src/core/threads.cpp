@@ -168,9 +168,10 @@ int thread_count() {
 
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t, std::int64_t)>& body) {
-  if (count <= 0) return;
-  if (inside_pool || count <= grain) return body(0, count);
-  the_pool().run(count, std::max<std::int64_t>(1, grain), body);
+  grain = std::max<std::int64_t>(1, grain);
+  if (!inside_pool && count > grain) return the_pool().run(count, grain, body);
+  for (std::int64_t begin = 0; begin < count; begin += grain)
+    body(begin, std::min(count, begin + grain));
 }
 
 }  // namespace karat

@@ -77,8 +77,8 @@ Grid lut_grid(Options& options) {
   grid.store = [layout](const std::string& name, const Solution& solution) {
     return store(name, solution, layout);
   };
-  grid.refit = [](const Slab& slab, const torch::Tensor& pull, torch::Tensor& codes,
-                  GridParams& params) { refit_tables(slab, pull, codes, params[0]); };
+  grid.refit = [](const Slab& slab, const torch::Tensor& slope, torch::Tensor& codes,
+                  GridParams& params) { refit_tables(slab, slope, codes, params[0]); };
   return grid;
 }
 

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "grid/shared/pair_sums.h"
+
 using namespace karat;
 
 namespace {
@@ -30,6 +32,13 @@ torch::Tensor error_of(const Case& some) {
       some.slab.kept.defined() ? error.masked_fill(some.slab.kept, 0) : error;
   return counted.to(torch::kFloat64);
 }
+/// What the error pulls at each weight, that of other groups included.
+torch::Tensor slope_of(const Case& some) {
+  return error_of(some).matmul(some.slab.gram.to(torch::kFloat64)) + some.pull;
+}
+void refit(Case& some) {
+  refit_tables(some.slab, slope_of(some).to(torch::kFloat32), some.codes, some.tables);
+}
 /// Σ e·gram·e + 2 e·pull of each row.
 torch::Tensor objective(const Case& some) {
   const torch::Tensor e = error_of(some);
@@ -38,19 +47,33 @@ torch::Tensor objective(const Case& some) {
 
 }  // namespace
 
+TEST_CASE("a Gram matrix summed over pairs of codes") {
+  for (const std::int64_t size : {4, 8, 16})
+    for (const std::int64_t n : {5, 256, 300, 700}) {  // a block of inputs or several, cut or not
+      const Case some = random_case(19, n, size, false);
+      const torch::Tensor codes = torch::randint(size + 1, {19, n}).to(torch::kUInt8);
+      const torch::Tensor p =
+          torch::one_hot(codes.to(torch::kInt64), size + 1).slice(2, 0, size).to(torch::kFloat64);
+      const torch::Tensor wanted =
+          p.transpose(1, 2).matmul(some.slab.gram.to(torch::kFloat64)).matmul(p);
+      const torch::Tensor got = pair_sums(some.slab.gram, codes, size);
+      CHECK(torch::equal(got, got.transpose(1, 2)));
+      CHECK((got - wanted).norm().item<double>() < 1e-6 * wanted.norm().item<double>());
+    }
+}
+
 TEST_CASE("tables are the least squares solution of each row") {
   for (const std::int64_t size : {4, 16})
     for (const bool with_kept : {false, true}) {
       Case now = random_case(9, 40, size, with_kept);
       const Case before = now;
-      refit_tables(now.slab, now.pull, now.codes, now.tables);
+      refit(now);
       CHECK((objective(now) < objective(before)).all().item<bool>());
       CHECK(torch::equal(now.tables, now.tables.to(torch::kFloat16).to(torch::kFloat32)));
       CHECK(torch::equal(now.tables, std::get<0>(now.tables.sort(1))));
       // At the least, no value would rather be elsewhere: the way to its own minimum is as short as
       // rounding to FP16 allows.
-      const torch::Tensor slope =
-          error_of(now).matmul(now.slab.gram.to(torch::kFloat64)) + now.pull;
+      const torch::Tensor slope = slope_of(now);
       for (std::int64_t row = 0; row < 9; ++row) {
         torch::Tensor p =
             torch::one_hot(now.codes[row].to(torch::kInt64), size).to(torch::kFloat64);
@@ -68,7 +91,7 @@ TEST_CASE("renumbered codes stand for the same weights; a value without codes st
   now.codes.masked_fill_(now.codes == 2, 1);
   const torch::Tensor idle = now.tables.select(1, 2).clone();
   const Case before = now;
-  refit_tables(now.slab, now.pull, now.codes, now.tables);
+  refit(now);
   for (std::int64_t row = 0; row < 3; ++row) {
     CHECK((now.tables[row] == idle[row]).any().item<bool>());
     for (std::int64_t i = 0; i < 12; ++i)
@@ -83,7 +106,7 @@ TEST_CASE("a row that cannot gain keeps its table") {
   now.slab.weight = now.tables.gather(1, now.codes.to(torch::kInt64));
   now.pull.zero_();
   const Case before = now;
-  refit_tables(now.slab, now.pull, now.codes, now.tables);
+  refit(now);
   CHECK(torch::equal(now.tables, before.tables));
   CHECK(torch::equal(now.codes, before.codes));
 }
