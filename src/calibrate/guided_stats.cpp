@@ -61,7 +61,7 @@ void GuidedStats::add(Sum& sum, const torch::Tensor& input, const torch::Tensor&
   if (!needs_.guided) return;
   const auto x = input.to(torch::kFloat32) * weights.sqrt().unsqueeze(1);
   if (!sum.product.defined()) sum.product = torch::zeros({x.size(1), x.size(1)}, x.options());
-  add_product(sum.product, x.t(), x);
+  add_gram(sum.product, x);
 }
 
 void GuidedStats::finish(std::map<std::string, LinearStats>& stats) const {
@@ -72,7 +72,10 @@ void GuidedStats::finish(std::map<std::string, LinearStats>& stats) const {
     const auto weights = torch::cat(sum.weights);
     const double total = total_of(weights, name);
     if (needs_.token_weights) stats[name].token_weights = weights;
-    if (needs_.guided) stats[name].guided = sum.product * (2 / total);
+    if (needs_.guided) {
+      mirror(sum.product);
+      stats[name].guided = sum.product * (2 / total);
+    }
   }
 }
 

@@ -24,7 +24,7 @@ void InputStats::observe(const Linear& layer, const torch::Tensor& input) {
   sum.tokens += x.size(0);
   if (needs_.hessian) {
     if (!sum.hessian.defined()) sum.hessian = torch::zeros({x.size(1), x.size(1)}, x.options());
-    add_product(sum.hessian, x.t(), x);
+    add_gram(sum.hessian, x);
   }
   const auto add = [](torch::Tensor& to, const torch::Tensor& part) {
     to = to.defined() ? to.add_(part) : part;
@@ -37,7 +37,10 @@ void InputStats::finish(std::map<std::string, LinearStats>& stats) const {
   std::map<std::string, LinearStats> means;
   for (const auto& [name, sum] : sums_) {
     const auto tokens = static_cast<double>(sum.tokens);
-    if (needs_.hessian) means[name].hessian = sum.hessian * (2 / tokens);
+    if (needs_.hessian) {
+      mirror(sum.hessian);
+      means[name].hessian = sum.hessian * (2 / tokens);
+    }
     if (needs_.input_abs) means[name].input_abs = (sum.input_abs / tokens).to(torch::kFloat32);
     if (needs_.input_square)
       means[name].input_square = (sum.input_square / tokens).to(torch::kFloat32);

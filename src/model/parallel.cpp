@@ -12,12 +12,15 @@ namespace {
 constexpr double kSmall = 1 << 20;
 constexpr std::int64_t kPieces = 8, kLeast = 64;
 
-/// Calls body(first, count) on pieces of one side of a product. Their size depends on that side
-/// alone: large enough that packing the other matrix for each costs little.
+/// Rows of a product that are done at once: they depend on their number alone, and are so many that
+/// packing the other matrix for each piece costs little.
+std::int64_t piece_of(std::int64_t side) {
+  return std::max(kLeast, (side / kPieces + 31) / 32 * 32);
+}
+
 void cut(std::int64_t side, double work, torch::Device device,
          const std::function<void(std::int64_t, std::int64_t)>& body) {
-  const auto piece = std::max(kLeast, (side / kPieces + 31) / 32 * 32);
-  parallel_rows(side, work < kSmall ? side : piece, device, body);
+  parallel_rows(side, work < kSmall ? side : piece_of(side), device, body);
 }
 
 double work_of(const torch::Tensor& a, const torch::Tensor& b) {
@@ -83,6 +86,24 @@ torch::Tensor product(const torch::Tensor& a, const torch::Tensor& b) {
 void add_product(torch::Tensor out, const torch::Tensor& a, const torch::Tensor& b, double factor) {
   cut(a.size(0), work_of(a, b), a.device(), [&](std::int64_t first, std::int64_t count) {
     out.narrow(0, first, count).addmm_(a.narrow(0, first, count), b, 1, factor);
+  });
+}
+
+void add_gram(torch::Tensor out, const torch::Tensor& x) {
+  const std::int64_t n = x.size(1);
+  parallel_rows(n, piece_of(n), x.device(), [&](std::int64_t first, std::int64_t count) {
+    const torch::Tensor right = x.slice(1, first);
+    out.narrow(0, first, count).slice(1, first).addmm_(right.slice(1, 0, count).t(), right);
+  });
+}
+
+void mirror(torch::Tensor out) {
+  const std::int64_t n = out.size(0);
+  parallel_rows(n, piece_of(n), out.device(), [&](std::int64_t first, std::int64_t count) {
+    const std::int64_t end = first + count;
+    out.slice(0, end).slice(1, first, end).copy_(out.slice(0, first, end).slice(1, end).t());
+    const torch::Tensor square = out.slice(0, first, end).slice(1, first, end);
+    square.copy_(square.triu() + square.triu(1).t());
   });
 }
 

@@ -40,5 +40,10 @@ torch::Tensor product(const torch::Tensor& a, const torch::Tensor& b);
 /// out += factor · a b.
 void add_product(torch::Tensor out, const torch::Tensor& a, const torch::Tensor& b,
                  double factor = 1);
+/// out += xᵀ x in the upper triangle of `out` [n, n], for x [tokens, n]; what is below it is only
+/// right after mirror(), which may wait until all is added.
+void add_gram(torch::Tensor out, const torch::Tensor& x);
+/// Makes `out` [n, n] symmetric: the upper triangle counts.
+void mirror(torch::Tensor out);
 
 }  // namespace karat

@@ -85,6 +85,25 @@ TEST_CASE("products have the same bits on any number of threads, and the right v
   }
 }
 
+TEST_CASE("Gram matrices are added to by their upper triangles") {
+  torch::manual_seed(1);
+  for (const std::int64_t n : {5, 64, 65, 300, 1023}) {
+    CAPTURE(n);
+    const auto x = torch::randn({77, n}), y = torch::randn({5, n});
+    const auto got = same_bits([&] {
+      auto sum = torch::zeros({n, n});
+      add_gram(sum, x);
+      mirror(sum);
+      add_gram(sum, y);
+      mirror(sum);
+      return std::vector{sum};
+    });
+    const auto both = torch::cat({x, y}).to(torch::kFloat64);
+    CHECK(relative_error(got[0].to(torch::kFloat64), both.t().mm(both)) < 1e-6);
+    CHECK(torch::equal(got[0], got[0].t()));
+  }
+}
+
 TEST_CASE("a block and the head have the same bits on any number of threads") {
   torch::manual_seed(2);
   const auto arch = odd_llama();
