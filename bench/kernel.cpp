@@ -1,7 +1,8 @@
 // Speed of the matrix products: one token in GB/s of stored weights and as a share of the machine's
 // read bandwidth, many tokens (64) in GFLOP/s beside dot products in its L1 cache, and the naive
-// twin. Enough copies of each matrix are multiplied in turn that none is still in a cache. Usage:
-// bench_kernel [--json] [--baseline FILE] [--only TEXT] [--isa SET] [--tokens N] [out in]
+// twin. Enough copies of each matrix are multiplied in turn that none is still in a cache, or with
+// --cached one again and again. Usage: bench_kernel [--json] [--baseline FILE] [--only TEXT]
+// [--isa SET] [--tokens N] [--cached] [out in]
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -107,8 +108,8 @@ struct Copy {
   Matrix matrix;
 };
 
-/// At least as many that together they are twice as large as the last-level cache.
-std::vector<Copy> copies_of(const Case& c, std::int64_t out, std::int64_t in) {
+/// At least as many that together they are twice as large as the last-level cache; one if cached.
+std::vector<Copy> copies_of(const Case& c, std::int64_t out, std::int64_t in, bool cached) {
   constexpr std::int64_t kLeast = 96 << 20;  // bytes
   const std::int64_t together =
       std::max<std::int64_t>(2 * ::sysconf(_SC_LEVEL3_CACHE_SIZE), kLeast);
@@ -117,6 +118,7 @@ std::vector<Copy> copies_of(const Case& c, std::int64_t out, std::int64_t in) {
       c.layout ? random_matrix(rng, *c.layout, out, in, c.share) : PackedMatrix{};
   std::vector<Copy> copies;
   copies.emplace_back(c, out, in, random);
+  if (cached) return copies;
   const std::int64_t count = together / std::max<std::int64_t>(copies[0].matrix.bytes(), 1) + 1;
   while (static_cast<std::int64_t>(copies.size()) < count) copies.emplace_back(c, out, in, random);
   return copies;
@@ -179,7 +181,7 @@ void print(const Json& row, const Json& before) {
 }
 
 struct Arguments {
-  bool json = false;
+  bool json = false, cached = false;
   std::string baseline, only, isa;
   std::int64_t out = 8192, in = 4096, tokens = 64;
 };
@@ -191,6 +193,8 @@ std::optional<Arguments> parse(int argc, char** argv) {
     const std::string name = argv[i];
     if (name == "--json")
       result.json = true;
+    else if (name == "--cached")
+      result.cached = true;
     else if (name == "--baseline" && i + 1 < argc)
       result.baseline = argv[++i];
     else if (name == "--only" && i + 1 < argc)
@@ -242,7 +246,7 @@ Json run(const Arguments& arguments, const Json& before) {
         "GB/s", "%", "Gw/s", "GFLOP/s");
   for (const Case& c : kCases) {
     if (c.name.find(arguments.only) == std::string::npos) continue;
-    const std::vector<Copy> copies = copies_of(c, arguments.out, arguments.in);
+    const std::vector<Copy> copies = copies_of(c, arguments.out, arguments.in, arguments.cached);
     for (const KernelSet* set : sets_of(arguments))
       for (const Activations activations : {Activations::f32, Activations::q8}) {
         if (activations == Activations::q8 && !takes_int8(copies[0].matrix)) continue;
@@ -263,8 +267,8 @@ int main(int argc, char** argv) {
   if (!arguments || sets_of(*arguments).empty()) {
     fmt::print(
         stderr,
-        "bench_kernel [--json] [--baseline FILE] [--only TEXT] [--isa SET] [--tokens N] [out in], "
-        "out at most 2^20, in and N at most 65536, SET one of {}\n",
+        "bench_kernel [--json] [--baseline FILE] [--only TEXT] [--isa SET] [--tokens N] [--cached] "
+        "[out in], out at most 2^20, in and N at most 65536, SET one of {}\n",
         fmt::join(instruction_sets(), ", "));
     return 2;
   }
