@@ -70,6 +70,18 @@ TEST_CASE("parallel_for covers every index once, whatever the threads, and passe
   CHECK_THROWS_WITH_AS(set_thread_count(0), "threads: got 0, expected at least 1", Error);
 }
 
+TEST_CASE("files of many pieces, longer than what is written at once") {
+  const fs::path path = fs::temp_directory_path() / "karat_core_test_pieces";
+  std::vector<std::byte> whole(17'000'003);
+  for (std::size_t i = 0; i < whole.size(); ++i) whole[i] = static_cast<std::byte>(i * 31 >> 3);
+  const std::span<const std::byte> all(whole);
+  const std::vector<std::span<const std::byte>> pieces{
+      all.first(5), {}, all.subspan(5, 9'000'000), all.subspan(9'000'005)};
+  write_file(path, pieces);
+  CHECK(std::ranges::equal(MappedFile::open(path)->bytes(), all));
+  fs::remove(path);
+}
+
 TEST_CASE("no range of parallel_for is longer than its grain, in a nested call neither") {
   set_thread_count(2);
   std::atomic<std::int64_t> longest = 0, covered = 0;
