@@ -1,8 +1,8 @@
 // Karat's own recipe: rotated weights on a trellis, as in QTIP but of 2^12 states, so that a
 // billion weights take minutes; codes as wide, layer by layer, as the Fisher information F says;
-// and GPTQ's compensation. Rotated weights have no outliers that pay: FP16 weights are for grids
-// that are one width everywhere, say --detach. Many short sequences measure F better than few long
-// ones. docs/results.md has the ablation.
+// and GPTQ's compensation. Rotated weights have no outliers that pay for their bytes, so none is
+// kept unless --detach says so. Many short sequences measure F better than few long ones.
+// docs/results.md has the ablation.
 #include "karat/recipe.h"
 
 namespace karat {
@@ -11,7 +11,7 @@ Recipe karat_method() {
   return {
       .summary = "rotated weights on a trellis, wider codes in dear layers, gptq",
       .paper = "Karat; trellis of QTIP, arXiv 2406.11235",
-      .metric = {"fisher:key=fd"},  // should weights be brought back
+      .metric = {"fisher:key=fd"},  // for --detach
       .transform = {"hadamard"},
       .grid = {"trellis:bits=4,code=1mad12,widths=mixed"},
       .solver = {"gptq"},
