@@ -18,6 +18,7 @@ std::int64_t piece_of(std::int64_t side) {
   return std::max(kLeast, (side / kPieces + 31) / 32 * 32);
 }
 
+/// Calls body(first, count) on pieces of one side of a product.
 void cut(std::int64_t side, double work, torch::Device device,
          const std::function<void(std::int64_t, std::int64_t)>& body) {
   parallel_rows(side, work < kSmall ? side : piece_of(side), device, body);

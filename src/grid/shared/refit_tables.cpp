@@ -9,8 +9,7 @@
 namespace karat {
 namespace {
 
-constexpr std::int64_t kElements = 1 << 22;  // of a temporary
-constexpr std::int64_t kGrain = 16;          // rows
+constexpr std::int64_t kGrain = 16;  // rows
 
 /// [rows, size, 1] F64: Σ of the slopes of each code's inputs. An input of code `size` is no one's.
 torch::Tensor sum_slopes(const torch::Tensor& slope, const torch::Tensor& codes,
@@ -27,7 +26,7 @@ torch::Tensor sum_slopes(const torch::Tensor& slope, const torch::Tensor& codes,
   return sums.slice(1, 0, size).unsqueeze(2);
 }
 
-/// Rows of some codes P [rows, size, n], P = 1 where the code stands for the value: with values d
+/// For codes P [rows, size, n], P = 1 where the code stands for the value: with values d
 /// more than before, the error changes by dᵀ(P G Pᵀ)d + 2 dᵀP·slope. The least d is added.
 torch::Tensor better_tables(const Slab& slab, const torch::Tensor& slope,
                             const torch::Tensor& codes, const torch::Tensor& tables) {
@@ -65,18 +64,9 @@ torch::Tensor renumbered(const torch::Tensor& codes, const torch::Tensor& rank) 
 
 void refit_tables(const Slab& slab, const torch::Tensor& slope, torch::Tensor& codes,
                   torch::Tensor& tables) {
-  const torch::Tensor before = tables.to(torch::kCPU);
   const torch::Tensor held = codes.to(torch::kCPU).contiguous();
-  const std::int64_t piece = std::max<std::int64_t>(1, kElements / held.size(1));
-  std::vector<torch::Tensor> parts;
-  for (std::int64_t first = 0; first < held.size(0); first += piece) {
-    const auto cut = [&](const torch::Tensor& x) { return x.slice(0, first, first + piece); };
-    const Slab part{.weight = cut(slab.weight),
-                    .kept = slab.kept.defined() ? cut(slab.kept) : slab.kept,
-                    .gram = slab.gram};
-    parts.push_back(better_tables(part, cut(slope), cut(held), cut(before)));
-  }
-  const auto [sorted, order] = torch::cat(parts).sort(/*stable=*/true, 1, /*descending=*/false);
+  const torch::Tensor better = better_tables(slab, slope, held, tables.to(torch::kCPU));
+  const auto [sorted, order] = better.sort(/*stable=*/true, 1, /*descending=*/false);
   codes = renumbered(held, order.argsort(/*dim=*/std::int64_t{1}, /*descending=*/false))
               .to(codes.device());
   tables = sorted.to(tables.device());
