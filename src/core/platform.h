@@ -35,6 +35,9 @@ inline bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+inline bool made_by_amd() {
+  return __builtin_cpu_is("amd");
+}
 #else
 inline bool has_avx2() {
   return false;
@@ -43,6 +46,9 @@ inline bool has_fma() {
   return false;
 }
 inline bool has_avx512() {
+  return false;
+}
+inline bool made_by_amd() {
   return false;
 }
 #endif

@@ -249,6 +249,24 @@ TEST_CASE("8-bit activations: the number of threads changes no bit") {
   set_thread_count(before);
 }
 
+TEST_CASE("8-bit activations: rows read one by one or four side by side give the same bits") {
+  Rng rng(38);
+  for (const int bits : {2, 3, 4}) {
+    const Packed p(random_matrix(rng, layout_of(bits, 128), 39, 2312, 0.02));
+    const std::vector<float> x = draw(rng, 2312);
+    for (const KernelSet* set : usable_kernels()) {
+      KernelSet other = *set;
+      other.row_by_row = !set->row_by_row;
+      std::vector<float> a(39), b(39);
+      matmul(*set, p.matrix, x.data(), 1, a.data(), Activations::q8);
+      matmul(other, p.matrix, x.data(), 1, b.data(), Activations::q8);
+      CHECK_MESSAGE(a == b, set->isa, ", ", bits, " bits");
+      Rng same(39);
+      CHECK(wrong_outputs(other, p, 1, same) == 0);
+    }
+  }
+}
+
 TEST_CASE("activations in use") {
   MESSAGE("activations in use: ", name_of(activations()));
 }

@@ -109,6 +109,7 @@ void multiply(const KernelSet& set, const MatrixView& matrix, const float* x, st
   KernelInput input;
   input.x = x;
   input.tokens = tokens;
+  input.row_by_row = set.row_by_row;
   thread_local std::vector<float> sums, turned;
   thread_local Rounded rounded;
   Int8Input int8;

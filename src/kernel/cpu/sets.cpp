@@ -67,7 +67,8 @@ std::vector<KernelSet> cpu_kernels() {
   std::vector<KernelSet> found;
 #if defined(KARAT_HAS_avx2)
   if (!has_avx2() || !has_fma() || !has_f16c()) return found;
-  const KernelSet base = extended(reference_kernels(), "avx2", avx2::fill_floats, avx2::fill_int8);
+  KernelSet base = extended(reference_kernels(), "avx2", avx2::fill_floats, avx2::fill_int8);
+  base.row_by_row = made_by_amd();
   found.push_back(base);
 #if defined(KARAT_HAS_avx_vnni)
   if (has_avx_vnni()) found.push_back(extended(base, "avx-vnni", avx_vnni::fill_int8));

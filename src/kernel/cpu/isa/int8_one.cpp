@@ -14,12 +14,12 @@ inline Wide::Vector add_block(const Bytes* q, const std::int8_t* values, Wide::V
 }
 
 /// Adds Σ scale·code·x̂ of blocks [begin, end) to the sums of `rows` rows, which share the loads of
-/// x. What is read next lies `rows` rows further on: the hardware's prefetchers stop at the end of
-/// a page. It is asked into the L2 cache: a request into L1 would hold one of its few line buffers.
+/// x. What lies `ahead` bytes further on is asked into the L2 cache, for the hardware's prefetchers
+/// stop at the end of a page; a request into L1 would hold one of its few line buffers.
 template <class Codes, int rows>
 inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x,
-                       std::int64_t begin, std::int64_t end, const RowScales* scales,
-                       Wide::Vector* acc) {
+                       std::int64_t begin, std::int64_t end, std::int64_t ahead,
+                       const RowScales* scales, Wide::Vector* acc) {
   const std::byte* codes = m.codes + row * m.row_bytes;
   const std::int64_t whole = least(end, m.in / kBlock), stride = m.row_bytes;
   Wide::Vector sums[rows];
@@ -31,7 +31,7 @@ inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x
     KARAT_UNROLL
     for (int r = 0; r < rows; ++r) {
       const std::byte* p = codes + r * stride + b * Codes::kBytes;
-      __builtin_prefetch(p + rows * stride, 0, 2);
+      __builtin_prefetch(p + ahead, 0, 2);
       Codes::load(p, q);
       sums[r] = add_block(q, x.values + b * kBlock, x_scales, scales[r].scale[b - begin], sums[r]);
     }
@@ -47,9 +47,10 @@ inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x
   for (int r = 0; r < rows; ++r) acc[r] = sums[r];
 }
 
+/// y[row + r] = Σ (code − zero)·scale·x̂ of `rows` rows.
 template <class Codes, int rows>
-inline void some_rows(const MatrixView& m, const KernelInput& input, std::int64_t row, float* y) {
-  const Int8Input& x = *input.int8;
+inline void some_rows(const MatrixView& m, const Int8Input& x, std::int64_t row, std::int64_t ahead,
+                      float* y) {
   RowScales scales[rows];
   Wide::Vector acc[rows];
   KARAT_UNROLL
@@ -59,27 +60,39 @@ inline void some_rows(const MatrixView& m, const KernelInput& input, std::int64_
     KARAT_UNROLL
     for (int r = 0; r < rows; ++r) {
       // Memory would idle meanwhile, so this asks for the first of what add_blocks asks for.
-      const std::byte* next = m.codes + (row + rows + r) * m.row_bytes + b * Codes::kBytes;
+      const std::byte* next = m.codes + (row + r) * m.row_bytes + b * Codes::kBytes + ahead;
       __builtin_prefetch(next, 0, 2);
       __builtin_prefetch(next + 64, 0, 2);
       load_scales(m, row + r, b, end, scales[r]);
       acc[r] = subtract_zeros(scales[r], x.sums + b, end - b, acc[r]);
     }
-    add_blocks<Codes, rows>(m, row, x, b, end, scales, acc);
+    add_blocks<Codes, rows>(m, row, x, b, end, ahead, scales, acc);
   }
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r) y[row + r] = sum_lanes(fold(acc[r]));
-  dot_outliers<rows>(m, row, input.x, m.codes + (row + 2 * rows) * m.row_bytes, y + row);
 }
 
 template <class Codes>
 void int8_rows(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                std::int64_t row_end) {
   constexpr int kTogether = 4;
+  constexpr std::int64_t kAhead = 8192;  // where rows are read one by one
+  const std::int64_t ahead = input.row_by_row ? kAhead : kTogether * m.row_bytes;
+  const auto finish = [&]<int rows>(std::int64_t row) {
+    dot_outliers<rows>(m, row, input.x, m.codes + (row + rows) * m.row_bytes + ahead, y + row);
+  };
   std::int64_t row = row_begin;
-  for (; row + kTogether <= row_end; row += kTogether)
-    some_rows<Codes, kTogether>(m, input, row, y);
-  for (; row < row_end; ++row) some_rows<Codes, 1>(m, input, row, y);
+  for (; row + kTogether <= row_end; row += kTogether) {
+    if (input.row_by_row)
+      for (int r = 0; r < kTogether; ++r) some_rows<Codes, 1>(m, *input.int8, row + r, ahead, y);
+    else
+      some_rows<Codes, kTogether>(m, *input.int8, row, ahead, y);
+    finish.template operator()<kTogether>(row);
+  }
+  for (; row < row_end; ++row) {
+    some_rows<Codes, 1>(m, *input.int8, row, ahead, y);
+    finish.template operator()<1>(row);
+  }
 }
 
 }  // namespace
