@@ -43,10 +43,10 @@ std::atomic<Activations>& chosen_activations() {
 }
 
 /// Rows per piece of work: about 2^17 multiplications, some 10 µs, so that cutting costs little and
-/// the last piece is short. A multiple of the 16 rows that kernels read together.
+/// the last piece is short. A multiple of the 32 rows that kernels read together.
 std::int64_t row_grain(const MatrixView& matrix, std::int64_t tokens) {
   const std::int64_t row = std::max<std::int64_t>(matrix.in * tokens, 1);
-  return std::max<std::int64_t>((std::int64_t{1} << 17) / row / 16, 1) * 16;
+  return std::max<std::int64_t>((std::int64_t{1} << 17) / row / 32, 1) * 32;
 }
 
 /// x ∘ input_scales, in a buffer of this thread's that lasts until its next call.

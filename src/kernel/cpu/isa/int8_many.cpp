@@ -2,31 +2,40 @@
 // in the L1 cache, once for all tokens; then 4 rows × kTokens tokens are multiplied at a
 // time, their float sums in registers.
 #include "kernel/cpu/isa/int8.h"
+#if defined(__AVX512BW__)
+#include "kernel/cpu/isa/int8_turned.h"
+#endif
 
 namespace karat::KARAT_ISA {
 namespace {
 
-constexpr std::int64_t kStrip = 16;       // rows
-constexpr std::int64_t kStripBlocks = 8;  // of codes; 16 rows of them are 16 KiB, half an L1 cache
-
 struct Strip {
-  alignas(64) Bytes codes[kStrip][kStripBlocks][kRegisters];
-  RowScales scales[kStrip];
+  static constexpr std::int64_t kRows = 16;
+  static constexpr std::int64_t kBlocks =
+      8;  // of codes; kRows of them are 16 KiB, half an L1 cache
+  alignas(64) Bytes codes[kRows][kBlocks][kRegisters];
+  RowScales scales[kRows];
+
+  template <class Codes>
+  void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+            std::int64_t end);
+  void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
+                float* y, std::int64_t out) const;
 };
 
 /// Blocks [begin, end) of `rows` rows from `row`. Rows past them stay as they were: finite.
 template <class Codes>
-inline void fill_strip(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
-                       std::int64_t end, Strip& strip) {
+inline void Strip::fill(const MatrixView& m, std::int64_t row, std::int64_t rows,
+                        std::int64_t begin, std::int64_t end) {
   const std::int64_t whole = least(end, m.in / kBlock);
   for (std::int64_t r = 0; r < rows; ++r) {
-    const std::byte* codes = m.codes + (row + r) * m.row_bytes;
-    load_scales(m, row + r, begin, end, strip.scales[r]);
+    const std::byte* from = m.codes + (row + r) * m.row_bytes;
+    load_scales(m, row + r, begin, end, scales[r]);
     for (std::int64_t b = begin; b < whole; ++b)
-      Codes::load(codes + b * Codes::kBytes, strip.codes[r][b - begin]);
+      Codes::load(from + b * Codes::kBytes, codes[r][b - begin]);
     if (whole < end)
-      load_last<Codes>(codes + whole * Codes::kBytes, m.row_bytes - whole * Codes::kBytes,
-                       strip.codes[r][whole - begin]);
+      load_last<Codes>(from + whole * Codes::kBytes, m.row_bytes - whole * Codes::kBytes,
+                       codes[r][whole - begin]);
   }
 }
 
@@ -70,14 +79,14 @@ inline void multiply_some(const Strip& strip, std::int64_t r, const Int8Input& x
   if constexpr (most > 1) multiply_some<most - 1>(strip, r, x, t, count, begin, n, sums);
 }
 
-/// The strip's rows × blocks with all tokens.
-inline void multiply_all(const Strip& strip, const KernelInput& input, std::int64_t begin,
-                         std::int64_t n, std::int64_t rows, float* y, std::int64_t out) {
+/// y[t, r] (+)= the strip's n blocks with all tokens; the first blocks of a row store.
+inline void Strip::multiply(const KernelInput& input, std::int64_t begin, std::int64_t n,
+                            std::int64_t rows, float* y, std::int64_t out) const {
   for (std::int64_t t = 0; t < input.tokens; t += kTokens) {
     const std::int64_t count = least(kTokens, input.tokens - t);
     for (std::int64_t r = 0; r < rows; r += 4) {
       Four sums[kTokens];
-      multiply_some<kTokens>(strip, r, *input.int8, t, count, begin, n, sums);
+      multiply_some<kTokens>(*this, r, *input.int8, t, count, begin, n, sums);
       add_sums(sums, count, least(4, rows - r), begin != 0, y + t * out + r, out);
     }
   }
@@ -101,14 +110,34 @@ inline void outlier_sums(const MatrixView& m, const KernelInput& input, std::int
   for (std::int64_t i = 0; i < kChunk / kLanes; ++i) store(sums + i * kLanes, acc[i]);
 }
 
-/// Adds the outliers of a strip's rows to y.
+constexpr std::int64_t kOutlierRows = 16;  // taken together
+
+/// Adds the outliers of at most kOutlierRows rows to y.
 inline void add_strip_outliers(const MatrixView& m, const KernelInput& input, std::int64_t row,
                                std::int64_t rows, float* y) {
   for (std::int64_t t = 0; t < input.tokens; t += kChunk) {
-    alignas(32) float sums[kStrip][kChunk];
+    alignas(32) float sums[kOutlierRows][kChunk];
     for (std::int64_t r = 0; r < rows; ++r) outlier_sums(m, input, row + r, t, sums[r]);
     for (std::int64_t i = 0; i < least(kChunk, input.tokens - t); ++i)
       for (std::int64_t r = 0; r < rows; ++r) y[(t + i) * m.out + row + r] += sums[r][i];
+  }
+}
+
+template <class Strip>
+void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
+                     std::int64_t row_begin, std::int64_t row_end) {
+  Strip strip;
+  std::memset(static_cast<void*>(&strip), 0, sizeof strip);
+  for (std::int64_t row = row_begin; row < row_end; row += Strip::kRows) {
+    const std::int64_t rows = least(Strip::kRows, row_end - row);
+    for (std::int64_t b = 0; b < input.int8->blocks; b += Strip::kBlocks) {
+      const std::int64_t end = least(b + Strip::kBlocks, input.int8->blocks);
+      with_block_codes(
+          m, [&](auto codes) { strip.template fill<decltype(codes)>(m, row, rows, b, end); });
+      strip.multiply(input, b, end - b, rows, y + row, m.out);
+    }
+    for (std::int64_t r = 0; r < rows && m.outlier_offsets != nullptr; r += kOutlierRows)
+      add_strip_outliers(m, input, row + r, least(kOutlierRows, rows - r), y);
   }
 }
 
@@ -116,18 +145,11 @@ inline void add_strip_outliers(const MatrixView& m, const KernelInput& input, st
 
 void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
                         std::int64_t row_begin, std::int64_t row_end) {
-  Strip strip;
-  std::memset(&strip, 0, sizeof strip);
-  for (std::int64_t row = row_begin; row < row_end; row += kStrip) {
-    const std::int64_t rows = least(kStrip, row_end - row);
-    for (std::int64_t b = 0; b < input.int8->blocks; b += kStripBlocks) {
-      const std::int64_t end = least(b + kStripBlocks, input.int8->blocks);
-      with_block_codes(
-          m, [&](auto codes) { fill_strip<decltype(codes)>(m, row, rows, b, end, strip); });
-      multiply_all(strip, input, b, end - b, rows, y + row, m.out);
-    }
-    if (m.outlier_offsets != nullptr) add_strip_outliers(m, input, row, rows, y);
-  }
+#if defined(__AVX512BW__)
+  if (input.tokens >= TurnedStrip::kTokens)
+    return multiply_strips<TurnedStrip>(m, input, y, row_begin, row_end);
+#endif
+  multiply_strips<Strip>(m, input, y, row_begin, row_end);
 }
 
 }  // namespace karat::KARAT_ISA

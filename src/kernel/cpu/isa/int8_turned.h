@@ -1,0 +1,190 @@
+// Many tokens (prefill) with registers of 64 bytes: 32 rows × 1024 inputs of codes become bytes in
+// the L1 or L2 cache, turned: a register holds four inputs of 16 rows. A token's scale is then one
+// number for all its lanes, and what is done to sums, once 16 inputs have met, is done to 16 rows
+// at once. Turning costs as much as some four tokens' products, so few tokens are better off
+// without.
+#pragma once
+
+#include "kernel/cpu/isa/int8.h"
+
+namespace karat::KARAT_ISA {
+namespace {
+
+/// r[i] lane k <-> r[k] lane i, of 16 registers of 16 lanes.
+inline void turn(__m512i* r) {
+  __m512i pairs[16], fours[16];
+  KARAT_UNROLL
+  for (int i = 0; i < 16; i += 2) {
+    pairs[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    pairs[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  KARAT_UNROLL
+  for (int i = 0; i < 16; i += 4) KARAT_UNROLL
+  for (int k = 0; k < 2; ++k) {
+    fours[i + 2 * k] = _mm512_unpacklo_epi64(pairs[i + k], pairs[i + 2 + k]);
+    fours[i + 2 * k + 1] = _mm512_unpackhi_epi64(pairs[i + k], pairs[i + 2 + k]);
+  }
+  // fours[4i + c] has lanes c, 4 + c, 8 + c, 12 + c of rows 4i … 4i + 3.
+  KARAT_UNROLL
+  for (int c = 0; c < 4; ++c) {
+    const __m512i even = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0x88);
+    const __m512i odd = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0xdd);
+    const __m512i more_even = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0x88);
+    const __m512i more_odd = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0xdd);
+    r[c] = _mm512_shuffle_i32x4(even, more_even, 0x88);
+    r[4 + c] = _mm512_shuffle_i32x4(odd, more_odd, 0x88);
+    r[8 + c] = _mm512_shuffle_i32x4(even, more_even, 0xdd);
+    r[12 + c] = _mm512_shuffle_i32x4(odd, more_odd, 0xdd);
+  }
+}
+
+struct TurnedStrip {
+  static constexpr std::int64_t kRows = 32;
+  static constexpr std::int64_t kBlocks = 8;  // of codes; kRows of them are 32 KiB
+  static constexpr int kHalves = 2;           // of its rows
+  static constexpr int kHalf = kRows / kHalves;
+  static constexpr int kMeeting = 4;  // registers whose inputs share a scale
+  static constexpr int kTokens = 8;   // multiplied together
+  /// [block][scale of activations][register][half of the rows], four inputs of each row in a lane.
+  alignas(64) __m512i codes[kBlocks][kLanes][kMeeting][kHalves];
+  alignas(64) float scale[kBlocks][kRows], shift[kBlocks][kRows];
+
+  /// Blocks [begin, end) of `rows` rows from `row`; what lies past the rows becomes 0.
+  template <class Codes>
+  void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+            std::int64_t end) {
+    for (int h = 0; h < kHalves; ++h) {
+      fill_scales(m, row, rows, begin, end, h);
+      for (std::int64_t b = begin; b < end; ++b)
+        fill_block<Codes>(m, row, rows, b, h, codes[b - begin]);
+    }
+  }
+
+  /// y[t, r] (+)= the strip's n blocks with all tokens; the first blocks of a row store.
+  void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
+                float* y, std::int64_t out) const {
+    for (std::int64_t t = 0; t < input.tokens; t += kTokens)
+      multiply_some<kTokens>(*input.int8, t, least(kTokens, input.tokens - t), begin, n, rows,
+                             y + t * out, out);
+  }
+
+ private:
+  void fill_scales(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+                   std::int64_t end, int h) {
+    __m512i both[kHalf];  // of a row: its scales, then its shifts
+    for (int r = 0; r < kHalf; ++r) {
+      both[r] = _mm512_setzero_si512();
+      if (h * kHalf + r >= rows) continue;
+      RowScales own;
+      load_scales(m, row + h * kHalf + r, begin, end, own);
+      both[r] = _mm512_castps_si512(
+          _mm512_insertf32x8(_mm512_castps256_ps512(load(own.scale)), load(own.shift), 1));
+    }
+    turn(both);
+    for (int b = 0; b < kBlocks; ++b) {
+      _mm512_store_si512(scale[b] + h * kHalf, both[b]);
+      _mm512_store_si512(shift[b] + h * kHalf, both[kBlocks + b]);
+    }
+  }
+
+  /// Block b of 16 of the rows, to to[scale][register][h].
+  template <class Codes>
+  static void fill_block(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t b,
+                         int h, __m512i (*to)[kMeeting][kHalves]) {
+    Bytes q[kRegisters][kHalf];
+    for (int r = 0; r < kHalf; ++r) {
+      const std::int64_t at = h * kHalf + r;
+      const std::byte* p = m.codes + (row + at) * m.row_bytes + b * Codes::kBytes;
+      Bytes of_row[kRegisters] = {};
+      if (at < rows && b < m.in / kBlock) Codes::load(p, of_row);
+      if (at < rows && b == m.in / kBlock)
+        load_last<Codes>(p, m.row_bytes - b * Codes::kBytes, of_row);
+      for (int k = 0; k < kRegisters; ++k) q[k][r] = of_row[k];
+    }
+    for (int k = 0; k < kRegisters; ++k) {
+      turn(q[k]);
+      for (int lane = 0; lane < 16; ++lane) to[lane % 8][2 * k + lane / 8][h] = q[k][lane];
+    }
+  }
+
+  template <int most>
+  void multiply_some(const Int8Input& x, std::int64_t t, std::int64_t count, std::int64_t begin,
+                     std::int64_t n, std::int64_t rows, float* y, std::int64_t out) const {
+    if (count < most) {
+      if constexpr (most > 1) multiply_some<most - 1>(x, t, count, begin, n, rows, y, out);
+      return;
+    }
+    __m512 sums[most][kHalves] = {};
+    for (std::int64_t b = 0; b < n; ++b) add_block<most>(x, t, begin + b, b, sums);
+    for (int i = 0; i < most; ++i)
+      for (int h = 0; h < kHalves; ++h) {
+        const std::int64_t left = rows - kHalf * h;
+        float* to = y + i * out + kHalf * h;
+        const auto lanes =
+            static_cast<__mmask16>(left >= 16 ? -1 : (1 << (left > 0 ? left : 0)) - 1);
+        if (begin != 0) sums[i][h] = _mm512_add_ps(sums[i][h], _mm512_maskz_loadu_ps(lanes, to));
+        _mm512_mask_storeu_ps(to, lanes, sums[i][h]);
+      }
+  }
+
+  /// Adds the products of block b, the strip's `own`-th, with `tokens` tokens from t.
+  template <int tokens>
+  void add_block(const Int8Input& x, std::int64_t t, std::int64_t b, std::int64_t own,
+                 __m512 (*sums)[kHalves]) const {
+    const std::int8_t* values = x.values + (t * x.blocks + b) * kBlock;
+    const float* scales = x.scales + (t * x.blocks + b) * kLanes;
+    __m512 part[tokens][kHalves];
+    KARAT_UNROLL
+    for (int i = 0; i < tokens; ++i) KARAT_UNROLL
+    for (int h = 0; h < kHalves; ++h) part[i][h] = _mm512_setzero_ps();
+    for (int l = 0; l < kLanes; ++l, values += 4, ++scales) KARAT_UNROLL
+    for (int i = 0; i < tokens; ++i) {
+      __m512i met[kHalves];
+      meet(codes[own][l], values + i * x.blocks * kBlock, met);
+      const __m512 scale_x = _mm512_set1_ps(scales[i * x.blocks * kLanes]);
+      KARAT_UNROLL
+      for (int h = 0; h < kHalves; ++h)
+        part[i][h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(met[h]), scale_x, part[i][h]);
+    }
+    KARAT_UNROLL
+    for (int i = 0; i < tokens; ++i) {
+      const __m512 sum_x = _mm512_set1_ps(x.sums[(t + i) * x.sums_stride + b]);
+      KARAT_UNROLL
+      for (int h = 0; h < kHalves; ++h) {
+        const __m512 zeros = _mm512_mul_ps(_mm512_load_ps(shift[own] + kHalf * h), sum_x);
+        const __m512 found =
+            _mm512_fmsub_ps(part[i][h], _mm512_load_ps(scale[own] + kHalf * h), zeros);
+        sums[i][h] = _mm512_add_ps(sums[i][h], found);
+      }
+    }
+  }
+
+  /// met[h] = Σ code·value of the 16 inputs that share a scale, of which `values` are the first
+  /// four and the others lie 32 bytes apart.
+  static void meet(const __m512i (*q)[kHalves], const std::int8_t* values, __m512i* met) {
+    __m512i four[kMeeting];
+    KARAT_UNROLL
+    for (int j = 0; j < kMeeting; ++j) {
+      int bytes;
+      std::memcpy(&bytes, values + 32 * j, 4);
+      four[j] = _mm512_set1_epi32(bytes);
+    }
+    KARAT_UNROLL
+    for (int h = 0; h < kHalves; ++h) {
+#if defined(__AVX512VNNI__)
+      met[h] = _mm512_setzero_si512();
+      KARAT_UNROLL
+      for (int j = 0; j < kMeeting; ++j) met[h] = _mm512_dpbusd_epi32(met[h], q[j][h], four[j]);
+#else
+      const __m512i a = _mm512_add_epi16(_mm512_maddubs_epi16(q[0][h], four[0]),
+                                         _mm512_maddubs_epi16(q[1][h], four[1]));
+      const __m512i b = _mm512_add_epi16(_mm512_maddubs_epi16(q[2][h], four[2]),
+                                         _mm512_maddubs_epi16(q[3][h], four[3]));
+      met[h] = _mm512_madd_epi16(_mm512_add_epi16(a, b), _mm512_set1_epi16(1));
+#endif
+    }
+  }
+};
+
+}  // namespace
+}  // namespace karat::KARAT_ISA
