@@ -34,6 +34,10 @@ struct CellBlock {
   std::int64_t columns = 0;
 };
 
+/// From so many tokens on, what a kernel gives for one of them is the same to the last bit however
+/// many there are. Fewer may be multiplied in another order.
+inline constexpr std::int64_t kManyTokens = 8;
+
 /// One instruction set's kernels. Every result depends on the arguments alone.
 struct KernelSet {
   std::string_view isa;  // "reference", "avx2", …

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "karat/error.h"
+#include "kernel/kernel.h"
 #include "run/forward.h"
 
 namespace karat {
@@ -77,14 +78,17 @@ class Filler {
 
   void flush() {
     if (ids_.empty()) return;
-    // A row alone would go through another kernel.
-    if (ids_.size() == 1) append(std::vector<TokenId>{0}, spare_, 0);
+    // Few rows would go through another kernel.
+    if (const std::size_t rows = ids_.size(); rows < kManyTokens)
+      append(std::vector<TokenId>(kManyTokens - rows), spare_, 0);
     const auto tokens = static_cast<std::int64_t>(ids_.size());
     const auto width = static_cast<std::size_t>(model_.arch.hidden);
     std::vector<std::int64_t> rows;
     for (const Wanted& one : wanted_) rows.push_back(one.row);
-    // Nor may one be alone in the last block: any other row goes with it.
-    if (rows.size() == 1) rows.insert(rows[0] == 0 ? rows.end() : rows.begin(), rows[0] == 0);
+    // Nor may there be few in the last block: any others go with them.
+    for (std::int64_t row = 0; rows.size() < kManyTokens; ++row)
+      if (const auto at = std::ranges::lower_bound(rows, row); at == rows.end() || *at != row)
+        rows.insert(at, row);
     std::vector<float> states(rows.size() * width);
     forward(
         {model_, cache_, 0, tokens, RopeTable(model_.arch.rope, positions_of(runs_)), runs_, &rows},

@@ -11,7 +11,7 @@
 namespace karat {
 
 /// What a sequence gives depends neither on the others nor on how many there are, to the last bit.
-/// (A Session's single tokens differ in the last bits: one row has a kernel of its own.)
+/// (A Session's passes of few tokens differ in the last bits: these have kernels of their own.)
 class BatchSession {
  public:
   /// `slots` sequences of at most `capacity` positions each. Throws Error when the model's context

@@ -146,7 +146,7 @@ void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
 void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
                         std::int64_t row_begin, std::int64_t row_end) {
 #if defined(__AVX512BW__)
-  if (input.tokens >= TurnedStrip::kTokens)
+  if (input.tokens >= kManyTokens)
     return multiply_strips<TurnedStrip>(m, input, y, row_begin, row_end);
 #endif
   multiply_strips<Strip>(m, input, y, row_begin, row_end);
