@@ -97,6 +97,26 @@ TEST_CASE("no range of parallel_for is longer than its grain, in a nested call n
   set_thread_count(core_count());
 }
 
+TEST_CASE("what is to be read next is only asked for: it need not be there") {
+  for (const int threads : {1, 2, 5}) {
+    set_thread_count(threads);
+    for (const std::int64_t rows : {0, 1, 7, 1000}) {
+      const Upcoming gone{reinterpret_cast<const std::byte*>(std::uintptr_t{1} << 40), rows, 4096,
+                          16};
+      std::vector<std::atomic<int>> seen(300);
+      for (int round = 0; round < 20; ++round)
+        parallel_for(
+            300, 7,
+            [&](std::int64_t begin, std::int64_t end) {
+              for (std::int64_t i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
+            },
+            gone);
+      CHECK(std::ranges::all_of(seen, [](int count) { return count == 20; }));
+    }
+  }
+  set_thread_count(core_count());
+}
+
 TEST_CASE("many short rounds: none is lost, whether threads still look or sleep already") {
   for (const int threads : {2, 4, 8}) {  // more than this machine may have
     set_thread_count(threads);

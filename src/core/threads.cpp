@@ -61,6 +61,25 @@ class Gate {
   std::atomic<int> sleepers_ = 0;
 };
 
+/// Memory that is asked for into the L2 cache, no more than fits there with room to spare.
+class Prefetch {
+ public:
+  Prefetch() = default;
+  Prefetch(const std::byte* data, std::int64_t bytes)
+      : at_(data), end_(data + std::min(bytes, kMost)) {}
+
+  /// Goes on where it was until everything is asked for or stop() is true.
+  template <typename Stop>
+  void until(const Stop& stop) {
+    for (; at_ < end_ && !stop(); at_ += kStep)
+      for (std::int64_t line = 0; line < kStep; line += 64) __builtin_prefetch(at_ + line, 0, 2);
+  }
+
+ private:
+  static constexpr std::int64_t kMost = 1 << 18, kStep = 1 << 10;
+  const std::byte *at_ = nullptr, *end_ = nullptr;
+};
+
 /// Every thread begins with a share of its own, pieces one after the other, since memory is read
 /// fastest so: alternating pieces of two threads would end each other's requests ahead. Who is
 /// done helps with the shares of the others.
@@ -77,14 +96,13 @@ class Pool {
   int size() const { return static_cast<int>(shares_.size()); }
 
   void run(std::int64_t count, std::int64_t grain,
-           const std::function<void(std::int64_t, std::int64_t)>& body) {
+           const std::function<void(std::int64_t, std::int64_t)>& body, const Upcoming& next) {
     std::lock_guard one_at_a_time(run_mutex_);
-    body_ = &body, grain_ = grain, error_ = nullptr;
-    const std::int64_t pieces = (count + grain - 1) / grain;
+    body_ = &body, grain_ = grain, upcoming_ = next, error_ = nullptr;
     for (int i = 0; i < size(); ++i) {
       Share& share = shares_[static_cast<std::size_t>(i)];
-      share.next = pieces * i / size() * grain;
-      share.end = std::min(pieces * (i + 1) / size() * grain, count);
+      share.next = share_begin(i, count, grain);
+      share.end = share_begin(i + 1, count, grain);
     }
     state_ += kRound + kOpen;
     begin_.open();
@@ -103,13 +121,29 @@ class Pool {
     std::int64_t end = 0;
   };
 
+  Prefetch of_share(int thread, const Upcoming& next) const {
+    const std::int64_t begin = share_begin(thread, next.rows, next.grain);
+    const std::int64_t end = share_begin(thread + 1, next.rows, next.grain);
+    return {next.data + begin * next.row_bytes, (end - begin) * next.row_bytes};
+  }
+
+  /// Where the share of a thread begins; for the thread after the last, `count`.
+  std::int64_t share_begin(int thread, std::int64_t count, std::int64_t grain) const {
+    const std::int64_t pieces = (count + grain - 1) / grain;
+    return std::min(pieces * thread / size() * grain, count);
+  }
+
   void work(int thread) {
+    Prefetch prefetch;
     for (std::uint64_t seen = 0;;) {
-      begin_.wait([&] { return stop_ || state_ / kRound != seen; });
+      const auto called = [&] { return stop_ || state_ / kRound != seen; };
+      prefetch.until(called);
+      begin_.wait(called);
       if (stop_) return;
       seen = state_ / kRound;
       if (!enter()) continue;
       drain(thread);
+      if (const Upcoming& next = upcoming_; next.data != nullptr) prefetch = of_share(thread, next);
       if (--state_ % kOpen == 0) end_.open();
     }
   }
@@ -150,6 +184,7 @@ class Pool {
   std::atomic<bool> stop_ = false;
   const std::function<void(std::int64_t, std::int64_t)>* body_ = nullptr;
   std::int64_t grain_ = 1;
+  Upcoming upcoming_;
   std::exception_ptr error_;
 };
 
@@ -187,8 +222,14 @@ int thread_count() {
 
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t, std::int64_t)>& body) {
+  parallel_for(count, grain, body, {});
+}
+
+void parallel_for(std::int64_t count, std::int64_t grain,
+                  const std::function<void(std::int64_t, std::int64_t)>& body,
+                  const Upcoming& next) {
   grain = std::max<std::int64_t>(1, grain);
-  if (!inside_pool && count > grain) return the_pool().run(count, grain, body);
+  if (!inside_pool && count > grain) return the_pool().run(count, grain, body, next);
   for (std::int64_t begin = 0; begin < count; begin += grain)
     body(begin, std::min(count, begin + grain));
 }

@@ -44,8 +44,8 @@ std::atomic<Activations>& chosen_activations() {
 
 /// Rows per piece of work: about 2^17 multiplications, some 10 µs, so that cutting costs little and
 /// the last piece is short. A multiple of the 32 rows that kernels read together.
-std::int64_t row_grain(const MatrixView& matrix, std::int64_t tokens) {
-  const std::int64_t row = std::max<std::int64_t>(matrix.in * tokens, 1);
+std::int64_t row_grain(std::int64_t in, std::int64_t tokens) {
+  const std::int64_t row = std::max<std::int64_t>(in * tokens, 1);
   return std::max<std::int64_t>((std::int64_t{1} << 17) / row / 32, 1) * 32;
 }
 
@@ -123,9 +123,11 @@ void multiply(const KernelSet& set, const MatrixView& matrix, const float* x, st
     input.group_sums = sums.data();
   }
   const auto product = input.int8 == nullptr ? set.matmul : set.matmul_int8;
-  parallel_for(matrix.out, row_grain(matrix, tokens), [&](std::int64_t begin, std::int64_t end) {
-    product(matrix, input, y, begin, end);
-  });
+  const Upcoming next{matrix.next, matrix.next_out, matrix.next_row_bytes,
+                      row_grain(matrix.next_in, tokens)};
+  parallel_for(
+      matrix.out, row_grain(matrix.in, tokens),
+      [&](std::int64_t begin, std::int64_t end) { product(matrix, input, y, begin, end); }, next);
 }
 
 /// y[t, o] += Σ value·x[t, column] over the outliers of row o.
@@ -138,7 +140,7 @@ void add_outliers(const MatrixView& matrix, const float* x, std::int64_t tokens,
         y[t * matrix.out + o] += value * input[t * matrix.in];
     }
   };
-  parallel_for(matrix.out, row_grain(matrix, tokens), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(matrix.out, row_grain(matrix.in, tokens), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = begin; o < end; ++o) add_row(o);
   });
 }

@@ -68,4 +68,13 @@ Matrix::Matrix(const PackedView& view)
   bytes_ = view.stored_bits() / 8;
 }
 
+void Matrix::precede(const Matrix& next) {
+  const MatrixView& m = next.view_;
+  const bool packed = m.store == MatrixView::Store::packed;
+  view_.next = packed ? m.codes : m.dense;
+  view_.next_out = m.out;
+  view_.next_in = m.in;
+  view_.next_row_bytes = packed ? m.row_bytes : next.bytes_ / m.out;
+}
+
 }  // namespace karat

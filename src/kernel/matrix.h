@@ -34,6 +34,9 @@ struct MatrixView {
   const std::byte *scale_stats = nullptr, *zero_stats = nullptr;  // F16 [ceil(out/16), groups, 2]
   const std::uint32_t* outlier_offsets = nullptr;                 // [out + 1]
   const std::byte *outlier_columns = nullptr, *outlier_values = nullptr;  // U16, F16 [n]
+  // Rows of the matrix that is multiplied after this one, if there is one.
+  const std::byte* next = nullptr;  // [next_out, next_row_bytes]
+  std::int64_t next_out = 0, next_in = 0, next_row_bytes = 0;
   const float* input_scales = nullptr;  // [in]; x is multiplied by them before a kernel sees it
   bool trellis = false;                 // codes are tiles (format/trellis.h): row_bytes is 0
   TrellisCode code = TrellisCode::one_mad;
@@ -51,6 +54,9 @@ class Matrix {
   explicit Matrix(const PackedView& view);
   Matrix(Matrix&&) = default;  // moving a vector leaves its elements where they are
   Matrix& operator=(Matrix&&) = default;
+
+  /// Says what is multiplied after this matrix.
+  void precede(const Matrix& next);
 
   const MatrixView& view() const { return view_; }
   operator const MatrixView&() const { return view_; }

@@ -98,6 +98,19 @@ std::size_t bytes_of(const BlockWeights& block) {
   return bytes;
 }
 
+/// Tells every matrix which one a token meets after it; after the last comes the next token.
+void chain(LanguageModel::Impl& model) {
+  std::vector<Matrix*> order;
+  for (BlockWeights& block : model.blocks) {
+    for (LinearWeights& layer : block.qkv) order.push_back(&layer.matrix);
+    order.push_back(&block.o.matrix);
+    for (LinearWeights& layer : block.up) order.push_back(&layer.matrix);
+    order.push_back(&block.down.matrix);
+  }
+  order.push_back(&model.head);
+  for (std::size_t i = 0; i < order.size(); ++i) order[i]->precede(*order[(i + 1) % order.size()]);
+}
+
 }  // namespace
 
 LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
@@ -122,6 +135,7 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
   }
   model.final_norm = finder.norm(arch.final_norm);
   model.head = Matrix(model.files.get(arch.head));
+  chain(model);
   model.bytes_per_token += static_cast<std::size_t>(model.head.bytes() + 4 * arch.hidden) +
                            static_cast<std::size_t>(arch.hidden) * byte_size(model.embedding.dtype);
   return model;
