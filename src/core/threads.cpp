@@ -176,7 +176,6 @@ class Pool {
   }
 
   std::vector<Share> shares_;
-
   std::vector<std::thread> workers_;
   std::mutex run_mutex_, error_mutex_;
   Gate begin_, end_;
@@ -218,11 +217,6 @@ void set_thread_count(int n) {
 int thread_count() {
   std::lock_guard lock(pool_mutex);
   return pool ? pool->size() : wanted > 0 ? wanted : core_count();
-}
-
-void parallel_for(std::int64_t count, std::int64_t grain,
-                  const std::function<void(std::int64_t, std::int64_t)>& body) {
-  parallel_for(count, grain, body, {});
 }
 
 void parallel_for(std::int64_t count, std::int64_t grain,

@@ -14,22 +14,18 @@ int core_count();
 void set_thread_count(int n);
 int thread_count();
 
-/// Calls body(begin, end) on disjoint ranges that cover [0, count), each at most `grain` long, and
-/// returns when all are done. An exception from body is rethrown here. Nested calls run in place.
-void parallel_for(std::int64_t count, std::int64_t grain,
-                  const std::function<void(std::int64_t begin, std::int64_t end)>& body);
-
 /// Rows in memory that a later call will read, cut as parallel_for(rows, grain, …) cuts them.
 struct Upcoming {
   const std::byte* data = nullptr;  // [rows, row_bytes]
   std::int64_t rows = 0, row_bytes = 0, grain = 1;
 };
 
-/// The same; while other threads wait for the next call, they ask for the beginning of what each
-/// will read of `next` then, so that memory idles less. Nothing is read: `next` may be gone by
-/// then.
+/// Calls body(begin, end) on disjoint ranges that cover [0, count), each at most `grain` long, and
+/// returns when all are done. An exception from body is rethrown here. Nested calls run in place.
+/// Threads that then wait ask for the beginning of what each will read of `next`, so that memory
+/// idles less. Nothing is read: `next` may be gone by then.
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body,
-                  const Upcoming& next);
+                  const Upcoming& next = {});
 
 }  // namespace karat

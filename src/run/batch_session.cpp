@@ -78,15 +78,16 @@ class Filler {
 
   void flush() {
     if (ids_.empty()) return;
-    // Few rows would go through another kernel.
-    if (const std::size_t rows = ids_.size(); rows < kManyTokens)
-      append(std::vector<TokenId>(kManyTokens - rows), spare_, 0);
+    // Few rows would go through another kernel. What fills up has to fit into a context.
+    const auto fewest =
+        static_cast<std::size_t>(std::min(kManyTokens, 1 + model_.arch.max_positions));
+    if (ids_.size() < fewest) append(std::vector<TokenId>(fewest - ids_.size()), spare_, 0);
     const auto tokens = static_cast<std::int64_t>(ids_.size());
     const auto width = static_cast<std::size_t>(model_.arch.hidden);
     std::vector<std::int64_t> rows;
     for (const Wanted& one : wanted_) rows.push_back(one.row);
     // Nor may there be few in the last block: any others go with them.
-    for (std::int64_t row = 0; rows.size() < kManyTokens; ++row)
+    for (std::int64_t row = 0; rows.size() < fewest; ++row)
       if (const auto at = std::ranges::lower_bound(rows, row); at == rows.end() || *at != row)
         rows.insert(at, row);
     std::vector<float> states(rows.size() * width);

@@ -124,6 +124,22 @@ TEST_CASE("so do those of packed models, rounded activations or not") {
   }
 }
 
+TEST_CASE("a context shorter than what a pass is filled up to") {
+  nlohmann::json config = testing::tiny_gpt2_config();
+  config["n_positions"] = 3;
+  config["n_ctx"] = 3;
+  TempFolder folder;
+  testing::write_tiny_llama(folder.path(), config);
+  const LanguageModel model = LanguageModel::open(folder.path());
+  BatchSession session(model, 1, 3);
+  const Ids ids{1, 2, 3};
+  const std::vector<float> got = session.next_logits(std::vector{BatchSession::Part{0, ids}});
+  const std::vector<float> expected = Session(model).next_logits(ids);
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t k = 0; k < got.size(); ++k)
+    CHECK(got[k] == doctest::Approx(expected[k]).epsilon(1e-3));
+}
+
 TEST_CASE("what a batch cannot take is refused and changes nothing") {
   TempFolder folder;
   testing::write_tiny_llama(folder.path());

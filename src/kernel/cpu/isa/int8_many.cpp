@@ -11,11 +11,11 @@ namespace {
 
 struct Strip {
   static constexpr std::int64_t kRows = 16;
-  static constexpr std::int64_t kBlocks =
-      8;  // of codes; kRows of them are 16 KiB, half an L1 cache
+  static constexpr std::int64_t kBlocks = 8;  // of codes; kRows of them are half an L1 cache
   alignas(64) Bytes codes[kRows][kBlocks][kRegisters];
   RowScales scales[kRows];
 
+  Strip() { std::memset(static_cast<void*>(this), 0, sizeof *this); }
   template <class Codes>
   void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
             std::int64_t end);
@@ -23,7 +23,8 @@ struct Strip {
                 float* y, std::int64_t out) const;
 };
 
-/// Blocks [begin, end) of `rows` rows from `row`. Rows past them stay as they were: finite.
+/// Blocks [begin, end) of `rows` rows from `row`. Rows past them stay as they were, at first zeros:
+/// they are multiplied too and must be finite.
 template <class Codes>
 inline void Strip::fill(const MatrixView& m, std::int64_t row, std::int64_t rows,
                         std::int64_t begin, std::int64_t end) {
@@ -123,15 +124,15 @@ inline void add_strip_outliers(const MatrixView& m, const KernelInput& input, st
   }
 }
 
-template <class Strip>
+/// Kind: of strip.
+template <class Kind>
 void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
                      std::int64_t row_begin, std::int64_t row_end) {
-  Strip strip;
-  std::memset(static_cast<void*>(&strip), 0, sizeof strip);
-  for (std::int64_t row = row_begin; row < row_end; row += Strip::kRows) {
-    const std::int64_t rows = least(Strip::kRows, row_end - row);
-    for (std::int64_t b = 0; b < input.int8->blocks; b += Strip::kBlocks) {
-      const std::int64_t end = least(b + Strip::kBlocks, input.int8->blocks);
+  Kind strip;
+  for (std::int64_t row = row_begin; row < row_end; row += Kind::kRows) {
+    const std::int64_t rows = least(Kind::kRows, row_end - row);
+    for (std::int64_t b = 0; b < input.int8->blocks; b += Kind::kBlocks) {
+      const std::int64_t end = least(b + Kind::kBlocks, input.int8->blocks);
       with_block_codes(
           m, [&](auto codes) { strip.template fill<decltype(codes)>(m, row, rows, b, end); });
       strip.multiply(input, b, end - b, rows, y + row, m.out);

@@ -78,20 +78,18 @@ void int8_rows(const MatrixView& m, const KernelInput& input, float* y, std::int
   constexpr int kTogether = 4;
   constexpr std::int64_t kAhead = 8192;  // where rows are read one by one
   const std::int64_t ahead = input.row_by_row ? kAhead : kTogether * m.row_bytes;
-  const auto finish = [&]<int rows>(std::int64_t row) {
-    dot_outliers<rows>(m, row, input.x, m.codes + (row + rows) * m.row_bytes + ahead, y + row);
-  };
+  const std::byte* next = m.codes + ahead;  // from a row's end
   std::int64_t row = row_begin;
   for (; row + kTogether <= row_end; row += kTogether) {
     if (input.row_by_row)
       for (int r = 0; r < kTogether; ++r) some_rows<Codes, 1>(m, *input.int8, row + r, ahead, y);
     else
       some_rows<Codes, kTogether>(m, *input.int8, row, ahead, y);
-    finish.template operator()<kTogether>(row);
+    dot_outliers<kTogether>(m, row, input.x, next + (row + kTogether) * m.row_bytes, y + row);
   }
   for (; row < row_end; ++row) {
     some_rows<Codes, 1>(m, *input.int8, row, ahead, y);
-    finish.template operator()<1>(row);
+    dot_outliers<1>(m, row, input.x, next + (row + 1) * m.row_bytes, y + row);
   }
 }
 

@@ -94,8 +94,8 @@ struct TurnedStrip {
     Bytes q[kRegisters][kHalf];
     for (int r = 0; r < kHalf; ++r) {
       const std::int64_t at = h * kHalf + r;
-      const std::byte* p = m.codes + (row + at) * m.row_bytes + b * Codes::kBytes;
       Bytes of_row[kRegisters] = {};
+      const std::byte* p = m.codes + (row + at) * m.row_bytes + b * Codes::kBytes;
       if (at < rows && b < m.in / kBlock) Codes::load(p, of_row);
       if (at < rows && b == m.in / kBlock)
         load_last<Codes>(p, m.row_bytes - b * Codes::kBytes, of_row);
@@ -118,10 +118,9 @@ struct TurnedStrip {
     for (std::int64_t b = 0; b < n; ++b) add_block<most>(x, t, begin + b, b, sums);
     for (int i = 0; i < most; ++i)
       for (int h = 0; h < kHalves; ++h) {
-        const std::int64_t left = rows - kHalf * h;
+        const std::int64_t left = rows < kHalf * h ? 0 : least(rows - kHalf * h, kHalf);
         float* to = y + i * out + kHalf * h;
-        const auto lanes =
-            static_cast<__mmask16>(left >= 16 ? -1 : (1 << (left > 0 ? left : 0)) - 1);
+        const auto lanes = static_cast<__mmask16>((1 << left) - 1);
         if (begin != 0) sums[i][h] = _mm512_add_ps(sums[i][h], _mm512_maskz_loadu_ps(lanes, to));
         _mm512_mask_storeu_ps(to, lanes, sums[i][h]);
       }
