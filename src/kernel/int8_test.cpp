@@ -267,6 +267,15 @@ TEST_CASE("8-bit activations: rows read one by one or four side by side give the
   }
 }
 
+TEST_CASE("8-bit activations: outliers by the room that one token's kernels have, and past it") {
+  Rng rng(39);
+  for (const double share : {0.0005, 0.01, 0.2, 1.0}) {
+    const Packed p(random_matrix(rng, layout_of(4, 128), 37, 1500, share));
+    for (const KernelSet* set : usable_kernels())
+      CHECK_MESSAGE(wrong_outputs(*set, p, 1, rng) == 0, set->isa, ", ", share, " of all weights");
+  }
+}
+
 TEST_CASE("activations in use") {
   MESSAGE("activations in use: ", name_of(activations()));
 }

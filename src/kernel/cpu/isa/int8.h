@@ -65,13 +65,12 @@ template <>
   std::memcpy(q, quarters, sizeof quarters);
 }
 
-/// n halves -> floats, then zeros up to a multiple of 8.
-[[maybe_unused]] inline void halves_to_floats(const std::byte* from, std::int64_t n, float* to) {
-  for (; n >= kLanes; n -= kLanes, from += 2 * kLanes, to += kLanes) store(to, load_halves(from));
-  if (n == 0) return;
-  std::byte buffer[16] = {};
+/// The first of n > 0 halves, at most eight, then zeros; nothing past the n is read.
+[[maybe_unused]] inline Eight load_first_halves(const std::byte* from, std::int64_t n) {
+  if (n >= kLanes) return load_halves(from);
+  std::byte buffer[2 * kLanes] = {};
   std::memcpy(buffer, from, static_cast<std::size_t>(2 * n));
-  store(to, load_halves(buffer));
+  return load_halves(buffer);
 }
 
 /// Scales, and scale·zero, of a row's blocks [begin, end), at most kRun; zeros up to a multiple
@@ -84,7 +83,11 @@ struct RowScales {
 /// One value a block of `from` [groups], whose groups are whole blocks or the row.
 [[maybe_unused]] inline void spread_groups(const MatrixView& m, const std::byte* from,
                                            std::int64_t begin, std::int64_t end, float* to) {
-  if (m.group == kBlock) return halves_to_floats(from + 2 * begin, end - begin, to);
+  if (m.group == kBlock) {
+    for (std::int64_t b = begin; b < end; b += kLanes)
+      store(to + b - begin, load_first_halves(from + 2 * b, end - b));
+    return;
+  }
   const std::int64_t blocks = m.groups == 1 ? end : m.group / kBlock;  // of a group
   std::int64_t b = begin;
   for (; b < end; ++b) to[b - begin] = load_half(from, b / blocks * (m.groups > 1));

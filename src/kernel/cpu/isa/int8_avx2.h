@@ -22,7 +22,8 @@ struct BlockCodes<4> {
     const __m256i low = _mm256_set1_epi8(15);
     KARAT_UNROLL
     for (int h = 0; h < 2; ++h) {
-      const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32 * h));
+      __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32 * h));
+      hold(both);
       q[2 * h] = _mm256_and_si256(both, low);
       q[2 * h + 1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
     }
@@ -41,7 +42,8 @@ struct BlockCodes<2> {
   static constexpr std::int64_t kBytes = 32;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
-    const __m256i four = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    __m256i four = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    hold(four);
     const __m256i three = _mm256_set1_epi8(3);
     q[0] = _mm256_and_si256(four, three);
     q[1] = _mm256_and_si256(_mm256_srli_epi16(four, 2), three);

@@ -21,7 +21,9 @@ struct BlockCodes<4> {
   static constexpr std::int64_t kBytes = 64;
   static constexpr const int* kPlace = kEvenFirst;
   static void load(const std::byte* p, Bytes* q) {
-    const __m512i both = _mm512_loadu_si512(p), low = _mm512_set1_epi8(15);
+    __m512i both = _mm512_loadu_si512(p);
+    hold(both);
+    const __m512i low = _mm512_set1_epi8(15);
     q[0] = _mm512_and_si512(both, low);
     q[1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
   }

@@ -113,6 +113,17 @@ struct Eight {
                     vpaddq_f32(vaddq_f32(c.a, c.b), vaddq_f32(d.a, d.b)));
 }
 
+/// x at eight 16-bit indices.
+[[maybe_unused]] inline Eight gather(const float* x, const std::byte* indices) {
+  float eight[kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    std::uint16_t index;
+    std::memcpy(&index, indices + 2 * i, 2);
+    eight[i] = x[index];
+  }
+  return load(eight);
+}
+
 /// 8 halves, or 8-bit integers, at an address of any alignment.
 [[maybe_unused]] inline Eight load_halves(const std::byte* data) {
   const float16x8_t halves =

@@ -1,5 +1,4 @@
-// Σ value·x[column] over the outliers of rows. Some eight of them take as long as memory takes for
-// a line of codes, so what is read next is asked for meanwhile.
+// Σ value·x[column] over the outliers of rows, eight at a time.
 #pragma once
 
 #include "kernel/cpu/isa/eight.h"
@@ -7,87 +6,114 @@
 namespace karat::KARAT_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-/// A sum over outliers, kTogether at a time.
-struct OutlierSum {
-  static constexpr std::int64_t kTogether = 16;
-  __m512 sum = _mm512_setzero_ps();
-
-  /// n <= kTogether of them, beginning with the k-th of the matrix.
-  void add(const MatrixView& m, std::int64_t k, std::int64_t n, const float* x) {
-    const auto first = static_cast<__mmask16>((1 << n) - 1);
-    const __m256i columns = _mm256_maskz_loadu_epi16(first, m.outlier_columns + 2 * k);
-    const __m256i halves = _mm256_maskz_loadu_epi16(first, m.outlier_values + 2 * k);
-    const __m512 inputs =
-        _mm512_mask_i32gather_ps(_mm512_setzero_ps(), first, _mm512_cvtepu16_epi32(columns), x, 4);
-    sum = _mm512_fmadd_ps(_mm512_cvtph_ps(halves), inputs, sum);
-  }
-  float total() const { return sum_lanes(fold(sum)); }
-};
-#else
-/// A sum over outliers, kTogether at a time. Inputs are loaded one by one: before AVX-512 a gather
-/// takes more instructions inside than these.
-struct OutlierSum {
-  static constexpr std::int64_t kTogether = kLanes;
-  float sums[2] = {};
-
-  /// n <= kTogether of them, beginning with the k-th of the matrix. Those that come after are read
-  /// too, times zero, for a loop over what is left over would cost a wrong guess a row.
-  void add(const MatrixView& m, std::int64_t k, std::int64_t n, const float* x) {
-    std::uint16_t columns[kLanes] = {};
-    std::byte halves[2 * kLanes] = {};
-    if (k + kLanes <= m.outlier_offsets[m.out]) {  // of a size that makes a copy one load
-      std::memcpy(columns, m.outlier_columns + 2 * k, sizeof columns);
-      std::memcpy(halves, m.outlier_values + 2 * k, sizeof halves);
-    } else {
-      std::memcpy(columns, m.outlier_columns + 2 * k, static_cast<std::size_t>(2 * n));
-      std::memcpy(halves, m.outlier_values + 2 * k, static_cast<std::size_t>(2 * n));
-    }
-    alignas(32) float values[kLanes];
-    store(values, keep_first(load_halves(halves), n));
-    KARAT_UNROLL
-    for (std::int64_t i = 0; i < kLanes; ++i)
-      sums[i % 2] = __builtin_fmaf(values[i], x[columns[i]], sums[i % 2]);
-  }
-  float total() const { return sums[0] + sums[1]; }
-};
-#endif
-
-/// y[r] += Σ value·x[column] over the outliers of row + r. As many are added of every row, so that
-/// the processor guesses wrong once and not once a row; unless one row has far more than the
-/// others. `next` with its rows [m.row_bytes] is asked for into L2, a line each time.
-template <int rows>
-[[maybe_unused]] inline void dot_outliers(const MatrixView& m, std::int64_t row, const float* x,
-                                          const std::byte* next, float* y) {
-  if (m.outlier_offsets == nullptr) return;
-  constexpr std::int64_t kTogether = OutlierSum::kTogether, kLine = 64;
-  const std::uint32_t* begin = m.outlier_offsets + row;
-  const auto count = [begin](int r) { return std::int64_t{begin[r + 1]} - begin[r]; };
-  std::int64_t most = 0;
-  KARAT_UNROLL
-  for (int r = 0; r < rows; ++r) most = most < count(r) ? count(r) : most;
-  if (rows * most > 2 * (begin[rows] - begin[0]) + rows * kTogether) {
-    for (int r = 0; r < rows; ++r) dot_outliers<1>(m, row + r, x, next + r * m.row_bytes, y + r);
-    return;
-  }
-  OutlierSum sums[rows];
-  for (std::int64_t k = 0; k < most; k += kTogether, next += kLine) {
-    KARAT_UNROLL
-    for (int r = 0; r < rows; ++r) {
-      const std::int64_t left = least(kTogether, count(r) - k);
-      __builtin_prefetch(next + r * m.row_bytes, 0, 2);
-      sums[r].add(m, begin[r] + k, left < 0 ? 0 : left, x);
-    }
-  }
-  KARAT_UNROLL
-  for (int r = 0; r < rows; ++r) y[r] += sums[r].total();
+/// value·x[column] of eight outliers, beginning with the k-th of the matrix.
+[[maybe_unused]] inline Eight outlier_products(const MatrixView& m, std::int64_t k,
+                                               const float* x) {
+  return mul(load_halves(m.outlier_values + 2 * k), gather(x, m.outlier_columns + 2 * k));
 }
 
+/// The same of the first n < 8; nothing past them is read.
+[[maybe_unused]] inline Eight last_outlier_products(const MatrixView& m, std::int64_t k,
+                                                    std::int64_t n, const float* x) {
+  std::byte values[2 * kLanes] = {}, columns[2 * kLanes] = {};
+  std::memcpy(values, m.outlier_values + 2 * k, static_cast<std::size_t>(2 * n));
+  std::memcpy(columns, m.outlier_columns + 2 * k, static_cast<std::size_t>(2 * n));
+  return keep_first(mul(load_halves(values), gather(x, columns)), n);
+}
+
+/// A row's sum; 0 for a matrix without outliers.
 [[maybe_unused]] inline float outlier_dot(const MatrixView& m, std::int64_t row, const float* x) {
-  float dot = 0;
-  dot_outliers<1>(m, row, x, m.codes + (row + 1) * m.row_bytes, &dot);
-  return dot;
+  if (m.outlier_offsets == nullptr) return 0;
+  std::int64_t k = m.outlier_offsets[row];
+  const std::int64_t end = m.outlier_offsets[row + 1];
+  Eight sum = all(0);
+  for (; k + kLanes <= end; k += kLanes) sum = add(sum, outlier_products(m, k, x));
+  if (k < end) sum = add(sum, last_outlier_products(m, k, end - k, x));
+  return sum_lanes(sum);
 }
+
+/// The sums of four rows. Products are taken in the order of the file, whatever row they belong to,
+/// and some before each row: taken all at once they would keep the core so long from asking for
+/// codes that memory idles.
+class FourOutliers {
+ public:
+  static constexpr int kRows = 4;
+
+  /// How many eights are taken before each row and before all four; and where products lie.
+  struct Plan {
+    static constexpr std::int64_t kRoom = 1024;
+    std::int64_t eights = 0, planned = 0;
+    explicit Plan(const MatrixView& m) {
+      if (m.outlier_offsets == nullptr) return;
+      eights = (m.outlier_offsets[m.out] + m.out * kLanes - 1) / (m.out * kLanes);
+      planned = kRows * eights;
+    }
+    alignas(32) float products[kRoom];
+  };
+
+  FourOutliers(const MatrixView& m, std::int64_t row, const float* x, Plan& plan)
+      : m_(m), plan_(plan), x_(x), row_(row) {
+    if (m.outlier_offsets == nullptr) return;
+    begin_ = m.outlier_offsets + row;
+    const std::int64_t first = begin_[0], last = begin_[kRows];
+    end_ = last - first;
+    const std::int64_t eights = (end_ + kLanes - 1) / kLanes;
+    const std::int64_t read = kLanes * (eights < plan.planned ? plan.planned : eights);
+    by_row_ = read > Plan::kRoom || first + read > m.outlier_offsets[m.out];
+  }
+
+  /// Before each row.
+  void take_some() {
+    if (by_row_) return;
+    for (std::int64_t i = 0; i < plan_.eights; ++i) take_eight();
+  }
+
+  Four sums() {
+    if (by_row_) return sums_by_row();
+    while (taken_ < end_) take_eight();
+    std::int64_t most = 0;
+    KARAT_UNROLL
+    for (int r = 0; r < kRows; ++r) most = most < count(r) ? count(r) : most;
+    Eight sums[kRows];
+    KARAT_UNROLL
+    for (int r = 0; r < kRows; ++r) sums[r] = all(0);
+    // As many are added of every row, so that the processor guesses wrong once and not once a row.
+    for (std::int64_t k = 0; k < most; k += kLanes) KARAT_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const float* from = plan_.products + (begin_[r] - begin_[0]) + k;
+      sums[r] = add(sums[r], keep_first(load(from), count(r) - k));
+    }
+    return sum_lanes(sums[0], sums[1], sums[2], sums[3]);
+  }
+
+ private:
+  std::int64_t count(int r) const { return std::int64_t{begin_[r + 1]} - begin_[r]; }
+
+  /// Those that come 2 KiB later are asked for.
+  void take_eight() {
+    constexpr std::int64_t kAhead = 2048;
+    const std::int64_t k = begin_[0] + taken_;
+    __builtin_prefetch(m_.outlier_columns + 2 * k + kAhead, 0, 3);
+    __builtin_prefetch(m_.outlier_values + 2 * k + kAhead, 0, 3);
+    store(plan_.products + taken_, outlier_products(m_, k, x_));
+    taken_ += kLanes;
+  }
+
+  Four sums_by_row() const {
+    alignas(16) float sums[kRows];
+    for (int r = 0; r < kRows; ++r) sums[r] = outlier_dot(m_, row_ + r, x_);
+    return load_four(sums);
+  }
+
+  static constexpr std::uint32_t kNone[kRows + 1] = {};
+  const MatrixView& m_;
+  Plan& plan_;
+  const float* x_;
+  std::int64_t row_;
+  const std::uint32_t* begin_ = kNone;  // [kRows + 1]
+  std::int64_t taken_ = 0, end_ = 0;
+  bool by_row_ = false;
+};
 
 }  // namespace
 }  // namespace karat::KARAT_ISA

@@ -8,7 +8,8 @@ namespace {
 
 /// The quarters of a block, a byte a code: inputs 0, 2 … 62; 1, 3 … 63; and those + 64.
 [[maybe_unused]] inline void load_quarters(const std::byte* p, __m256i* q) {
-  const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  hold(a);
   const __m256i nibbles = _mm256_broadcastsi128_si256(
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 32)));  // lower ones, then upper ones
   const __m256i b = _mm256_srlv_epi64(nibbles, _mm256_setr_epi64x(0, 0, 4, 4));

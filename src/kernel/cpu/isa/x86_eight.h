@@ -105,6 +105,36 @@ using Four = __m128;
   return _mm_add_ps(a, b);
 }
 
+/// Keeps v in its register: GCC would load it again for every use but one, and loads are what the
+/// loops over codes have most of.
+#if defined(__AVX512F__)
+template <class Register>
+inline void hold(Register& v) {
+  asm("" : "+v"(v));
+}
+#else
+template <class Register>
+inline void hold(Register& v) {
+  asm("" : "+x"(v));
+}
+#endif
+
+/// x at eight 16-bit indices. Before AVX-512 a gather takes more instructions inside than eight
+/// loads.
+[[maybe_unused]] inline Eight gather(const float* x, const std::byte* indices) {
+#if defined(__AVX512F__)
+  const __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(indices));
+  return _mm256_i32gather_ps(x, _mm256_cvtepu16_epi32(eight), 4);
+#else
+  const auto at = [=](int i) {
+    std::uint16_t index;
+    std::memcpy(&index, indices + 2 * i, 2);
+    return x[index];
+  };
+  return _mm256_setr_ps(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+#endif
+}
+
 /// 8 halves, or 8-bit integers, at an address of any alignment.
 [[maybe_unused]] inline Eight load_halves(const std::byte* data) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data)));
