@@ -101,8 +101,8 @@ TEST_CASE("what is to be read next is only asked for: it need not be there") {
   for (const int threads : {1, 2, 5}) {
     set_thread_count(threads);
     for (const std::int64_t rows : {0, 1, 7, 1000}) {
-      const Upcoming gone{reinterpret_cast<const std::byte*>(std::uintptr_t{1} << 40), rows, 4096,
-                          16};
+      const auto* nowhere = reinterpret_cast<const std::byte*>(std::uintptr_t{1} << 40);
+      const Upcoming gone{{{nowhere, rows, 4096}, {nowhere, 40, 64}}, 16};
       std::vector<std::atomic<int>> seen(300);
       for (int round = 0; round < 20; ++round)
         parallel_for(

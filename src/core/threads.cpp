@@ -121,10 +121,20 @@ class Pool {
     std::int64_t end = 0;
   };
 
+  /// The beginning of a thread's share, as far as it lies in one matrix.
   Prefetch of_share(int thread, const Upcoming& next) const {
-    const std::int64_t begin = share_begin(thread, next.rows, next.grain);
-    const std::int64_t end = share_begin(thread + 1, next.rows, next.grain);
-    return {next.data + begin * next.row_bytes, (end - begin) * next.row_bytes};
+    std::int64_t pieces = 0;
+    for (const Upcoming::Rows& rows : next.rows) pieces += rows.pieces(next.grain);
+    std::int64_t begin = share_begin(thread, pieces, 1), end = share_begin(thread + 1, pieces, 1);
+    for (const Upcoming::Rows& rows : next.rows) {
+      const std::int64_t own = rows.pieces(next.grain);
+      if (begin < own) {
+        const std::int64_t row = begin * next.grain, last = std::min(end * next.grain, rows.count);
+        return {rows.data + row * rows.bytes, (last - row) * rows.bytes};
+      }
+      begin -= own, end -= own;
+    }
+    return {};
   }
 
   /// Where the share of a thread begins; for the thread after the last, `count`.
@@ -143,7 +153,7 @@ class Pool {
       seen = state_ / kRound;
       if (!enter()) continue;
       drain(thread);
-      if (const Upcoming& next = upcoming_; next.data != nullptr) prefetch = of_share(thread, next);
+      prefetch = of_share(thread, upcoming_);
       if (--state_ % kOpen == 0) end_.open();
     }
   }

@@ -2,9 +2,10 @@
 // threads there are.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
+
+#include "core/upcoming.h"
 
 namespace karat {
 
@@ -13,12 +14,6 @@ int core_count();
 /// Threads parallel_for uses, the caller included; core_count() until set. Throws unless n >= 1.
 void set_thread_count(int n);
 int thread_count();
-
-/// Rows in memory that a later call will read, cut as parallel_for(rows, grain, …) cuts them.
-struct Upcoming {
-  const std::byte* data = nullptr;  // [rows, row_bytes]
-  std::int64_t rows = 0, row_bytes = 0, grain = 1;
-};
 
 /// Calls body(begin, end) on disjoint ranges that cover [0, count), each at most `grain` long, and
 /// returns when all are done. An exception from body is rethrown here. Nested calls run in place.

@@ -103,31 +103,62 @@ class Rounded {
   std::vector<float> scales_, sums_;
 };
 
-/// y = x Wᵀ of what the set's kernels can see: the stored codes and, where not rotated, outliers.
-void multiply(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
-              float* y, Activations activations) {
+/// What the kernels of these matrices see of x, in buffers of this thread's that last until its
+/// next call.
+KernelInput prepare(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+                    std::int64_t tokens, Activations activations) {
+  thread_local std::vector<float> sums, turned;
+  thread_local Rounded rounded;
+  thread_local Int8Input int8;
+  const MatrixView& m = *products.front().matrix;
   KernelInput input;
   input.x = x;
   input.tokens = tokens;
   input.row_by_row = set.row_by_row;
-  thread_local std::vector<float> sums, turned;
-  thread_local Rounded rounded;
-  Int8Input int8;
-  if (activations == Activations::q8 && takes_int8(matrix)) {
-    int8 = rounded.round(set, matrix, x, tokens);
+  if (activations == Activations::q8 && takes_int8(m)) {
+    int8 = rounded.round(set, m, x, tokens);
     input.int8 = &int8;
-    if (matrix.outlier_offsets != nullptr && tokens > 1) turn(x, matrix.in, tokens, input, turned);
-  } else if (matrix.store == MatrixView::Store::packed && matrix.tables == nullptr && tokens == 1) {
-    sums.resize(static_cast<std::size_t>(matrix.groups));
-    set.group_sums(x, matrix.in, matrix.group, sums.data());
+    const bool outliers = std::ranges::any_of(
+        products, [](const MatrixProduct& p) { return p.matrix->outlier_offsets != nullptr; });
+    if (outliers && tokens > 1) turn(x, m.in, tokens, input, turned);
+  } else if (m.store == MatrixView::Store::packed && m.tables == nullptr && tokens == 1) {
+    sums.resize(static_cast<std::size_t>(m.groups));
+    set.group_sums(x, m.in, m.group, sums.data());
     input.group_sums = sums.data();
   }
-  const auto product = input.int8 == nullptr ? set.matmul : set.matmul_int8;
-  const Upcoming next{matrix.next, matrix.next_out, matrix.next_row_bytes,
-                      row_grain(matrix.next_in, tokens)};
-  parallel_for(
-      matrix.out, row_grain(matrix.in, tokens),
-      [&](std::int64_t begin, std::int64_t end) { product(matrix, input, y, begin, end); }, next);
+  return input;
+}
+
+/// Whether prepare() gives both matrices the same.
+bool see_alike(const MatrixView& a, const MatrixView& b, Activations activations) {
+  for (const MatrixView* m : {&a, &b})
+    if (m->input_scales != nullptr || m->in_rotation != nullptr) return false;
+  const bool a8 = activations == Activations::q8 && takes_int8(a),
+             b8 = activations == Activations::q8 && takes_int8(b);
+  if (a.in != b.in || a8 != b8) return false;
+  if (a8) return a.bits == b.bits;
+  return a.store == b.store && a.group == b.group && (a.tables == nullptr) == (b.tables == nullptr);
+}
+
+/// y = x Wᵀ of what the set's kernels can see, the stored codes and, where not rotated, outliers,
+/// for matrices that see x alike.
+void multiply(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+              std::int64_t tokens, Activations activations) {
+  const KernelInput input = prepare(set, products, x, tokens, activations);
+  const auto kernel = input.int8 == nullptr ? set.matmul : set.matmul_int8;
+  const std::int64_t grain = row_grain(products.front().matrix->in, tokens);
+  const auto pieces = [=](const MatrixView& m) { return (m.out + grain - 1) / grain; };
+  std::int64_t all = 0;
+  for (const MatrixProduct& p : products) all += pieces(*p.matrix);
+  const MatrixView& last = *products.back().matrix;
+  Upcoming next = last.next;
+  next.grain = row_grain(last.next_in, tokens);
+  const auto multiply_piece = [&](std::int64_t piece, std::int64_t) {
+    const MatrixProduct* p = products.data();
+    for (; piece >= pieces(*p->matrix); ++p) piece -= pieces(*p->matrix);
+    kernel(*p->matrix, input, p->y, piece * grain, std::min((piece + 1) * grain, p->matrix->out));
+  };
+  parallel_for(all, 1, multiply_piece, next);
 }
 
 /// y[t, o] += Σ value·x[t, column] over the outliers of row o.
@@ -156,7 +187,7 @@ void multiply_rotated(const KernelSet& set, const MatrixView& matrix, const floa
   });
   MatrixView dense = matrix;
   dense.outlier_offsets = nullptr;
-  multiply(set, dense, turned, tokens, y, activations);
+  multiply(set, {{{&dense, y}}}, turned, tokens, activations);
   parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) matrix.out_rotation->undo(y + t * matrix.out);
   });
@@ -223,7 +254,22 @@ void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std:
   if (matrix.input_scales != nullptr) x = scaled(matrix, x, tokens);
   if (matrix.in_rotation != nullptr)
     return multiply_rotated(set, matrix, x, tokens, y, activations);
-  multiply(set, matrix, x, tokens, y, activations);
+  multiply(set, {{{&matrix, y}}}, x, tokens, activations);
+}
+
+void matmul(std::span<const MatrixProduct> products, const float* x, std::int64_t tokens) {
+  matmul(kernels(), products, x, tokens, activations());
+}
+
+void matmul(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+            std::int64_t tokens, Activations activations) {
+  if (products.empty() || tokens <= 0) return;
+  const MatrixView& first = *products.front().matrix;
+  if (std::ranges::all_of(products, [&](const MatrixProduct& p) {
+        return see_alike(first, *p.matrix, activations);
+      }))
+    return multiply(set, products, x, tokens, activations);
+  for (const auto& [matrix, y] : products) matmul(set, *matrix, x, tokens, y, activations);
 }
 
 }  // namespace karat

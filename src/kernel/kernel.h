@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -80,9 +81,19 @@ const std::vector<const KernelSet*>& usable_kernels();
 /// use_instruction_set names another.
 const KernelSet& kernels();
 
-/// y [tokens, out] = x [tokens, in] Wᵀ, rows of W cut over the threads of core/threads.h.
+/// y [tokens, out] = x [tokens, in] Wᵀ.
+struct MatrixProduct {
+  const MatrixView* matrix = nullptr;
+  float* y = nullptr;
+};
+
+/// One product or several with the same x, rows cut over the threads of core/threads.h. Several
+/// give the same bits as one after the other, faster where their kernels see x alike.
 void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float* y);
+void matmul(std::span<const MatrixProduct> products, const float* x, std::int64_t tokens);
 void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
             float* y, Activations activations = Activations::f32);
+void matmul(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+            std::int64_t tokens, Activations activations);
 
 }  // namespace karat

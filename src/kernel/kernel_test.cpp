@@ -201,6 +201,45 @@ TEST_CASE("the number of threads changes no bit") {
   set_thread_count(before);
 }
 
+TEST_CASE("products of one input give the bits of one after the other, whatever their layouts") {
+  Rng rng(18);
+  std::vector<GuardedMatrix> matrices;
+  for (const PackedLayout& layout :
+       {PackedLayout{.bits = 4, .group = 128},
+        PackedLayout{.bits = 4, .group = 128, .symmetric = true},
+        PackedLayout{.bits = 3, .group = 128, .blocks = true}, PackedLayout{.bits = 4, .group = 16},
+        PackedLayout{.bits = 4, .group = 16, .codebook = Codebook::nf4},
+        PackedLayout{.bits = 3, .codebook = Codebook::lut},
+        PackedLayout{.bits = 4, .group = 128, .rotation = 4}})
+    for (const std::int64_t out : {5, 300})
+      matrices.push_back(guarded_packed(random_matrix(rng, layout, out, 260, out == 5 ? 0.1 : 0)));
+  matrices.push_back(guarded_dense(rng, DType::f16, 70, 260));
+  const int before = thread_count();
+  for (const KernelSet* set : usable_kernels())
+    for (const Activations activations : {Activations::f32, Activations::q8})
+      for (const std::int64_t tokens : {1, 9}) {
+        const Guarded x = random_input(rng, tokens * 260);
+        for (const std::size_t step : {1, 2, 5}) {  // neighbours, and what lies apart
+          std::vector<MatrixProduct> products;
+          std::vector<std::vector<float>> alone, together;
+          for (std::size_t i = 0; i < 3; ++i) {
+            const MatrixView& m = matrices[(i * step + step) % matrices.size()].matrix.view();
+            alone.emplace_back(static_cast<std::size_t>(m.out * tokens));
+            together.push_back(alone.back());
+            matmul(*set, m, x.floats(), tokens, alone[i].data(), activations);
+            products.push_back({&m, nullptr});
+          }
+          for (std::size_t i = 0; i < 3; ++i) products[i].y = together[i].data();
+          for (const int threads : {1, 3}) {
+            set_thread_count(threads);
+            matmul(*set, products, x.floats(), tokens, activations);
+            CHECK(alone == together);
+          }
+        }
+      }
+  set_thread_count(before);
+}
+
 TEST_CASE("kernels that this CPU cannot run are refused, and nothing changes") {
   const std::vector<std::string_view> here = instruction_sets();
   const std::string_view before = kernels().isa;

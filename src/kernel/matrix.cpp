@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "format/parts.h"
 #include "format/rows.h"
 #include "karat/error.h"
@@ -68,13 +70,15 @@ Matrix::Matrix(const PackedView& view)
   bytes_ = view.stored_bits() / 8;
 }
 
-void Matrix::precede(const Matrix& next) {
-  const MatrixView& m = next.view_;
-  const bool packed = m.store == MatrixView::Store::packed;
-  view_.next = packed ? m.codes : m.dense;
-  view_.next_out = m.out;
-  view_.next_in = m.in;
-  view_.next_row_bytes = packed ? m.row_bytes : next.bytes_ / m.out;
+void Matrix::precede(std::span<const Matrix* const> next) {
+  view_.next_in = next.front()->in();
+  const std::size_t count = std::min<std::size_t>(next.size(), Upcoming::kMost);
+  for (std::size_t i = 0; i < count; ++i) {
+    const MatrixView& m = next[i]->view_;
+    const bool packed = m.store == MatrixView::Store::packed;
+    view_.next.rows[i] = {packed ? m.codes : m.dense, m.out,
+                          packed ? m.row_bytes : next[i]->bytes_ / m.out};
+  }
 }
 
 }  // namespace karat

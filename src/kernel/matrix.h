@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/rotation.h"
+#include "core/upcoming.h"
 #include "karat/packed.h"
 #include "karat/tensor_view.h"
 
@@ -34,9 +36,8 @@ struct MatrixView {
   const std::byte *scale_stats = nullptr, *zero_stats = nullptr;  // F16 [ceil(out/16), groups, 2]
   const std::uint32_t* outlier_offsets = nullptr;                 // [out + 1]
   const std::byte *outlier_columns = nullptr, *outlier_values = nullptr;  // U16, F16 [n]
-  // Rows of the matrix that is multiplied after this one, if there is one.
-  const std::byte* next = nullptr;  // [next_out, next_row_bytes]
-  std::int64_t next_out = 0, next_in = 0, next_row_bytes = 0;
+  Upcoming next;                        // the matrices that are multiplied after this one
+  std::int64_t next_in = 0;             // their inputs
   const float* input_scales = nullptr;  // [in]; x is multiplied by them before a kernel sees it
   bool trellis = false;                 // codes are tiles (format/trellis.h): row_bytes is 0
   TrellisCode code = TrellisCode::one_mad;
@@ -55,8 +56,9 @@ class Matrix {
   Matrix(Matrix&&) = default;  // moving a vector leaves its elements where they are
   Matrix& operator=(Matrix&&) = default;
 
-  /// Says what is multiplied after this matrix.
-  void precede(const Matrix& next);
+  /// Says what is multiplied after this matrix, with one input: of more than Upcoming::kMost the
+  /// first.
+  void precede(std::span<const Matrix* const> next);
 
   const MatrixView& view() const { return view_; }
   operator const MatrixView&() const { return view_; }

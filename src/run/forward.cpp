@@ -25,8 +25,8 @@ class Projections {
     for (const LinearWeights& layer : layers) {
       outputs_.push_back(floats(tokens, layer.matrix.out()));
       widths_.push_back(layer.matrix.out());
-      apply(layer, x, tokens, outputs_.back().data());
     }
+    apply(layers, x, tokens, outputs_);
   }
   /// Column `column` of the concatenation [q | k | v] at a token.
   float* at(std::int64_t token, std::int64_t column) {
@@ -105,14 +105,14 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
 /// up(x) through the activation: act(gate) · up, or act(fc). [tokens, ffn]
 std::vector<float> expand(const BlockWeights& block, Activation activation, const float* x,
                           std::int64_t tokens) {
-  std::vector<float> gate = floats(tokens, block.up[0].matrix.out());
-  apply(block.up[0], x, tokens, gate.data());
+  std::vector<std::vector<float>> y;
+  for (const LinearWeights& layer : block.up) y.push_back(floats(tokens, layer.matrix.out()));
+  apply(block.up, x, tokens, y);
+  std::vector<float>& gate = y[0];
   activate(activation, gate.data(), static_cast<std::int64_t>(gate.size()));
-  if (block.up.size() == 1) return gate;
-  std::vector<float> up = floats(tokens, block.up[1].matrix.out());
-  apply(block.up[1], x, tokens, up.data());
-  std::transform(gate.begin(), gate.end(), up.begin(), gate.begin(), std::multiplies<>());
-  return gate;
+  if (y.size() > 1)
+    std::transform(gate.begin(), gate.end(), y[1].begin(), gate.begin(), std::multiplies<>());
+  return std::move(gate);
 }
 
 /// x += layer(y)

@@ -14,12 +14,29 @@ constexpr std::int64_t kValueGrain = 1 << 14;
 
 }  // namespace
 
-void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, float* y) {
-  matmul(linear.matrix, x, tokens, y);
+namespace {
+
+void add_bias(const LinearWeights& linear, std::int64_t tokens, float* y) {
   if (linear.bias.empty()) return;
   const KernelSet& set = kernels();
   const std::int64_t out = linear.matrix.out();
   for (std::int64_t t = 0; t < tokens; ++t) set.axpy(1, linear.bias.data(), y + t * out, out);
+}
+
+}  // namespace
+
+void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, float* y) {
+  matmul(linear.matrix, x, tokens, y);
+  add_bias(linear, tokens, y);
+}
+
+void apply(std::span<const LinearWeights> layers, const float* x, std::int64_t tokens,
+           std::span<std::vector<float>> y) {
+  std::vector<MatrixProduct> products;
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    products.push_back({&layers[i].matrix.view(), y[i].data()});
+  matmul(products, x, tokens);
+  for (std::size_t i = 0; i < layers.size(); ++i) add_bias(layers[i], tokens, y[i].data());
 }
 
 void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y) {

@@ -17,8 +17,10 @@ struct Rows {
   float* row(std::int64_t r) const { return data + r * stride; }
 };
 
-/// y = x W ᵀ + bias, [tokens, in] -> [tokens, out].
+/// y = x W ᵀ + bias, [tokens, in] -> [tokens, out]; of one layer, or of several with the same x.
 void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, float* y);
+void apply(std::span<const LinearWeights> layers, const float* x, std::int64_t tokens,
+           std::span<std::vector<float>> y);
 
 /// y [rows, width] = norm of each row of x; y may be x.
 void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y);

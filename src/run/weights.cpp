@@ -98,17 +98,22 @@ std::size_t bytes_of(const BlockWeights& block) {
   return bytes;
 }
 
-/// Tells every matrix which one a token meets after it; after the last comes the next token.
+/// Tells every matrix which ones a token meets next; after the last comes the next token.
 void chain(LanguageModel::Impl& model) {
-  std::vector<Matrix*> order;
+  std::vector<std::vector<Matrix*>> order;  // those of one input together
+  const auto add = [&order](std::vector<LinearWeights>& layers) {
+    order.emplace_back();
+    for (LinearWeights& layer : layers) order.back().push_back(&layer.matrix);
+  };
   for (BlockWeights& block : model.blocks) {
-    for (LinearWeights& layer : block.qkv) order.push_back(&layer.matrix);
-    order.push_back(&block.o.matrix);
-    for (LinearWeights& layer : block.up) order.push_back(&layer.matrix);
-    order.push_back(&block.down.matrix);
+    add(block.qkv);
+    order.push_back({&block.o.matrix});
+    add(block.up);
+    order.push_back({&block.down.matrix});
   }
-  order.push_back(&model.head);
-  for (std::size_t i = 0; i < order.size(); ++i) order[i]->precede(*order[(i + 1) % order.size()]);
+  order.push_back({&model.head});
+  for (std::size_t i = 0; i < order.size(); ++i)
+    for (Matrix* matrix : order[i]) matrix->precede(order[(i + 1) % order.size()]);
 }
 
 }  // namespace

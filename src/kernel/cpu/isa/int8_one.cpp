@@ -39,8 +39,9 @@ inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x
       sums[r] = add_block(q, values, of_x, scales[r].scale[b], sums[r]);
     }
   }
+  const bool rest = b < end - begin;
   KARAT_UNROLL
-  for (int r = 0; r < rows && b < end - begin; ++r) {
+  for (int r = 0; r < rows && rest; ++r) {
     load_last<Codes>(codes + r * stride, stride - (begin + b) * Codes::kBytes, q);
     sums[r] = add_block(q, values, Wide::repeat(x_scales), scales[r].scale[b], sums[r]);
   }
