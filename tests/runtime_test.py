@@ -12,7 +12,8 @@ from support import KARAT, MODEL, TestCase, karat
 
 class Runtime(TestCase):
     def test_karat_does_not_load_libtorch(self):
-        libraries = subprocess.run(["ldd", KARAT], capture_output=True, text=True, check=True).stdout
+        lines = subprocess.run(["ldd", KARAT], capture_output=True, text=True, check=True).stdout.splitlines()
+        libraries = " ".join(line.split()[0] for line in lines)  # not their addresses: one may hold "c10"
         self.assertIn("libc.so", libraries)
         for forbidden in ("torch", "c10", "blas", "gomp", "protobuf"):
             self.assertNotIn(forbidden, libraries)

@@ -153,7 +153,7 @@ class Pool {
       seen = state_ / kRound;
       if (!enter()) continue;
       drain(thread);
-      prefetch = of_share(thread, upcoming_);
+      if (upcoming_.rows[0].count > 0) prefetch = of_share(thread, upcoming_);
       if (--state_ % kOpen == 0) end_.open();
     }
   }

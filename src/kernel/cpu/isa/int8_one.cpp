@@ -127,6 +127,8 @@ void int8_rows(const MatrixView& m, const KernelInput& input, float* y, std::int
   for (; row + kTogether <= row_end; row += kTogether) {
     Wide::Vector sums[kTogether];
     FourOutliers outliers(m, row, input.x, plan);
+    // Not unrolled: some prefetchers follow what one load instruction reads, and each of four would
+    // read every fourth row.
     for (int r = 0; r < kTogether; r += side_by_side) {
       for (int k = 0; k < side_by_side; ++k) {
         if (side_by_side > 1) ask(m.codes + (row + k) * m.row_bytes + ahead, plan.eights);
