@@ -123,11 +123,14 @@ class Pool {
 
   /// The beginning of a thread's share, as far as it lies in one matrix.
   Prefetch of_share(int thread, const Upcoming& next) const {
-    std::int64_t pieces = 0;
-    for (const Upcoming::Rows& rows : next.rows) pieces += rows.pieces(next.grain);
-    std::int64_t begin = share_begin(thread, pieces, 1), end = share_begin(thread + 1, pieces, 1);
+    const auto pieces = [&](const auto& rows) {
+      return (rows.count + next.grain - 1) / next.grain;
+    };
+    std::int64_t all = 0;
+    for (const Upcoming::Rows& rows : next.rows) all += pieces(rows);
+    std::int64_t begin = share_begin(thread, all, 1), end = share_begin(thread + 1, all, 1);
     for (const Upcoming::Rows& rows : next.rows) {
-      const std::int64_t own = rows.pieces(next.grain);
+      const std::int64_t own = pieces(rows);
       if (begin < own) {
         const std::int64_t row = begin * next.grain, last = std::min(end * next.grain, rows.count);
         return {rows.data + row * rows.bytes, (last - row) * rows.bytes};

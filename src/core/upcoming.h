@@ -12,7 +12,6 @@ struct Upcoming {
   struct Rows {
     const std::byte* data = nullptr;  // [count, bytes]
     std::int64_t count = 0, bytes = 0;
-    std::int64_t pieces(std::int64_t grain) const { return (count + grain - 1) / grain; }
   };
   static constexpr int kMost = 3;
   Rows rows[kMost];
