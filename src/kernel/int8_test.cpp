@@ -276,6 +276,26 @@ TEST_CASE("8-bit activations: outliers by the room that one token's kernels have
   }
 }
 
+TEST_CASE("8-bit activations: rows of far more outliers than their neighbours") {
+  Rng rng(40);
+  for (const std::int64_t heavy : {0, 3})
+    for (const std::int64_t most : {40, 600, 1000}) {
+      PackedMatrix m = random_matrix(rng, layout_of(4, 128), 40, 1500, 0);
+      m.overlay.offsets = {0};
+      for (std::int64_t row = 0; row < m.out; ++row) {
+        const std::int64_t count = row % 4 == heavy ? most : 2;
+        for (std::int64_t k = 0; k < count; ++k) {
+          m.overlay.columns.push_back(static_cast<std::uint16_t>(k));
+          m.overlay.values.push_back(float_to_f16(static_cast<float>(rng.uniform() - 0.5)));
+        }
+        m.overlay.offsets.push_back(static_cast<std::uint32_t>(m.overlay.columns.size()));
+      }
+      const Packed p(m);
+      for (const KernelSet* set : usable_kernels())
+        CHECK_MESSAGE(wrong_outputs(*set, p, 1, rng) == 0, set->isa, ", row ", heavy, ": ", most);
+    }
+}
+
 TEST_CASE("activations in use") {
   MESSAGE("activations in use: ", name_of(activations()));
 }

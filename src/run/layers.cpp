@@ -12,10 +12,6 @@ namespace {
 constexpr std::int64_t kRowGrain = 8;
 constexpr std::int64_t kValueGrain = 1 << 14;
 
-}  // namespace
-
-namespace {
-
 void add_bias(const LinearWeights& linear, std::int64_t tokens, float* y) {
   if (linear.bias.empty()) return;
   const KernelSet& set = kernels();

@@ -63,6 +63,14 @@ using Wide = Narrow;
   }
 }
 
+/// The first of n > 0 halves, at most eight, then zeros; nothing past the n is read.
+[[maybe_unused]] inline Eight load_first_halves(const std::byte* from, std::int64_t n) {
+  if (n >= kLanes) return load_halves(from);
+  std::byte buffer[2 * kLanes] = {};
+  std::memcpy(buffer, from, static_cast<std::size_t>(2 * n));
+  return load_halves(buffer);
+}
+
 /// The first n <= 8 lanes of v, then zeros.
 [[maybe_unused]] inline Eight keep_first(Eight v, std::int64_t n) {
   return select_first(n, v, all(0));

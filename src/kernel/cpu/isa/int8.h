@@ -65,14 +65,6 @@ template <>
   std::memcpy(q, quarters, sizeof quarters);
 }
 
-/// The first of n > 0 halves, at most eight, then zeros; nothing past the n is read.
-[[maybe_unused]] inline Eight load_first_halves(const std::byte* from, std::int64_t n) {
-  if (n >= kLanes) return load_halves(from);
-  std::byte buffer[2 * kLanes] = {};
-  std::memcpy(buffer, from, static_cast<std::size_t>(2 * n));
-  return load_halves(buffer);
-}
-
 /// Scales, and scale·zero, of a row's blocks [begin, end), at most kRun; zeros up to a multiple
 /// of 8.
 constexpr std::int64_t kRun = 64;

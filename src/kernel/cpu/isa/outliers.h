@@ -15,10 +15,10 @@ namespace {
 /// The same of the first n < 8; nothing past them is read.
 [[maybe_unused]] inline Eight last_outlier_products(const MatrixView& m, std::int64_t k,
                                                     std::int64_t n, const float* x) {
-  std::byte values[2 * kLanes] = {}, columns[2 * kLanes] = {};
-  std::memcpy(values, m.outlier_values + 2 * k, static_cast<std::size_t>(2 * n));
+  std::byte columns[2 * kLanes] = {};
   std::memcpy(columns, m.outlier_columns + 2 * k, static_cast<std::size_t>(2 * n));
-  return keep_first(mul(load_halves(values), gather(x, columns)), n);
+  const Eight values = load_first_halves(m.outlier_values + 2 * k, n);
+  return keep_first(mul(values, gather(x, columns)), n);
 }
 
 /// A row's sum; 0 for a matrix without outliers.
@@ -57,9 +57,12 @@ class FourOutliers {
     begin_ = m.outlier_offsets + row;
     const std::int64_t first = begin_[0], last = begin_[kRows];
     end_ = last - first;
+    KARAT_UNROLL
+    for (int r = 0; r < kRows; ++r) most_ = most_ < count(r) ? count(r) : most_;
     const std::int64_t eights = (end_ + kLanes - 1) / kLanes;
     const std::int64_t read = kLanes * (eights < plan.planned ? plan.planned : eights);
-    by_row_ = read > Plan::kRoom || first + read > m.outlier_offsets[m.out];
+    const std::int64_t added = end_ + most_ + kLanes;  // the last row, as far as the longest
+    by_row_ = read > Plan::kRoom || added > Plan::kRoom || first + read > m.outlier_offsets[m.out];
   }
 
   /// Before each row.
@@ -71,14 +74,11 @@ class FourOutliers {
   Four sums() {
     if (by_row_) return sums_by_row();
     while (taken_ < end_) take_eight();
-    std::int64_t most = 0;
-    KARAT_UNROLL
-    for (int r = 0; r < kRows; ++r) most = most < count(r) ? count(r) : most;
     Eight sums[kRows];
     KARAT_UNROLL
     for (int r = 0; r < kRows; ++r) sums[r] = all(0);
     // As many are added of every row, so that the processor guesses wrong once and not once a row.
-    for (std::int64_t k = 0; k < most; k += kLanes) KARAT_UNROLL
+    for (std::int64_t k = 0; k < most_; k += kLanes) KARAT_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const float* from = plan_.products + (begin_[r] - begin_[0]) + k;
       sums[r] = add(sums[r], keep_first(load(from), count(r) - k));
@@ -110,8 +110,8 @@ class FourOutliers {
   Plan& plan_;
   const float* x_;
   std::int64_t row_;
-  const std::uint32_t* begin_ = kNone;  // [kRows + 1]
-  std::int64_t taken_ = 0, end_ = 0;
+  const std::uint32_t* begin_ = kNone;           // [kRows + 1]
+  std::int64_t taken_ = 0, end_ = 0, most_ = 0;  // products; most_ of one row
   bool by_row_ = false;
 };
 
