@@ -52,6 +52,16 @@ void* zeros(std::initializer_list<std::int64_t> factors, std::int64_t capacity) 
   return data;
 }
 
+/// FP16's largest number is 65504; what rounds to more becomes an infinity.
+std::uint16_t checked_f16(float x) {
+  const std::uint16_t half = float_to_f16(x);
+  constexpr std::uint16_t kExponent = 0x7C00;
+  if ((half & kExponent) == kExponent && std::isfinite(x))
+    fail("key-value cache", fmt::format("a key or value of {:.3g}", x),
+         "at most 65504, the largest number of f16", "--kv f32 keeps it");
+  return half;
+}
+
 /// The largest |x| / 127; NaN where an x is not finite.
 float scale_of(const float* x, std::int64_t n) {
   float largest = 0, poison = 0;
@@ -113,7 +123,7 @@ void KvCache::put(std::size_t element, std::size_t step, const float* from, floa
     if (type_ == CacheType::f32) {
       std::memcpy(to, &from[d], sizeof(float));
     } else if (type_ == CacheType::f16) {
-      const std::uint16_t half = float_to_f16(from[d]);
+      const std::uint16_t half = checked_f16(from[d]);
       std::memcpy(to, &half, sizeof half);
     } else {
       *to = static_cast<std::byte>(static_cast<std::int8_t>(std::nearbyint(from[d] * factor)));

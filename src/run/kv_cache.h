@@ -20,7 +20,8 @@ class KvCache {
   /// Room for `capacity` positions. Throws Error when its size overflows or cannot be had.
   KvCache(const Architecture& arch, std::int64_t capacity, CacheType type);
 
-  /// Keeps k and v [head_dim] of one head at one position.
+  /// Keeps k and v [head_dim] of one head at one position. Throws Error when one of them is finite
+  /// and becomes infinite in F16.
   void store(std::int64_t layer, std::int64_t head, std::int64_t position, const float* k,
              const float* v);
   CellBlock keys(std::int64_t layer, std::int64_t head, std::int64_t block) const;

@@ -1,7 +1,7 @@
 // Drawing the next token: greedy, temperature, top-k, and nucleus sampling (Holtzman et al. 2020).
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <limits>
 
 #include "core/rng.h"
 #include "karat/error.h"
@@ -19,14 +19,35 @@ bool more_likely(const Candidate& a, const Candidate& b) {
   return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
 }
 
+/// The largest logit. −infinity forbids a token, unless all are.
+float checked_top(std::span<const float> logits) {
+  if (logits.empty()) fail("sampler", "no logits", "one per token of the vocabulary");
+  float top = -std::numeric_limits<float>::infinity();
+  bool number = true;
+  for (const float logit : logits) {
+    number = number && !std::isnan(logit);
+    top = std::max(top, logit);
+  }
+  if (!number || !std::isfinite(top))
+    fail("sampler", "a logit that is NaN or infinite, or none above −infinity", "finite numbers");
+  return top;
+}
+
+/// The temperature as a float that divides any difference of logits into a number.
+float usable(double temperature) {
+  constexpr double kLeast = std::numeric_limits<float>::min(),
+                   kMost = std::numeric_limits<float>::max();
+  return static_cast<float>(std::clamp(temperature, kLeast, kMost));
+}
+
 /// Tokens that may be drawn, most likely first.
-std::vector<Candidate> candidates(std::span<const float> logits, const Sampling& sampling) {
-  const float top = *std::max_element(logits.begin(), logits.end());
+std::vector<Candidate> candidates(std::span<const float> logits, float top,
+                                  const Sampling& sampling) {
+  const float temperature = usable(sampling.temperature);
   std::vector<Candidate> all(logits.size());
   double sum = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    all[i] = {std::exp((logits[i] - top) / static_cast<float>(sampling.temperature)),
-              static_cast<TokenId>(i)};
+    all[i] = {std::exp((logits[i] - top) / temperature), static_cast<TokenId>(i)};
     sum += all[i].probability;
   }
   // Tokens below (1 − p)/vocab hold less than 1 − p together: the nucleus does without them.
@@ -62,10 +83,10 @@ Sampler::Sampler(const Sampling& sampling) : sampling_(sampling), state_(samplin
 }
 
 TokenId Sampler::next(std::span<const float> logits) {
-  if (logits.empty()) fail("sampler", "no logits", "one per token of the vocabulary");
+  const float top = checked_top(logits);
   if (sampling_.temperature == 0)
-    return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  const std::vector<Candidate> all = candidates(logits, sampling_);
+    return static_cast<TokenId>(std::ranges::find(logits, top) - logits.begin());
+  const std::vector<Candidate> all = candidates(logits, top, sampling_);
   double sum = 0;
   for (const Candidate& c : all) sum += c.probability;
   Rng rng(state_);

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <map>
 
 #include "karat/error.h"
@@ -58,6 +60,38 @@ TEST_CASE("the same seed draws the same tokens") {
   };
   CHECK(draw(1) == draw(1));
   CHECK(draw(1) != draw(2));
+}
+
+TEST_CASE("every finite temperature and top-p draws a token that may come") {
+  constexpr double kTiny = std::numeric_limits<double>::denorm_min();
+  constexpr double kHuge = std::numeric_limits<double>::max();
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  const std::vector<std::vector<float>> rows{
+      kLogits, {0, 0, 0}, {kNever, 3, kNever, 3}, {-3e38f, 3e38f}, {1e-45f, 0, -1e-45f}, {7}};
+  for (const auto& logits : rows)
+    for (const double temperature : {kTiny, 1e-300, 1e-50, 1e-38, 1e-30, 1.0, 1e30, 1e38, kHuge})
+      for (const double top_p : {kTiny, 1e-300, 1e-30, 0.5, 1 - 1e-16, 1.0})
+        for (const std::int64_t top_k : {std::int64_t{0}, std::int64_t{1}, INT64_MAX}) {
+          Sampler sampler({.temperature = temperature, .top_p = top_p, .top_k = top_k});
+          for (int draw = 0; draw < 20; ++draw) {
+            const auto id = static_cast<std::size_t>(sampler.next(logits));
+            REQUIRE(id < logits.size());
+            CHECK(logits[id] > kNever);
+          }
+        }
+  // The limits of temperature: the most likely token, and all alike.
+  CHECK(shares({.temperature = kTiny, .top_p = 1}, 100).size() == 1);
+  for (const auto& [id, share] : shares({.temperature = kHuge, .top_p = 1}))
+    CHECK(share == doctest::Approx(0.25).epsilon(0.05));
+}
+
+TEST_CASE("logits that are no numbers are refused, whatever the temperature") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const double temperature : {0.0, 1.0})
+    for (const std::vector<float>& logits :
+         {std::vector<float>{NAN, 1}, {1, NAN}, {1, kInfinity}, {-kInfinity, -kInfinity}})
+      CHECK_THROWS_WITH_AS(Sampler({.temperature = temperature}).next(logits),
+                           doctest::Contains("NaN or infinite"), Error);
 }
 
 TEST_CASE("impossible sampling is refused") {

@@ -128,6 +128,33 @@ TEST_CASE("an 8-bit cache changes states a little") {
   CHECK(worst_difference(exact.forward(ids), small.forward(ids)) < 0.1);
 }
 
+TEST_CASE("keys and values that overflow an f16 cache are named, and f32 keeps them") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  for (const std::string part : {"k_proj", "v_proj"}) {
+    CAPTURE(part);
+    auto tensors = testing::random_weights(folder.path());
+    for (OwnedTensor& tensor : tensors)
+      if (tensor.name.find("layers.1.self_attn." + part) != std::string::npos)
+        for (std::size_t at = 0; at < tensor.data.size(); at += sizeof(float)) {
+          float value = 0;
+          std::memcpy(&value, tensor.data.data() + at, sizeof value);
+          value *= 1e6f;
+          std::memcpy(tensor.data.data() + at, &value, sizeof value);
+        }
+    testing::write_model(folder.path(), testing::tiny_config(), tensors);
+    const LanguageModel model = LanguageModel::open(folder.path());
+    Session half(model, 20, CacheType::f16), exact(model, 20), small(model, 20, CacheType::q8);
+    const auto ids = some_ids(20, 40);
+    const std::string text = error_of([&] { half.next_logits(ids); });
+    CHECK(text.starts_with("key-value cache: got a key or value of "));
+    CHECK(text.find("--kv f32") != std::string::npos);
+    CHECK(half.position() == 0);
+    exact.next_logits(ids);
+    small.next_logits(ids);
+  }
+}
+
 TEST_CASE("a logit that is not finite is an error") {
   const TempFolder folder;
   testing::write_tiny_llama(folder.path());
