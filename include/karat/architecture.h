@@ -64,6 +64,9 @@ struct Architecture {
   std::string head;  // tensor [vocab, hidden]; equals `embedding` when tied
   std::optional<std::int32_t> bos;
   std::vector<std::int32_t> eos;
+  /// What the checkpoint says and Karat does not know, one sentence each: keys of config.json,
+  /// tensors that nothing reads.
+  std::vector<std::string> warnings;
 
   bool tied() const { return head == embedding; }
 };

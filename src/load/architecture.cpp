@@ -60,6 +60,7 @@ Architecture parse_architecture(std::string_view text, const std::string& path) 
     config.reject("model_type", "one of " + fmt::format("{}", fmt::join(known_families(), ", ")));
   Architecture arch = family->second(config);
   arch.family = type;
+  arch.warnings = check_keys(config, arch);
   return arch;
 }
 

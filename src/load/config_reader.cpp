@@ -19,15 +19,59 @@ std::optional<std::int64_t> integer(const nlohmann::json& value) {
   return value.get<std::int64_t>();
 }
 
+/// Adds the members of `object` that are not among `asked`; goes into those that were opened.
+void add_unread(const nlohmann::json& object, const std::string& place,
+                const std::set<std::string>& asked, std::map<std::string, nlohmann::json>& found) {
+  for (const auto& [key, value] : object.items()) {
+    const std::string name = place + key;
+    if (!asked.contains(name))
+      found.emplace(name, value);
+    else if (value.is_object() && asked.contains(name + "."))
+      add_unread(value, name + ".", asked, found);
+  }
+}
+
 }  // namespace
 
 ConfigReader::ConfigReader(nlohmann::json config, std::string path)
-    : config_(std::move(config)), path_(std::move(path)) {
+    : config_(std::move(config)),
+      path_(std::move(path)),
+      asked_(std::make_shared<std::set<std::string>>()) {
   if (!config_.is_object())
     fail("read " + path_, "JSON that is not an object", "the configuration of a model");
 }
 
+ConfigReader ConfigReader::nested(const std::string& key, nlohmann::json value) const {
+  ConfigReader reader(std::move(value), path_);
+  reader.place_ = place_ + key + ".";
+  reader.asked_ = asked_;
+  asked_->insert({place_ + key, reader.place_});
+  return reader;
+}
+
+ConfigReader ConfigReader::object(const std::string& key) const {
+  const nlohmann::json* value = find(key);
+  if (value == nullptr || !value->is_object()) reject(key, "an object");
+  return nested(key, *value);
+}
+
+void ConfigReader::harmless(std::initializer_list<const char*> keys) const {
+  for (const char* key : keys) asked_->insert(place_ + key);
+}
+
+bool ConfigReader::has(const std::string& key) const {
+  asked_->insert(place_ + key);
+  return config_.contains(key);
+}
+
+std::map<std::string, nlohmann::json> ConfigReader::unread() const {
+  std::map<std::string, nlohmann::json> found;
+  add_unread(config_, place_, *asked_, found);
+  return found;
+}
+
 const nlohmann::json* ConfigReader::find(const std::string& key) const {
+  asked_->insert(place_ + key);
   const auto at = config_.find(key);
   return at == config_.end() || at->is_null() ? nullptr : &*at;
 }
@@ -93,6 +137,7 @@ std::string ConfigReader::text_or(const std::string& key, const std::string& fal
 
 std::vector<std::int32_t> ConfigReader::token_ids(const std::string& key, std::int32_t fallback,
                                                   std::int64_t vocab) const {
+  asked_->insert(place_ + key);
   const auto at = config_.find(key);
   nlohmann::json list = at == config_.end() ? nlohmann::json(fallback) : *at;
   if (list.is_null()) return {};

@@ -2,8 +2,11 @@
 // defines `Architecture <model_type>_family(const ConfigReader&)`; CMake finds it by its name.
 #pragma once
 
+#include <initializer_list>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -12,10 +15,17 @@
 namespace karat {
 
 /// Checked access to config.json: every value is typed, bounded, and named when it is wrong. Null
-/// counts as absent.
+/// counts as absent. It remembers which keys it was asked for, by any of its functions but json(),
+/// so that what nobody reads is known in the end.
 class ConfigReader {
  public:
   ConfigReader(nlohmann::json config, std::string path);
+
+  /// A reader of the object under `key`; what it is asked for counts as read there. Throws when
+  /// there is something else.
+  ConfigReader object(const std::string& key) const;
+  /// The same, with `value` in the place of what stands there.
+  ConfigReader nested(const std::string& key, nlohmann::json value) const;
 
   std::int64_t count(const std::string& key) const;  // required, 1 … 2^31
   std::int64_t count_or(const std::string& key, std::int64_t fallback) const;  // absent or null
@@ -33,18 +43,28 @@ class ConfigReader {
   Activation activation_or(const std::string& key, const std::string& fallback) const;
   /// Throws when `key` is there and not `value`: a variant that Karat does not compute.
   void only(const std::string& key, bool value) const;
+  /// Declares keys that change nothing of what Karat computes.
+  void harmless(std::initializer_list<const char*> keys) const;
 
-  bool has(const std::string& key) const { return config_.contains(key); }   // even null
+  bool has(const std::string& key) const;                                    // even null
   bool holds(const std::string& key) const { return find(key) != nullptr; }  // not null
   const nlohmann::json& json() const { return config_; }
   const std::string& path() const { return path_; }
   [[noreturn]] void reject(const std::string& key, const std::string& expected) const;
+  /// Keys that nobody asked for and their values; those of nested objects as "rope_scaling.type".
+  std::map<std::string, nlohmann::json> unread() const;
 
  private:
   const nlohmann::json* find(const std::string& key) const;  // nullptr: absent or null
   nlohmann::json config_;
   std::string path_;
+  std::string place_;                             // of a nested object: "rope_scaling."
+  std::shared_ptr<std::set<std::string>> asked_;  // keys with their places; opened objects' too
 };
+
+/// What `config` says and nobody read: throws on a key that is known to change what is computed,
+/// returns a warning that names the keys nobody knows.
+std::vector<std::string> check_keys(const ConfigReader& config, const Architecture& arch);
 
 /// Final inverse frequencies [head_dim/2] from either generation of config.json: rope_parameters,
 /// or rope_theta with rope_scaling. Throws on a rope type other than default, linear and llama3.

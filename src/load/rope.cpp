@@ -15,17 +15,19 @@ constexpr std::int64_t kMaxHeadDim = 1 << 16;  // a lying size must not cost mem
 /// Both generations as one object: what rope_parameters holds, with rope_theta and rope_type set.
 ConfigReader rope_parameters(const ConfigReader& config) {
   nlohmann::json merged = nlohmann::json::object();
+  std::string from = "rope_parameters";
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!config.holds(key)) continue;
     if (!config.json()[key].is_object()) config.reject(key, "an object or null");
     merged = config.json()[key];
+    from = key;
     if (!merged.empty()) break;  // as transformers: the older key wins when both are there
   }
   for (const char* key : {"rope_theta", "partial_rotary_factor"})
     if (!merged.contains(key) && config.has(key)) merged[key] = config.json()[key];
   if (config.has("original_max_position_embeddings"))
     merged["original_max_position_embeddings"] = config.json()["original_max_position_embeddings"];
-  ConfigReader rope(std::move(merged), config.path());
+  ConfigReader rope = config.nested(from, std::move(merged));
   for (const auto& [key, value] : rope.json().items())
     if (value.is_object()) rope.reject(key, "one set of rope parameters for all layers");
   return rope;
@@ -67,8 +69,10 @@ Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t m
   for (std::size_t i = 0; i < frequencies.size(); ++i)
     frequencies[i] = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
 
-  const std::string key = rope.has("rope_type") ? "rope_type" : "type";
+  const std::string key = rope.holds("rope_type") || !rope.holds("type") ? "rope_type" : "type";
   const std::string type = rope.text_or(key, "default");
+  rope.harmless({"original_max_position_embeddings"});  // beside types that do not ask for it
+  if (rope.json().value("type", nlohmann::json()) == type) rope.harmless({"type"});
   if (type == "linear") {
     const double factor = required(rope, "factor");
     for (double& frequency : frequencies) frequency /= factor;

@@ -24,6 +24,8 @@ Architecture gpt2_family(const ConfigReader& config) {
   config.only("scale_attn_by_inverse_layer_idx", false);
   config.only("reorder_and_upcast_attn", false);
   config.only("add_cross_attention", false);
+  config.harmless({"n_ctx", "summary_type", "summary_use_proj", "summary_activation",
+                   "summary_proj_to_labels", "summary_first_dropout"});
 
   Architecture arch;
   arch.vocab = config.count("vocab_size");
