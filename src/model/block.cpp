@@ -38,7 +38,7 @@ torch::Tensor attention(const Architecture& arch, const Block& block, const Weig
   if (block.q_norm) heads.q = normalize(*block.q_norm, weights, heads.q);
   if (block.k_norm) heads.k = normalize(*block.k_norm, weights, heads.k);
   if (!arch.rope.frequencies.empty()) {
-    const auto angles = rotation(arch.rope, x.size(1), x.options());
+    const auto angles = rope_angles(arch.rope, x.size(1), x.options());
     heads.q = rotate(heads.q, angles);
     heads.k = rotate(heads.k, angles);
   }

@@ -198,7 +198,7 @@ torch::Tensor project(const Linear& linear, const Weights& weights, const torch:
   return linear.bias ? y + weight(weights, linear.name + ".bias") : y;
 }
 
-Rotation rotation(const Rope& rope, std::int64_t time, const torch::TensorOptions& options) {
+RopeAngles rope_angles(const Rope& rope, std::int64_t time, const torch::TensorOptions& options) {
   const auto wide = options.dtype(
       torch::promote_types(torch::typeMetaToScalarType(options.dtype()), torch::kFloat32));
   const auto frequencies = torch::tensor(rope.frequencies).to(wide.device(), wide.dtype());
@@ -208,7 +208,7 @@ Rotation rotation(const Rope& rope, std::int64_t time, const torch::TensorOption
           angles.sin().unsqueeze(1).to(options.dtype())};
 }
 
-torch::Tensor rotate(const torch::Tensor& x, const Rotation& angles) {
+torch::Tensor rotate(const torch::Tensor& x, const RopeAngles& angles) {
   return Rotate::apply(x, angles.cosine, angles.sine);
 }
 

@@ -13,12 +13,12 @@ torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::T
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x);
 
 /// cos and sin of positions 0 … time − 1: two tensors [time, 1, head_dim/2].
-struct Rotation {
+struct RopeAngles {
   torch::Tensor cosine, sine;
 };
-Rotation rotation(const Rope& rope, std::int64_t time, const torch::TensorOptions& options);
+RopeAngles rope_angles(const Rope& rope, std::int64_t time, const torch::TensorOptions& options);
 /// Rotates x [batch, time, heads, head_dim], rotate-half layout (Su et al. 2021).
-torch::Tensor rotate(const torch::Tensor& x, const Rotation& angles);
+torch::Tensor rotate(const torch::Tensor& x, const RopeAngles& angles);
 
 /// act(x) of x [tokens, ffn].
 torch::Tensor activate(Activation activation, const torch::Tensor& x);

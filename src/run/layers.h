@@ -10,13 +10,6 @@
 
 namespace karat {
 
-/// Rows of floats inside a wider matrix: row r begins at data + r · stride.
-struct Rows {
-  float* data = nullptr;
-  std::int64_t count = 0, width = 0, stride = 0;
-  float* row(std::int64_t r) const { return data + r * stride; }
-};
-
 /// y = x W ᵀ + bias, [tokens, in] -> [tokens, out]; of one layer, or of several with the same x.
 void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, float* y);
 void apply(std::span<const LinearWeights> layers, const float* x, std::int64_t tokens,
