@@ -42,7 +42,9 @@ KNOWS = {
     "recipe": LOW,
     **{axis: LOW | {"format", "recipe"} for axis in AXES},
     "method": LOW | AXES | {"recipe"},
-    "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "evaluate", "report", "run"},
+    "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "run"},
+    "compare": LOW | {"load", "format", "calibrate", "recipe", "selector", "pipeline", "evaluate", "report", "run"},
+    "explain": LOW | {"recipe", "pipeline"},
     "train": LOW | {"load", "model"},
 }
 

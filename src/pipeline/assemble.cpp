@@ -5,6 +5,7 @@
 
 #include "karat/error.h"
 #include "karat/recipe.h"
+#include "recipe/axis_text.h"
 
 namespace karat {
 
@@ -25,13 +26,6 @@ std::vector<std::string> names(const std::map<std::string, Value>& table) {
   std::vector<std::string> result;
   for (const auto& [name, value] : table) result.push_back(name);
   return result;
-}
-
-std::string name_of(const std::string& text) {
-  return text.substr(0, text.find(':'));
-}
-std::string options_of(const std::string& text) {
-  return text.find(':') == std::string::npos ? "" : text.substr(text.find(':') + 1);
 }
 
 /// Makes the value that `axis` names and spells its options out in `axis.text`.
@@ -63,7 +57,7 @@ void set_option(const std::string& kind, Axis<Value>& axis, bool written_out,
   const std::string options = options_of(axis.text);
   if (written_out && fmt::format(",{}", options).find("," + key + "=") != std::string::npos)
     fail(kind, fmt::format("--{} {} and '{}'", key, value, axis.text), "one of them");
-  axis.text = name_of(axis.text) + ":" + Options::with(options, key, value);
+  axis.text = with_option(axis.text, key, value);
 }
 
 void apply(const Overrides& overrides, Recipe& recipe) {

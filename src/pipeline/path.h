@@ -6,7 +6,6 @@
 #include <optional>
 #include <vector>
 
-#include "karat/explain.h"
 #include "pipeline/steps.h"
 
 namespace karat {
@@ -60,10 +59,5 @@ double second_order(const Source& model, const Segment& segment, const Calibrati
 
 /// Σ of the signed scores of PQI, gradient · (ŵ − w), over all layers: what they say ΔL is.
 double signed_total(const Source& model, const Decode& quantized, const Carried& gradients);
-
-/// All numbers of a report; `nodes` are the metric's.
-ExplainReport explain(const Source& model, const CalibrationSet& text, const Decode& quantized,
-                      const std::vector<PathNode>& nodes,
-                      const std::vector<std::int64_t>& intervals, const ProgressFn& progress);
 
 }  // namespace karat

@@ -11,7 +11,7 @@
 #include "model/testing.h"
 #include "model/threads.h"
 #include "pipeline/passes.h"
-#include "pipeline/sizes.h"
+#include "recipe/axis_text.h"
 
 using namespace karat;
 namespace fs = std::filesystem;

@@ -8,7 +8,6 @@
 #include "karat/quantize.h"
 #include "model/testing.h"
 #include "pipeline/passes.h"
-#include "pipeline/sizes.h"
 
 using namespace karat;
 namespace fs = std::filesystem;
@@ -69,21 +68,4 @@ TEST_CASE("every grid under a rotation, with kept weights: as near as its grid, 
               1e-3 * w.abs().max().item<double>());
       }
     }
-}
-
-TEST_CASE("what a rotated trellis will take is known beforehand") {
-  TemporaryFolder temporary;
-  const fs::path folder = model_in(temporary.path, "llama3");
-  for (const char* bits : {"2", "3", "4"}) {
-    QuantizeJob job{.model = folder, .out = temporary.path / "out", .method = "qtip"};
-    job.overrides.bits = bits;
-    job.overrides.solver = "nearest";  // no text
-    job.replace = true;
-    const Assembled recipe = assemble(find_method("qtip"), job.overrides);
-    const StoredSize size = size_of(recipe);
-    CHECK(size.layout.rotation == 0u);
-    CHECK(size.layout.codebook == Codebook::trellis);
-    CHECK(predicted_bits(read_architecture(folder), size) ==
-          doctest::Approx(quantize(job).layer_bits).epsilon(1e-12));
-  }
 }

@@ -1,5 +1,5 @@
 // `karat measure --explain`: Tables 1, 2 and 3 of the PQI paper for any model.
-#include "karat/explain.h"
+#include "explain/explain.h"
 
 #include <nlohmann/json.hpp>
 #include <set>
@@ -7,7 +7,6 @@
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "pipeline/look_back.h"
-#include "pipeline/path.h"
 #include "pipeline/report.h"
 #include "recipe/quadrature.h"
 

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
-#include <string_view>
 
 #include "karat/recipe.h"
 
@@ -37,8 +35,5 @@ std::optional<double> mean_for(const Architecture& arch, const StoredSize& size,
 /// The ratio, in steps of 1e-5, whose bits come closest to `target` from below. Nothing when even
 /// none takes more.
 std::optional<double> ratio_for(const Architecture& arch, const StoredSize& size, double target);
-
-/// The value of `key` in an axis text, "16" of "uniform:bits=3,group=16"; nothing when not there.
-std::optional<std::string> option_of(std::string_view axis_text, std::string_view key);
 
 }  // namespace karat

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "compare/sizes.h"
+#include "compare/views.h"
 #include "core/file.h"
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "model/testing.h"
-#include "pipeline/compare_views.h"
-#include "pipeline/sizes.h"
 
 using namespace karat;
 namespace fs = std::filesystem;
@@ -75,6 +75,18 @@ TEST_CASE("predicted bits are those of the file") {
     check("rtn", {.grid = grid});
   for (const char* selector : {"top:0.03", "top:0.1,scope=row"})
     check("rtn", {.metric = "magnitude", .selector = selector});
+}
+
+TEST_CASE("what a rotated trellis will take is known beforehand") {
+  TemporaryFolder temporary;
+  for (const char* bits : {"2", "3", "4"}) {
+    const Overrides overrides{.solver = "nearest", .bits = bits};  // reads no text
+    const StoredSize size = size_of(assemble(find_method("qtip"), overrides));
+    CHECK(size.layout.rotation == 0u);
+    CHECK(size.layout.codebook == Codebook::trellis);
+    CHECK(predicted_bits(read_architecture(kFamilies / "llama3"), size) ==
+          doctest::Approx(counted_bits(temporary.path, "qtip", overrides)).epsilon(1e-12));
+  }
 }
 
 TEST_CASE("the chosen group is the one that a search of all finds") {

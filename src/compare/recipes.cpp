@@ -7,7 +7,7 @@
 
 #include "karat/compare.h"
 #include "karat/error.h"
-#include "pipeline/sizes.h"
+#include "recipe/axis_text.h"
 
 namespace karat {
 namespace {

@@ -1,8 +1,9 @@
-#include "pipeline/sizes.h"
+#include "compare/sizes.h"
 
 #include <algorithm>
 
 #include "format/parts.h"
+#include "recipe/axis_text.h"
 #include "selector/shared/budget.h"
 
 namespace karat {
@@ -76,12 +77,6 @@ std::optional<std::int64_t> last_of(std::int64_t low, std::int64_t high, auto fi
 }
 
 }  // namespace
-
-std::optional<std::string> option_of(std::string_view axis_text, std::string_view key) {
-  const std::size_t colon = axis_text.find(':');
-  if (colon == axis_text.npos) return {};
-  return Options::find(axis_text.substr(colon + 1), key);
-}
 
 StoredSize size_of(const Assembled& recipe) {
   const std::string& selector = recipe.recipe.selector.text;

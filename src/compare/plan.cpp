@@ -1,4 +1,4 @@
-#include "pipeline/compare_plan.h"
+#include "compare/plan.h"
 
 #include <fmt/format.h>
 
@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "karat/error.h"
+#include "recipe/axis_text.h"
 
 namespace karat {
 namespace {
@@ -29,9 +30,7 @@ void set_grid_option(std::string& flag, std::string& grid, const char* key,
     flag = value;
     return;
   }
-  const std::size_t colon = grid.find(':');
-  const std::string options = colon == std::string::npos ? "" : grid.substr(colon + 1);
-  grid = grid.substr(0, colon) + ":" + Options::with(options, key, value);
+  grid = with_option(grid, key, value);
   flag.clear();
 }
 void set_group(RowPlan& plan, std::int64_t group) {
@@ -52,9 +51,7 @@ void set_ratio(RowPlan& plan, double ratio) {
     o.detach = ratio > 0 ? Options::with(plan.row.recipe.detach, "ratio", text) : "none";
     return;
   }
-  const std::string& full = plan.row.recipe.selector.text;
-  const std::size_t colon = full.find(':');
-  o.selector = full.substr(0, colon) + ":" + Options::with(full.substr(colon + 1), "ratio", text);
+  o.selector = with_option(plan.row.recipe.selector.text, "ratio", text);
   o.ratio.clear();
 }
 

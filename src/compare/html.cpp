@@ -1,7 +1,7 @@
 // A CompareReport as one page: no scripts, no other files, light or dark as the reader's system is.
 #include <fmt/format.h>
 
-#include "pipeline/compare_views.h"
+#include "compare/views.h"
 #include "report/html.h"
 
 namespace karat {

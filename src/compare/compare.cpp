@@ -11,12 +11,12 @@
 #include <utility>
 
 #include "calibrate/memory.h"
+#include "compare/plan.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/temporary.h"
 #include "core/threads.h"
 #include "karat/error.h"
-#include "pipeline/compare_plan.h"
 #include "pipeline/steps.h"
 #include "run/portrait.h"
 

@@ -1,5 +1,5 @@
 // The explanations against a plain graph of the whole model that can be differentiated twice.
-#include "karat/explain.h"
+#include "explain/explain.h"
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,6 @@
 #include "karat/error.h"
 #include "model/testing.h"
 #include "pipeline/look_back.h"
-#include "pipeline/path.h"
 #include "recipe/quadrature.h"
 
 using namespace karat;

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "compare/views.h"
 #include "evaluate/views.h"
-#include "pipeline/compare_views.h"
 
 namespace karat {
 namespace {

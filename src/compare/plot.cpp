@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "pipeline/compare_views.h"
+#include "compare/views.h"
 #include "report/chart.h"
 #include "report/html.h"
 

@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "compare/sizes.h"
 #include "karat/compare.h"
-#include "pipeline/sizes.h"
 
 namespace karat {
 
