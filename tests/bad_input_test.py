@@ -4,10 +4,9 @@ import os
 import shutil
 import struct
 import subprocess
-import unittest
 
-from support import (CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of, read_safetensors,
-                     write_safetensors)
+from support import (CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of, main,
+                     read_safetensors, write_safetensors)
 
 
 class BadInput(TestCase):
@@ -234,4 +233,4 @@ class BadInput(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

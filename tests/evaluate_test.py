@@ -1,8 +1,7 @@
 """karat evaluate: conventions, cached logits and the look for overlap, as a user meets them."""
 import json
-import unittest
 
-from support import EVALUATION, MODEL, TestCase, karat
+from support import EVALUATION, MODEL, TestCase, karat, main
 
 
 class Evaluate(TestCase):
@@ -83,4 +82,4 @@ class Evaluate(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

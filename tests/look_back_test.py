@@ -1,7 +1,6 @@
 """Metric pqi on the bundled model: scores that add up to the change of the loss, and what predicts it."""
-import unittest
 
-from support import CALIBRATION, MODEL, TestCase
+from support import CALIBRATION, MODEL, TestCase, main
 
 GRID = "uniform:bits=3,group=64"
 TEXT = ("--calib", CALIBRATION, "--samples", 2, "--length", 64)
@@ -52,4 +51,4 @@ class LookBack(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -3,9 +3,8 @@ import json
 import signal
 import subprocess
 import time
-import unittest
 
-from support import CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of
+from support import CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of, main
 
 
 class Quantize(TestCase):
@@ -72,7 +71,8 @@ class Quantize(TestCase):
         out = self.folder / "out"
         work = subprocess.Popen([KARAT, "quantize", MODEL, "--method", "gwq-obs", "--calib", CALIBRATION, "--samples",
                                  "16", "--out", out], stderr=subprocess.PIPE, text=True)
-        time.sleep(1.5)
+        while not (self.folder / "out.work").exists() and work.poll() is None:
+            time.sleep(0.01)
         work.send_signal(signal.SIGINT)
         self.assertIn(work.wait(timeout=60), (130, -signal.SIGINT))
         work.stderr.close()
@@ -100,4 +100,4 @@ class Quantize(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

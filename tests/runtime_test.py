@@ -2,12 +2,9 @@
 import json
 import os
 import platform
-import statistics
 import subprocess
-import time
-import unittest
 
-from support import KARAT, MODEL, TestCase, karat
+from support import KARAT, MODEL, TestCase, karat, main
 
 
 class Runtime(TestCase):
@@ -18,13 +15,14 @@ class Runtime(TestCase):
         for forbidden in ("torch", "c10", "blas", "gomp", "protobuf"):
             self.assertNotIn(forbidden, libraries)
 
-    def test_run_starts_in_50_ms(self):
-        def seconds():
-            start = time.monotonic()
-            self.run_karat("run", MODEL, "--prompt", "The", "--max-new", 1, "--temperature", 0)
-            return time.monotonic() - start
-        seconds()  # files into the page cache
-        self.assertLess(statistics.median(seconds() for _ in range(9)), 0.050)
+    def test_run_starts_with_little_work(self):
+        """Counted in pages touched, which no neighbour changes: some 1,200, and 34,000 with LibTorch."""
+        command = [KARAT, "run", str(MODEL), "--prompt", "The", "--max-new", "1", "--temperature", "0"]
+        silence = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_WRONLY, 0) for stream in (1, 2)]
+        process = os.posix_spawn(KARAT, command, os.environ, file_actions=silence)
+        _, status, used = os.wait4(process, 0)
+        self.assertEqual(status, 0)
+        self.assertLess(used.ru_minflt + used.ru_majflt, 4000)
 
     def test_help_lists_every_verb_and_teaches(self):
         text = self.run_karat("--help")
@@ -89,4 +87,4 @@ class Runtime(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

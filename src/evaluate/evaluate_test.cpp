@@ -11,6 +11,7 @@
 #include "karat/evaluate.h"
 #include "karat/runtime.h"
 #include "run/twins.h"
+#include "tests/shared.h"
 
 namespace karat {
 namespace {
@@ -244,15 +245,12 @@ TEST_CASE("texts and models that do not fit a convention are refused") {
 
 // The numbers of tools/reference_perplexity.py (transformers in float64); 4.0820 over 37068 tokens
 // is also what the model's own description gives for the documents.
-TEST_CASE("stories260K scores as in transformers") {
-  const std::filesystem::path shared = KARAT_SOURCE_DIR "/../shared";
-  if (!std::filesystem::exists(shared)) {
-    MESSAGE("skipped: no ../shared");
-    return;
-  }
-  const LanguageModel model = LanguageModel::open(shared / "models/stories260K/hf");
-  const std::string text =
-      read_text(shared / "data/text/tinystories_sample/tinystories_sample.txt");
+TEST_CASE("stories260K scores as in transformers" * doctest::test_suite("shared")) {
+  const auto folder = testing::shared("models/stories260K/hf");
+  const auto sample = testing::shared("data/text/tinystories_sample/tinystories_sample.txt");
+  if (testing::missing(folder) || testing::missing(sample)) return;
+  const LanguageModel model = LanguageModel::open(folder);
+  const std::string text = read_text(sample);
   struct Expected {
     const char* convention;
     std::int64_t tokens;

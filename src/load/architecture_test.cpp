@@ -4,13 +4,13 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "karat/safetensors.h"
 #include "load/family.h"
 #include "load/testing.h"
+#include "tests/shared.h"
 
 using namespace karat;
 using namespace karat::testing;
@@ -406,12 +406,9 @@ TEST_CASE("the prefix of the language model may be missing; a tied head may be t
   }
 }
 
-TEST_CASE("stories260K") {
-  const std::filesystem::path folder = KARAT_SOURCE_DIR "/../shared/models/stories260K/hf";
-  if (!std::filesystem::exists(folder)) {
-    std::puts("skipped: ../shared/models/stories260K is not here");
-    return;
-  }
+TEST_CASE("stories260K" * doctest::test_suite("shared")) {
+  const auto folder = testing::shared("models/stories260K/hf");
+  if (testing::missing(folder)) return;
   Architecture arch = read_architecture(folder);
   const Safetensors weights = Safetensors::open_folder(folder);
   match_weights(arch, weights);

@@ -10,15 +10,17 @@
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "load/tokenizer_text.h"
+#include "tests/shared.h"
 
 using namespace karat;
+using karat::testing::missing;
+using karat::testing::shared;
 namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
 
 const fs::path kFixtures = fs::path(KARAT_SOURCE_DIR) / "tests/fixtures/tokenizers";
-const fs::path kShared = fs::path(KARAT_SOURCE_DIR) / "../shared";
 const char* const kOurs[] = {"gpt2",      "llama3", "qwen2",        "llama2",
                              "metaspace", "smollm", "sentencepiece"};
 
@@ -50,11 +52,6 @@ void check_against(const Tokenizer& tokenizer, const fs::path& expected_file) {
   }
 }
 
-bool missing(const fs::path& path) {
-  if (!fs::exists(path)) MESSAGE("skipped: " << path.string() << " is absent");
-  return !fs::exists(path);
-}
-
 // GPT-2 is published as vocab.json and merges.txt; this is its tokenizer.json.
 json gpt2_json(const fs::path& folder) {
   std::vector<std::string> merges;
@@ -77,26 +74,28 @@ TEST_CASE("every kind of tokenizer gives the ids and texts of Hugging Face") {
     check_against(Tokenizer::open(kFixtures / name), kFixtures / name / "expected.json");
 }
 
-TEST_CASE("the published GPT-2 tokenizer") {
-  const fs::path folder = kShared / "data/tokenizers/gpt2";
+TEST_CASE("the published GPT-2 tokenizer" * doctest::test_suite("shared")) {
+  const fs::path folder = shared("data/tokenizers/gpt2");
   if (missing(folder)) return;
   const TemporaryFolder temporary;
   write_file(temporary.path / "tokenizer.json", gpt2_json(folder).dump());
   check_against(Tokenizer::open(temporary.path), kFixtures / "real/gpt2.json");
 }
 
-TEST_CASE("the published Llama-2 and stories260K tokenizer.model, through sentencepiece") {
+TEST_CASE("the published Llama-2 and stories260K tokenizer.model, through sentencepiece" *
+          doctest::test_suite("shared")) {
   const std::pair<const char*, fs::path> models[] = {
-      {"llama2", kShared / "data/tokenizers/llama2"},
-      {"stories260k", kShared / "models/stories260K/hf"}};
+      {"llama2", shared("data/tokenizers/llama2")},
+      {"stories260k", shared("models/stories260K/hf")}};
   for (const auto& [name, folder] : models) {
     if (missing(folder)) continue;
     check_against(Tokenizer::open(folder), kFixtures / ("real/" + std::string(name) + ".json"));
   }
 }
 
-TEST_CASE("tokenizer_config.json beside tokenizer.model: BOS, EOS, legacy, added tokens") {
-  const fs::path model = kShared / "data/tokenizers/llama2/tokenizer.model";
+TEST_CASE("tokenizer_config.json beside tokenizer.model: BOS, EOS, legacy, added tokens" *
+          doctest::test_suite("shared")) {
+  const fs::path model = shared("data/tokenizers/llama2/tokenizer.model");
   if (missing(model)) return;
   const TemporaryFolder temporary;
   fs::copy(model, temporary.path);
