@@ -5,16 +5,7 @@
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/karat)
 
-set(headers_run architecture error evaluate language_model overlap packed progress report
-                safetensors task tensor_view text_evaluation tokenizer version)
-list(TRANSFORM headers_run PREPEND ${PROJECT_SOURCE_DIR}/include/karat/)
-list(TRANSFORM headers_run APPEND .h)
-if(KARAT_TORCH)
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/karat DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-else()
-  install(FILES ${headers_run} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/karat)
-endif()
-
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/karat DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS karat_run EXPORT karat_run_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT karat_run_targets NAMESPACE karat:: DESTINATION ${package_dir})
 install(TARGETS karat_sentencepiece LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/karat)

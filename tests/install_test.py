@@ -2,9 +2,8 @@
 import os
 import pathlib
 import subprocess
-import unittest
 
-from support import CALIBRATION, MODEL, ROOT, TestCase
+from support import CALIBRATION, MODEL, ROOT, TestCase, main
 
 BUILD = os.environ.get("KARAT_BUILD", str(ROOT / "build" / "release"))
 CMAKE = os.environ.get("CMAKE", "cmake")
@@ -25,6 +24,20 @@ class Install(TestCase):
         self.must(CMAKE, "--build", build)
         return build / name
 
+    def check_headers(self, include):
+        """Every public header is installed; those that do not need LibTorch compile without anything else."""
+        texts = {path.name: path.read_text() for path in (include / "karat").glob("*.h")}
+        self.assertEqual(sorted(texts), sorted(path.name for path in (ROOT / "include/karat").glob("*.h")))
+        torch = {"torch.h"}
+        for _ in texts:  # at most one step further each time
+            torch |= {name for name, text in texts.items()
+                      if any(f'#include "karat/{known}"' in text for known in torch)}
+        plain = sorted(texts.keys() - torch)
+        self.assertIn("runtime.h", plain)
+        unit = self.folder / "all.cpp"
+        unit.write_text("".join(f'#include "karat/{name}"\n' for name in plain))
+        self.must("c++", "-std=c++20", "-fsyntax-only", f"-I{include}", unit)
+
     def test_installed_package(self):
         prefix = self.folder / "prefix"
         self.must(CMAKE, "--install", BUILD, "--prefix", prefix)
@@ -32,6 +45,7 @@ class Install(TestCase):
         self.assertIn("gwq", listing)
 
         self.assertTrue((prefix / "share/karat/tasks/piqa.json").exists())
+        self.check_headers(prefix / "include")
 
         generate = self.build_example("generate", prefix)
         self.assertGreater(len(self.must(generate, MODEL, "The captain").split()), 5)
@@ -43,4 +57,4 @@ class Install(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
