@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the sizes and the layering of DESIGN.md: prints what breaks them and exits 1.
+"""Checks the sizes, the layers and the line widths of DESIGN.md: prints what breaks them and exits 1.
 
     python3 tools/size.py            check
     python3 tools/size.py --table    check, and print lines per folder
@@ -46,15 +46,21 @@ KNOWS = {
     "compare": LOW | {"load", "format", "calibrate", "recipe", "selector", "pipeline", "evaluate", "report", "run"},
     "explain": LOW | {"recipe", "pipeline"},
     "train": LOW | {"load", "model"},
+    "cli": LOW | {"load", "run"},
+    "cli/torch": LOW | {"model"},
 }
+CODE_WIDTH, PROSE_WIDTH = 100, 120
+
+
+def files(*patterns):
+    """Tracked and new files, as paths relative to the root."""
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
+                            cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return sorted(pathlib.Path(name) for name in set(listed) if (ROOT / name).exists())
 
 
 def sources():
-    """Tracked and new C++ files, as paths relative to the root."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.cpp", "*.h"],
-        cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    return sorted(pathlib.Path(name) for name in set(listed) if (ROOT / name).exists())
+    return files("*.cpp", "*.h")
 
 
 def functions(lines):
@@ -72,6 +78,24 @@ def functions(lines):
             start = None
 
 
+def known_to(path):
+    """The layers whose headers a source may include; a layer that DESIGN.md does not name knows none."""
+    torch_verbs = path.parts[1] == "cli" and "torch" in str(path)
+    return KNOWS.get(path.parts[1], set()) | (KNOWS["cli/torch"] if torch_verbs else set()) | {path.parts[1], "karat"}
+
+
+def wide(path, lines):
+    """Lines over the width: of prose all but tables, code blocks and links that cannot be broken."""
+    fenced = False
+    for number, line in enumerate(lines, 1):
+        prose = path.suffix == ".md"
+        fenced ^= prose and line.startswith("```")
+        if len(line) <= (PROSE_WIDTH if prose else CODE_WIDTH):
+            continue
+        if not prose or not (fenced or line.startswith(("|", "    ")) or " " not in line.strip()):
+            yield f"{path}:{number}: line of {len(line)} columns"
+
+
 def check(path, lines, problems):
     gate = next(limit for folder, limit in GATES if str(path).startswith(folder))
     is_test = path.name.endswith("_test.cpp") or path.parts[0] in ("tests", "fuzz")
@@ -81,11 +105,11 @@ def check(path, lines, problems):
         for start, length in functions(lines):
             if length > FUNCTION_GATE:
                 problems.append(f"{path}:{start}: function of {length} lines, gate {FUNCTION_GATE}")
-    if path.parts[0] == "src" and path.parts[1] in KNOWS and not is_test:
-        layer = path.parts[1]
+    if path.parts[0] == "src" and not is_test:
+        layer, known = path.parts[1], known_to(path)
         for number, line in enumerate(lines, 1):
             included = re.match(r'#include "([a-z]+)/', line)
-            if included and included.group(1) not in KNOWS[layer] | {layer, "karat"}:
+            if included and included.group(1) not in known:
                 problems.append(f"{path}:{number}: {layer} may not know {included.group(1)}")
     for number, line in enumerate(lines, 1):
         conditional = re.match(r"#\s*if", line)
@@ -101,6 +125,7 @@ def main():
     for path in sources():
         lines = (ROOT / path).read_text().splitlines()
         check(path, lines, problems)
+        problems += wide(path, lines)
         per_folder.setdefault("/".join(path.parts[:2]) if len(path.parts) > 2 else path.parts[0], []).append(len(lines))
         if path.parts[0] == "src" and not path.name.endswith("_test.cpp"):
             src_lengths.append(len(lines))

@@ -25,7 +25,7 @@ struct OptimizerOptions {
 struct TrainOptions {
   std::filesystem::path config;                   // a config.json, or the folder it lies in
   std::filesystem::path tokenizer;                // folder
-  std::vector<std::filesystem::path> data;        // documents parted by lines `<|endoftext|>`
+  std::vector<std::filesystem::path> data;        // documents separated by lines `<|endoftext|>`
   std::vector<std::filesystem::path> validation;  // the same; empty: no validation
   std::filesystem::path out;                      // Hugging Face folder to write
   std::filesystem::path work;  // checkpoint and token cache; empty: `out`.work, removed at the end

@@ -33,7 +33,8 @@ void contains(const std::string& text, std::string_view part) {
 
 // Written by the reference library, safetensors 0.8.0 (Python).
 const std::string kGolden = framed(
-    R"({"__metadata__":{"format":"pt"},"b\"é\\":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},)"
+    R"({"__metadata__":{"format":"pt"},)"
+    R"("b\"é\\":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},)"
     R"("c":{"dtype":"BF16","shape":[1],"data_offsets":[16,18]},"z":{"dtype":"F16","shape":[0,3],)"
     R"("data_offsets":[18,18]},"a":{"dtype":"U8","shape":[],"data_offsets":[18,19]}}    )",
     std::string_view("\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x80\x40\xc0\x3f\x07", 19));
@@ -142,7 +143,8 @@ TEST_CASE("the file's errors say what is wrong") {
   contains(with(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[2,2]}})"), "hole");
   contains(
       with(
-          R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[1],"data_offsets":[3,4]}})"),
+          R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+          R"("b":{"dtype":"U8","shape":[1],"data_offsets":[3,4]}})"),
       "tensor b: got data from byte 3, expected from 4; it overlaps");
   contains(with(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[4,0]}})"), "tensor a");
   contains(with(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,18446744073709551615]}})"),

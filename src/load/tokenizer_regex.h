@@ -1,6 +1,6 @@
 // Patterns of tokenizer.json. Hugging Face runs them with Oniguruma in its Ruby syntax; here they
 // are translated to PCRE2 and compiled just in time where the machine allows it. Characters younger
-// than the libraries' Unicode (14 in PCRE2 10.42 and utf8proc 2.8) may be classed differently there.
+// than the libraries' Unicode (14: PCRE2 10.42 and utf8proc 2.8) may be classed differently there.
 #pragma once
 
 #include <memory>

@@ -9,7 +9,7 @@ namespace karat {
 
 Recipe karat_method() {
   return {
-      .summary = "rotated weights on a trellis, wider codes in dear layers, gptq",
+      .summary = "rotated weights on a trellis, wider codes where an error costs more, gptq",
       .paper = "Karat; trellis of QTIP, arXiv 2406.11235",
       .metric = {"fisher:key=fd"},  // for --detach
       .transform = {"hadamard"},

@@ -87,7 +87,7 @@ Action evaluate_verb(CLI::App& app) {
   app.add_option("model", job.model, "Folder of the model")->required();
   app.add_option("--text", job.text, "UTF-8 text to score");
   app.add_option("--convention", arguments->convention,
-                 "How the text is cut and scored (default: hf): names parted by commas, or all");
+                 "How the text is cut and scored (default: hf): comma-separated names, or all");
   app.add_option("--stride", job.stride, "Tokens from window to window of the convention strided");
   app.add_option("--limit", job.limit, "Most windows, documents or task items; 0: all")
       ->capture_default_str();
@@ -101,7 +101,7 @@ Action evaluate_verb(CLI::App& app) {
       "Calibration text to look for in the text (default: what the model's report names)");
   app.add_option("--activations", arguments->activations,
                  "f32 (default), q8: rounded to 8 bits where packed layers have such kernels, or\n"
-                 "both: the text is read with each, and what that changes is told");
+                 "both: the text is read with each, and what that changes is printed");
   app.add_flag("--json", arguments->json, "Print JSON");
   declare_tasks(app, arguments->tasks);
   return [arguments] { run(*arguments); };

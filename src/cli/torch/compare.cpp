@@ -33,7 +33,8 @@ kept where a grid has none, are chosen so that all rows are as large, which is t
 
 A --recipe is a label, a method, and the flags that `karat quantize` takes: --metric, --selector,
 --transform, --grid, --solver, --bits, --group, --ratio, --inputs, --detach. The options of this
-verb hold for whatever a recipe does not say itself. Quantized models lie in a temporary folder, one at a time.)";
+verb hold for whatever a recipe does not say itself. Quantized models are kept in a temporary
+folder, one at a time.)";
 
 /// A file that appears when it is complete; until then, whether it can be written is known.
 class NewFile {
@@ -74,10 +75,10 @@ struct CompareArguments {
 
 void declare_recipes(CLI::App& app, CompareArguments& a) {
   app.add_option("model", a.job.model, "Folder of the original model")->required();
-  app.add_option("--methods", a.methods, "Parted by commas; see `karat methods`");
+  app.add_option("--methods", a.methods, "Comma-separated; see `karat methods`");
   app.add_option("--recipe", a.recipes, "\"label=method --grid … --solver …\"; may be repeated")
       ->allow_extra_args(false);
-  app.add_option("--bits", a.bits, "Bits of a code, parted by commas: a row for each");
+  app.add_option("--bits", a.bits, "Bits of a code, comma-separated: a row for each");
   app.add_option("--group", a.defaults.group, "Inputs that share statistics: the grids' `group`");
   app.add_option("--ratio", a.defaults.ratio, "Share kept at FP16: the selectors' `ratio`");
   app.add_flag("--equal-bits", a.job.equal_bits,
@@ -115,7 +116,7 @@ std::vector<std::string> split(const std::string& option, const std::string& tex
     const std::size_t end = std::min(text.find(',', begin), text.size());
     items.push_back(text.substr(begin, end - begin));
     if (items.back().empty())
-      fail(option, fmt::format("'{}'", text), "values parted by single commas");
+      fail(option, fmt::format("'{}'", text), "values separated by single commas");
     begin = end + 1;
   }
   return items;

@@ -20,8 +20,8 @@ constexpr const char* kHelp =
   karat measure models/karat-tiny --metric gradient --calib text.txt --out scores.safetensors
 
 Writes the scores (F32, one tensor a layer, [out, in]) and prints how they are spread: the share of
-the sum that the top 1 % hold, and the Gini coefficient (0: all equal, 1: one weight has it all). The
-more unequal they are, the more is won by keeping few weights at FP16. `karat methods` lists the
+the sum that the top 1 % hold, and the Gini coefficient (0: all equal, 1: one weight has it all).
+The more unequal they are, the more is won by keeping few weights at FP16. `karat methods` lists the
 metrics and their options.
 
 Metric pqi looks back on a quantization of the model: plain rounding to --grid, or the Karat folder
@@ -31,8 +31,9 @@ Metric pqi looks back on a quantization of the model: plain rounding to --grid, 
 
 --explain writes nothing. It quantizes each block alone, and all of them, and puts beside the change
 of the loss what is said to predict it: Taylor's first term, the second one (the exact Hessian along
-that step, as a second difference of the loss in double precision), and the path integral of --metric.
-That takes a pass with gradients for every block and node: measure a large model on little text.)";
+that step, as a second difference of the loss in double precision), and the path integral of
+--metric. That takes a pass with gradients for every block and node: measure a large model on little
+text.)";
 
 struct MeasureArguments {
   MeasureJob job;
@@ -47,7 +48,7 @@ void declare(CLI::App& app, MeasureArguments& a) {
   app.add_flag("--force", a.job.replace, "Replace an existing file");
   app.add_option("--metric", a.metric,
                  "Which score, say gradient:key=gw (default: gradient; with --explain: pqi)");
-  app.add_option("--grid", a.job.grid, "Grid of a metric that asks for rounding errors")
+  app.add_option("--grid", a.job.grid, "Grid of a metric that needs rounding errors")
       ->capture_default_str();
   app.add_option("--quantized", a.job.quantized,
                  "A Karat folder of this model that pqi looks back on instead");

@@ -1,4 +1,4 @@
-// karat quantize: make a model smaller: keep the weights that matter, round the rest
+// karat quantize: make a model smaller: round its weights to few bits, more where errors cost more
 #include "karat/quantize.h"
 
 #include <fmt/format.h>
@@ -14,13 +14,14 @@ namespace karat {
 namespace {
 
 constexpr const char* kHelp =
-    R"(Make a model smaller: keep the weights that matter at FP16, round the rest to a few bits.
+    R"(Make a model smaller: round its weights to few bits, more of them where an error costs more.
 
   karat quantize models/karat-tiny --calib text.txt --out small
   karat quantize models/karat-tiny --method gptq --bits 4 --group 64 --calib text.txt --out small
 
-A method is one value on each of five axes; `karat methods` lists both. Any axis can be replaced, so
-methods that no paper has are one flag away:
+The default method gives every layer codes of its own width and keeps no weight at FP16; methods
+with a selector or a detach step keep some. A method is one value on each of five axes; `karat
+methods` lists both. Any axis can be replaced, so methods that no paper has are one flag away:
 
   --metric   what an error in a weight costs     gradient:key=gw
   --selector who stays at FP16                   top:0.01,scope=row
@@ -29,12 +30,13 @@ methods that no paper has are one flag away:
   --solver   which of them each weight takes     gptq:damp=0.01
   --detach   who returns to FP16 afterwards      0.005,rounds=1
 
---bits 3.4 is a mean: every layer gets codes of 2 to 4 bits (a trellis: to 5), wider ones where an error costs more.
-The method karat does so with whole --bits too.
+--bits 3.4 is a mean: every layer gets codes of 2 to 4 bits (a trellis: to 5), wider ones where an
+error costs more. The method karat does so with whole --bits too.
 
 The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its
-bytes, times aside, depend on the model, the text, the recipe and the seed alone. Finished blocks are
-kept in OUT.work until all is done: when the work is interrupted, the same command goes on with them.)";
+bytes, times aside, depend on the model, the text, the recipe and the seed alone. Finished blocks
+are kept in OUT.work until all is done: when the work is interrupted, the same command continues
+after them.)";
 
 struct QuantizeArguments {
   QuantizeJob job;

@@ -21,10 +21,10 @@ constexpr const char* kHelp =
   karat train config.json --tokenizer FOLDER --data books.txt --out my-model \
       --validation held-out.txt --steps 3000 --batch 8 --lr 3e-3
 
-Text files hold documents parted by lines `<|endoftext|>`. They are tokenized once; the tokens and a
-checkpoint lie in OUT.work until the run is complete. Ctrl-C writes a checkpoint and stops; the same
-command with --resume goes on, to the same weights bit for bit. --steps may be raised on resuming.
-AdamW, linear warm-up then a cosine, clipped gradients, float32 arithmetic.)";
+Text files hold documents separated by lines `<|endoftext|>`. They are tokenized once; the tokens
+and a checkpoint are kept in OUT.work until the run is complete. Ctrl-C writes a checkpoint and
+stops; the same command with --resume goes on, to the same weights bit for bit. --steps may be
+raised on resuming. AdamW, linear warm-up then a cosine, clipped gradients, float32 arithmetic.)";
 
 struct TrainArguments {
   TrainOptions options;

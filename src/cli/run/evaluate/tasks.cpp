@@ -115,7 +115,7 @@ void print_rest(const TaskReport& report) {
   const TaskSpeed& speed = report.speed;
   if (speed.seconds > 0)
     fmt::print(
-        "\nspeed  {:.0f} tokens/s, {:.0f} % of prefill's {:.0f}; {} tokens run for {} asked\n",
+        "\nspeed  {:.0f} tokens/s, {:.0f} % of prefill's {:.0f}; {} tokens run for {} requested\n",
         speed.rate(), 100 * speed.rate() / speed.ceiling, speed.ceiling, speed.run, speed.asked);
   if (speed.generation_seconds > 0)
     fmt::print("\nwritten {} tokens after prompts of {}: {:.0f} tokens/s\n", speed.generated,
