@@ -1,6 +1,7 @@
 # One command each on a fresh Debian or Ubuntu machine (root or sudo):
-#   make demo    set up, build, quantize the bundled model and show what it cost
+#   make demo    set up, build the command alone, quantize the bundled model and show what it cost
 #   make test    set up, build, run every test
+#   make ci      what CI runs: make test, and the readers of foreign files under ASan and UBSan
 # BUILD_FLAGS goes to CMake, for example BUILD_FLAGS=-DTorch_DIR=... for another LibTorch.
 
 PACKAGES = g++ cmake ninja-build pkg-config python3 libtorch-dev libopenblas0-pthread \
@@ -11,14 +12,20 @@ BUILD = build/$(PRESET)
 KARAT = $(BUILD)/karat
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build setup configure format size fuzz sanitize aarch64 clean
+.PHONY: demo command test ci build setup configure format size fuzz sanitize sanitize-readers sanitize-torch aarch64 clean
 
-demo: build
+demo: command
 	python3 tools/demo.py --karat $(KARAT)
+
+# karat, karat-torch and what they load: no test, no benchmark.
+command: configure
+	cmake --build --preset $(PRESET) --target karat_tool karat_torch_tool
 
 test: build
 	python3 tools/size.py
 	ctest --preset $(PRESET)
+
+ci: test sanitize-readers
 
 build: configure
 	cmake --build --preset $(PRESET)
@@ -50,12 +57,25 @@ fuzz:
 	cmake --preset fuzz -DFUZZ_SECONDS=$(FUZZ_SECONDS)
 	cmake --build --preset fuzz --target run_fuzz
 
-# What runs models and links no LibTorch, under ASan and UBSan, then under TSan. End-to-end tests, *_test, need the rest.
-sanitize: setup
+# What runs models and links no LibTorch, under ASan and UBSan, then under TSan; then what links it. End-to-end tests
+# need the whole command.
+sanitize: setup sanitize-torch
 	for preset in asan tsan; do \
 	  cmake --preset $$preset $(BUILD_FLAGS) && cmake --build --preset $$preset && \
-	  ctest --preset $$preset --exclude-regex '_test$$' || exit 1; \
+	  ctest --preset $$preset --label-exclude command || exit 1; \
 	done
+
+# The layers that read files from anywhere, under ASan and UBSan.
+sanitize-readers: setup
+	cmake --preset asan $(BUILD_FLAGS)
+	cmake --build --preset asan-readers
+	ctest --preset asan-readers
+
+# The graph, the calibration sweep and one test of the pipeline, under ASan and UBSan with LibTorch.
+sanitize-torch: setup
+	cmake --preset asan-torch $(BUILD_FLAGS)
+	cmake --build --preset asan-torch
+	ctest --preset asan-torch
 
 # The kernels of another architecture, under an emulator; on AArch64 itself `make test` does it.
 aarch64:

@@ -3,45 +3,54 @@ import pathlib
 import re
 import shlex
 import subprocess
-import unittest
 
-from support import KARAT, ROOT, TestCase
+from support import KARAT, ROOT, TestCase, main
+
+
+PAGES = [ROOT / "README.md", ROOT / "DESIGN.md", *sorted((ROOT / "docs").glob("*.md")),
+         *sorted(ROOT.glob("models/*/README.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 
 
 def commands(text):
-    """Lines that begin with `$ karat` in fenced blocks, continuation lines joined."""
-    for block in re.findall(r"^```(?:console|sh)\n(.*?)^```", text, re.S | re.M):
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.startswith("$ karat "):
-                yield line[2:]
+    """Lines that begin with `$ karat`, wherever they stand, continuation lines joined."""
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.lstrip().startswith("$ karat "):
+            yield line.lstrip()[2:]
 
 
 class Readme(TestCase):
     def test_every_command_runs(self):
-        shown = list(commands((ROOT / "README.md").read_text()))
-        self.assertGreaterEqual(len(shown), 5)
-        for name in ("models", "examples"):
-            (self.folder / name).symlink_to(ROOT / name)
-        for line in shown:
-            words = shlex.split(line)
-            with self.subTest(command=line):
-                done = subprocess.run([KARAT, *words[1:]], cwd=self.folder, capture_output=True, text=True,
-                                      timeout=600)
-                self.assertEqual(done.returncode, 0, done.stderr)
+        """The commands of a page one after the other, in a folder of their own that has the bundled data."""
+        shown = {page: list(commands(page.read_text())) for page in PAGES}
+        self.assertGreaterEqual(len(shown[ROOT / "README.md"]), 10)
+        self.assertGreaterEqual(sum(len(lines) > 0 for lines in shown.values()), 4)
+        for number, (page, lines) in enumerate(shown.items()):
+            folder = self.folder / str(number)
+            folder.mkdir()
+            for name in ("models", "examples"):
+                (folder / name).symlink_to(ROOT / name)
+            for line in lines:
+                with self.subTest(page=page.name, command=line):
+                    done = subprocess.run([KARAT, *shlex.split(line)[1:]], cwd=folder, capture_output=True, text=True,
+                                          timeout=600)
+                    self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_first_command_within_fifteen_lines(self):
-        lines = (ROOT / "README.md").read_text().splitlines()
-        first = next(i for i, line in enumerate(lines, 1) if re.match(r"^\s*(\$ )?(make|karat) ", line))
-        self.assertLessEqual(first, 15)
+    def test_first_command_and_its_output_within_fifteen_lines(self):
+        lines = (ROOT / "README.md").read_text().splitlines()[:15]
+        first = lines.index("$ make demo")
+        self.assertEqual(lines[first - 1], "```console")
+        rows = [line.split("  ")[0] for line in lines[first + 1:]]
+        self.assertEqual(rows[:3], ["model", "original", "karat 4 bits"])
+        self.assertEqual(rows[-1], "rtn 3 bits")
 
     def test_method_table_is_current(self):
         self.assertIn(self.run_karat("methods", "--markdown").strip(), (ROOT / "README.md").read_text())
 
     def test_links_to_files_exist(self):
-        for page in [ROOT / "README.md", ROOT / "DESIGN.md", *(ROOT / "docs").glob("*.md")]:
+        for page in PAGES:
             for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
                 self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
