@@ -154,8 +154,8 @@ class Products {
     return buffer.narrow(0, 0, rows * columns).view({rows, columns});
   }
   bool is_first(const Linear& linear) const {
-    for (const Linear& first : arch_.blocks[0].qkv)
-      if (first.name == linear.name) return true;
+    for (const Linear* first : layers_reading(Input::attention_norm, arch_.blocks[0]))
+      if (first->name == linear.name) return true;
     return false;
   }
   void product(const torch::Tensor& a, const torch::Tensor& b) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "karat/block.h"
+
 namespace karat {
 
 class Safetensors;
@@ -34,19 +36,14 @@ struct Rope {
   std::vector<float> frequencies;
 };
 
-/// One decoder block: x += o(attention(norm(x))); x += down(act(mlp(norm(x)))).
-struct Block {
-  Norm attention_norm;
-  std::vector<Linear> qkv;     // outputs, concatenated, are [q | k | v]: three layers or one fused
-  std::optional<Norm> q_norm;  // per head, before RoPE (Qwen3)
-  std::optional<Norm> k_norm;
-  Linear o;
-  Norm mlp_norm;
-  std::vector<Linear> up;  // {gate, up}: act(gate) * up; {fc}: act(fc)
-  Linear down;
+using Attention = AttentionParts<Norm, Linear>;
+using Mlp = MlpParts<Norm, Linear>;
+
+/// One decoder block: x += attention(x); x += mlp(x).
+struct Block : BlockParts<Norm, Linear> {
   std::int64_t window = 0;  // attends to the last `window` positions; 0: all
 
-  std::vector<const Linear*> linears() const;  // qkv..., o, up..., down
+  std::vector<const Linear*> linears() const;  // in the visitor's order
 };
 
 enum class Activation { silu, gelu, gelu_tanh };

@@ -147,9 +147,9 @@ TEST_CASE("layers with one input have their own guided Hessian; other statistics
     CHECK(stats.hessian.equal(without.at(layer).hessian));
     CHECK(stats.input_square.equal(without.at(layer).input_square));
   }
-  const auto& qkv = fixture.arch.blocks[0].qkv;
-  CHECK(relative_error(all.at(qkv[0].name).guided, all.at(qkv[2].name).guided) > 1e-2);
-  CHECK(relative_error(all.at(qkv[0].name).guided, all.at(qkv[0].name).hessian) > 1e-2);
+  const Attention& attention = fixture.arch.blocks[0].attention;
+  CHECK(relative_error(all.at(attention.q.name).guided, all.at(attention.v.name).guided) > 1e-2);
+  CHECK(relative_error(all.at(attention.q.name).guided, all.at(attention.q.name).hessian) > 1e-2);
 }
 
 TEST_CASE("equal token weights make the guided Hessian the plain one") {

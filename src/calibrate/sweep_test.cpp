@@ -112,11 +112,11 @@ TEST_CASE("layers with the same input share its statistic, others do not") {
   const FamilyFixture fixture("llama3");
   const auto swept = run_sweep(fixture, {.needs = {.hessian = true}});
   for (const Block& block : fixture.arch.blocks) {
-    const auto& q = swept.stats.at(block.qkv[0].name).hessian;
-    CHECK(q.is_same(swept.stats.at(block.qkv[2].name).hessian));
+    const auto& q = swept.stats.at(block.attention.q.name).hessian;
+    CHECK(q.is_same(swept.stats.at(block.attention.v.name).hessian));
     CHECK_FALSE(q.is_same(swept.stats.at(block.o.name).hessian));
-    const auto& gate = swept.stats.at(block.up[0].name).hessian;
-    CHECK(gate.is_same(swept.stats.at(block.up[1].name).hessian));
+    const auto& gate = swept.stats.at(block.mlp.gate.name).hessian;
+    CHECK(gate.is_same(swept.stats.at(block.mlp.up.name).hessian));
     CHECK_FALSE(gate.is_same(q));
   }
 }
@@ -130,7 +130,7 @@ TEST_CASE("with propagate, later blocks see what the visitor left") {
             const Block& block = fixture.arch.blocks[visit.index];
             for (const Linear* linear : block.linears())
               visit.weights.at(linear->name + ".weight").zero_();
-            hessian = visit.stats.at(block.qkv[0].name).hessian;
+            hessian = visit.stats.at(block.attention.q.name).hessian;
           });
     return hessian;
   };
@@ -138,9 +138,9 @@ TEST_CASE("with propagate, later blocks see what the visitor left") {
   const auto leaves = fixture.leaves();
   const auto x = embed(fixture.arch, leaves, fixture.ids()).detach().flatten(0, 1);
   const auto unit =
-      x / (x.square().mean(1, true) + fixture.arch.blocks[1].attention_norm.eps).sqrt();
+      x / (x.square().mean(1, true) + fixture.arch.blocks[1].attention.norm.eps).sqrt();
   const auto normed =
-      unit * leaves.at(fixture.arch.blocks[1].attention_norm.name + ".weight").detach();
+      unit * leaves.at(fixture.arch.blocks[1].attention.norm.name + ".weight").detach();
   const auto wanted = torch::mm(normed.t(), normed) * (2.0 / static_cast<double>(x.size(0)));
   CHECK(relative_error(last(true), wanted) < 1e-5);
   CHECK(relative_error(last(false), wanted) > 1e-2);
@@ -152,7 +152,7 @@ TEST_CASE("without needs the blocks are visited and the set may be empty") {
   sweep(fixture.arch, fixture.weights, {}, {}, [&](BlockVisit& visit) {
     order.push_back(visit.index);
     CHECK(visit.stats.empty());
-    CHECK(visit.weights.contains(fixture.arch.blocks[visit.index].down.name + ".weight"));
+    CHECK(visit.weights.contains(fixture.arch.blocks[visit.index].mlp.down.name + ".weight"));
   });
   CHECK(order == std::vector<std::size_t>{0, 1});
 }

@@ -32,20 +32,21 @@ torch::Tensor plain_rotate(const Rope& rope, const torch::Tensor& x) {
 
 torch::Tensor plain_attention(const Architecture& arch, const Block& block, const Weights& w,
                               const torch::Tensor& x) {
-  const auto part = [&](std::size_t i) {
-    const auto y = torch::matmul(x, w.at(block.qkv[i].name + ".weight").t());
+  const auto part = [&](const Linear& linear) {
+    const auto y = torch::matmul(x, w.at(linear.name + ".weight").t());
     return y.view({x.size(0), -1, arch.head_dim});
   };
   const auto repeat = arch.heads / arch.kv_heads;
-  const auto q = plain_rotate(arch.rope, part(0)).transpose(0, 1);
-  const auto k = plain_rotate(arch.rope, part(1)).repeat_interleave(repeat, 1).transpose(0, 1);
-  const auto v = part(2).repeat_interleave(repeat, 1).transpose(0, 1);
+  const auto q = plain_rotate(arch.rope, part(block.attention.q)).transpose(0, 1);
+  const auto k =
+      plain_rotate(arch.rope, part(block.attention.k)).repeat_interleave(repeat, 1).transpose(0, 1);
+  const auto v = part(block.attention.v).repeat_interleave(repeat, 1).transpose(0, 1);
   const auto hidden = torch::ones({x.size(0), x.size(0)}, torch::kBool).triu(1);
   const auto scores = torch::matmul(q, k.transpose(1, 2)) / std::sqrt(double(arch.head_dim));
   const auto mixed = torch::matmul(
       torch::softmax(scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1), v);
   return torch::matmul(mixed.transpose(0, 1).reshape({x.size(0), -1}),
-                       w.at(block.o.name + ".weight").t());
+                       w.at(block.attention.o.name + ".weight").t());
 }
 
 /// Loss of one sequence [time] under a Llama, of nothing but differentiable operations.
@@ -55,10 +56,10 @@ torch::Tensor plain_loss(const Architecture& arch, const Weights& w, const torch
   };
   auto x = w.at(arch.embedding).index_select(0, ids);
   for (const Block& block : arch.blocks) {
-    x = x + plain_attention(arch, block, w, plain_norm(block.attention_norm, w, x));
-    const auto y = plain_norm(block.mlp_norm, w, x);
-    const auto gate = project(block.up[0], y);
-    x = x + project(block.down, gate * torch::sigmoid(gate) * project(block.up[1], y));
+    x = x + plain_attention(arch, block, w, plain_norm(block.attention.norm, w, x));
+    const auto y = plain_norm(block.mlp.norm, w, x);
+    const auto gate = project(block.mlp.gate, y);
+    x = x + project(block.mlp.down, gate * torch::sigmoid(gate) * project(block.mlp.up, y));
   }
   const auto logits = torch::matmul(plain_norm(arch.final_norm, w, x), w.at(arch.head).t());
   const auto last = ids.size(0) - 1;

@@ -24,25 +24,22 @@ void add_linear(std::vector<NamedShape>& list, const Linear& linear) {
   if (linear.bias) list.push_back({linear.name + ".bias", {linear.out}});
 }
 
-void add_block(std::vector<NamedShape>& list, const Architecture& arch, const Block& block) {
-  add_norm(list, block.attention_norm, arch.hidden);
-  for (const Linear& linear : block.qkv) add_linear(list, linear);
-  if (block.q_norm) add_norm(list, *block.q_norm, arch.head_dim);
-  if (block.k_norm) add_norm(list, *block.k_norm, arch.head_dim);
-  add_linear(list, block.o);
-  add_norm(list, block.mlp_norm, arch.hidden);
-  for (const Linear& linear : block.up) add_linear(list, linear);
-  add_linear(list, block.down);
-}
+struct AddPart {
+  std::vector<NamedShape>& list;
+  const Architecture& arch;
+
+  void operator()(Role role, const Norm& norm) const {
+    const bool of_head = role == Role::q_norm || role == Role::k_norm;
+    add_norm(list, norm, of_head ? arch.head_dim : arch.hidden);
+  }
+  void operator()(Role, const Linear& linear) const { add_linear(list, linear); }
+};
 
 }  // namespace
 
 std::vector<const Linear*> Block::linears() const {
   std::vector<const Linear*> list;
-  for (const Linear& linear : qkv) list.push_back(&linear);
-  list.push_back(&o);
-  for (const Linear& linear : up) list.push_back(&linear);
-  list.push_back(&down);
+  visit_linears(*this, [&](Role, const Linear& linear) { list.push_back(&linear); });
   return list;
 }
 
@@ -72,7 +69,7 @@ Architecture read_architecture(const std::filesystem::path& folder) {
 std::vector<NamedShape> tensor_shapes(const Architecture& arch) {
   std::vector<NamedShape> list = {{arch.embedding, {arch.vocab, arch.hidden}}};
   if (!arch.positions.empty()) list.push_back({arch.positions, {arch.max_positions, arch.hidden}});
-  for (const Block& block : arch.blocks) add_block(list, arch, block);
+  for (const Block& block : arch.blocks) visit_parts(AddPart{list, arch}, block);
   add_norm(list, arch.final_norm, arch.hidden);
   if (!arch.tied()) list.push_back({arch.head, {arch.vocab, arch.hidden}});
   return list;

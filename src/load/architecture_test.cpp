@@ -91,14 +91,14 @@ TEST_CASE("llama") {
   REQUIRE(arch.blocks.size() == 2);
   const Block& block = arch.blocks[1];
   CHECK(block.linears().size() == 7);
-  CHECK(block.qkv[1].name == "model.layers.1.self_attn.k_proj");
-  CHECK(block.qkv[1].out == 32);
-  CHECK(block.qkv[1].in == 64);
-  CHECK(!block.qkv[1].bias);
-  CHECK(block.down.in == 96);
+  CHECK(block.attention.k.name == "model.layers.1.self_attn.k_proj");
+  CHECK(block.attention.k.out == 32);
+  CHECK(block.attention.k.in == 64);
+  CHECK(!block.attention.k.bias);
+  CHECK(block.mlp.down.in == 96);
   CHECK(block.window == 0);
-  CHECK(block.mlp_norm.eps == 1e-5f);
-  CHECK(!block.q_norm);
+  CHECK(block.mlp.norm.eps == 1e-5f);
+  CHECK(!block.attention.q_norm);
   CHECK(tensor_shapes(arch).size() == 1 + 2 * 9 + 1 + 1);
   near(arch.rope.frequencies, {1.0f, 0.316227764f, 0.100000001f, 0.0316227786f, 0.00999999978f,
                                0.00316227786f, 0.00100000005f, 0.000316227786f});
@@ -106,7 +106,7 @@ TEST_CASE("llama") {
 
 TEST_CASE("llama's options") {
   CHECK(parse(with(kLlama, R"({"tie_word_embeddings":true})")).tied());
-  CHECK(parse(with(kLlama, R"({"head_dim":32})")).blocks[0].o.in == 128);
+  CHECK(parse(with(kLlama, R"({"head_dim":32})")).blocks[0].attention.o.in == 128);
   CHECK(parse(with(kLlama, R"({"num_key_value_heads":null})")).kv_heads == 4);
   const auto biased = parse(with(kLlama, R"({"attention_bias":true,"mlp_bias":true})"));
   for (const Linear* linear : biased.blocks[0].linears()) CHECK(linear->bias);
@@ -200,9 +200,10 @@ TEST_CASE("mistral: a window in every block, unless it is null") {
 TEST_CASE("qwen2: biases on q, k, v; windows behind a switch") {
   const json qwen = with(kLlama, R"({"model_type":"qwen2","sliding_window":5})");
   const Architecture arch = parse(qwen);
-  for (const Linear& linear : arch.blocks[0].qkv) CHECK(linear.bias);
-  CHECK(!arch.blocks[0].o.bias);
-  CHECK(!arch.blocks[0].down.bias);
+  for (const Linear* linear : layers_reading(Input::attention_norm, arch.blocks[0]))
+    CHECK(linear->bias);
+  CHECK(!arch.blocks[0].attention.o.bias);
+  CHECK(!arch.blocks[0].mlp.down.bias);
   CHECK(!arch.bos);
   CHECK(arch.eos.empty());
   CHECK(windows(arch) == std::vector<std::int64_t>{0, 0});
@@ -224,10 +225,10 @@ TEST_CASE("qwen3: norms on the heads of q and k, head_dim of its own") {
   const json qwen = with(kLlama, R"({"model_type":"qwen3"})");
   CHECK(parse(qwen).head_dim == 128);
   const Architecture arch = parse(with(qwen, R"({"head_dim":8})"));
-  REQUIRE(arch.blocks[1].k_norm);
-  CHECK(arch.blocks[1].k_norm->name == "model.layers.1.self_attn.k_norm");
-  CHECK(arch.blocks[1].k_norm->eps == 1e-5f);
-  CHECK(!arch.blocks[0].qkv[0].bias);
+  REQUIRE(arch.blocks[1].attention.k_norm);
+  CHECK(arch.blocks[1].attention.k_norm->name == "model.layers.1.self_attn.k_norm");
+  CHECK(arch.blocks[1].attention.k_norm->eps == 1e-5f);
+  CHECK(!arch.blocks[0].attention.q.bias);
   CHECK(tensor_shapes(arch).size() == 1 + 2 * 11 + 1 + 1);
 }
 
@@ -241,10 +242,10 @@ TEST_CASE("gpt2: fused, stored [in, out], learned positions, tied") {
   CHECK(arch.activation == Activation::gelu_tanh);
   CHECK(!arch.bos);  // the class's default, 50256, is not in this vocabulary
   const Block& block = arch.blocks[0];
-  CHECK(block.attention_norm.kind == Norm::Kind::layer);
+  CHECK(block.attention.norm.kind == Norm::Kind::layer);
   CHECK(block.linears().size() == 4);
-  CHECK(block.qkv[0].transposed);
-  CHECK(block.qkv[0].out == 36);
+  CHECK(block.attention.qkv.transposed);
+  CHECK(block.attention.qkv.out == 36);
   const auto shapes = tensor_shapes(arch);
   CHECK(shapes.size() == 2 + 2 * 12 + 2);
   CHECK(shapes[4].name == "transformer.h.0.attn.c_attn.weight");

@@ -31,15 +31,17 @@ Block make_block(const Architecture& arch, const std::string& name, float eps,
                  const LlamaBiases& biases) {
   const std::int64_t q = arch.heads * arch.head_dim, kv = arch.kv_heads * arch.head_dim;
   Block block;
-  block.attention_norm = {name + ".input_layernorm", Norm::Kind::rms, eps};
-  block.qkv = {{name + ".self_attn.q_proj", q, arch.hidden, biases.qkv},
-               {name + ".self_attn.k_proj", kv, arch.hidden, biases.qkv},
-               {name + ".self_attn.v_proj", kv, arch.hidden, biases.qkv}};
-  block.o = {name + ".self_attn.o_proj", arch.hidden, q, biases.o};
-  block.mlp_norm = {name + ".post_attention_layernorm", Norm::Kind::rms, eps};
-  block.up = {{name + ".mlp.gate_proj", arch.ffn, arch.hidden, biases.mlp},
-              {name + ".mlp.up_proj", arch.ffn, arch.hidden, biases.mlp}};
-  block.down = {name + ".mlp.down_proj", arch.hidden, arch.ffn, biases.mlp};
+  Attention& attention = block.attention;
+  attention.norm = {name + ".input_layernorm", Norm::Kind::rms, eps};
+  attention.q = {name + ".self_attn.q_proj", q, arch.hidden, biases.qkv};
+  attention.k = {name + ".self_attn.k_proj", kv, arch.hidden, biases.qkv};
+  attention.v = {name + ".self_attn.v_proj", kv, arch.hidden, biases.qkv};
+  attention.o = {name + ".self_attn.o_proj", arch.hidden, q, biases.o};
+  Mlp& mlp = block.mlp;
+  mlp.norm = {name + ".post_attention_layernorm", Norm::Kind::rms, eps};
+  mlp.gate = {name + ".mlp.gate_proj", arch.ffn, arch.hidden, biases.mlp};
+  mlp.up = {name + ".mlp.up_proj", arch.ffn, arch.hidden, biases.mlp};
+  mlp.down = {name + ".mlp.down_proj", arch.hidden, arch.ffn, biases.mlp};
   return block;
 }
 

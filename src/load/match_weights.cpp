@@ -15,15 +15,7 @@ template <class Change>
 void for_each_name(Architecture& arch, Change change) {
   for (std::string* name : {&arch.embedding, &arch.positions, &arch.final_norm.name, &arch.head})
     change(*name);
-  for (Block& block : arch.blocks) {
-    for (Linear& linear : block.qkv) change(linear.name);
-    for (Linear& linear : block.up) change(linear.name);
-    for (Norm* norm : {&block.attention_norm, &block.mlp_norm}) change(norm->name);
-    for (std::optional<Norm>* norm : {&block.q_norm, &block.k_norm})
-      if (norm->has_value()) change((*norm)->name);
-    change(block.o.name);
-    change(block.down.name);
-  }
+  for (Block& block : arch.blocks) visit_parts([&](Role, auto& part) { change(part.name); }, block);
 }
 
 /// Checkpoints saved from the bare model lack the attribute that holds it in the language model.

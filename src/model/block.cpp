@@ -21,9 +21,11 @@ struct Heads {
 Heads project_heads(const Architecture& arch, const Block& block, const Weights& weights,
                     const torch::Tensor& x, std::int64_t batch, const LinearObserver& observe) {
   std::vector<torch::Tensor> parts;
-  for (const Linear& linear : block.qkv) parts.push_back(apply(linear, weights, x, observe));
+  for (const Linear* linear : layers_reading(Input::attention_norm, block))
+    parts.push_back(apply(*linear, weights, x, observe));
   const auto kv = arch.kv_heads * arch.head_dim;
-  if (parts.size() == 1) parts = parts[0].split_with_sizes({arch.heads * arch.head_dim, kv, kv}, 1);
+  if (block.attention.kind == AttentionKind::fused)
+    parts = parts[0].split_with_sizes({arch.heads * arch.head_dim, kv, kv}, 1);
   const auto heads = [&](const torch::Tensor& part) {
     return part.unflatten(1, {part.size(1) / arch.head_dim, arch.head_dim})
         .unflatten(0, {batch, part.size(0) / batch});
@@ -33,10 +35,10 @@ Heads project_heads(const Architecture& arch, const Block& block, const Weights&
 
 torch::Tensor attention(const Architecture& arch, const Block& block, const Weights& weights,
                         const torch::Tensor& x, const LinearObserver& observe) {
-  const auto normed = normalize(block.attention_norm, weights, x).flatten(0, 1);
+  const auto normed = normalize(block.attention.norm, weights, x).flatten(0, 1);
   auto heads = project_heads(arch, block, weights, normed, x.size(0), observe);
-  if (block.q_norm) heads.q = normalize(*block.q_norm, weights, heads.q);
-  if (block.k_norm) heads.k = normalize(*block.k_norm, weights, heads.k);
+  if (const auto& norm = block.attention.q_norm) heads.q = normalize(*norm, weights, heads.q);
+  if (const auto& norm = block.attention.k_norm) heads.k = normalize(*norm, weights, heads.k);
   if (!arch.rope.frequencies.empty()) {
     const auto angles = rope_angles(arch.rope, x.size(1), x.options());
     heads.q = rotate(heads.q, angles);
@@ -46,17 +48,20 @@ torch::Tensor attention(const Architecture& arch, const Block& block, const Weig
                                       heads.v.transpose(1, 2), block.window)
                          .transpose(1, 2)
                          .reshape({-1, arch.heads * arch.head_dim});
-  return apply(block.o, weights, mixed, observe).view(x.sizes());
+  return apply(block.attention.o, weights, mixed, observe).view(x.sizes());
 }
 
 torch::Tensor feed_forward(const Architecture& arch, const Block& block, const Weights& weights,
                            const torch::Tensor& x, const LinearObserver& observe) {
-  const auto normed = normalize(block.mlp_norm, weights, x).flatten(0, 1);
+  const auto normed = normalize(block.mlp.norm, weights, x).flatten(0, 1);
   std::vector<torch::Tensor> parts;
-  for (const Linear& linear : block.up) parts.push_back(apply(linear, weights, normed, observe));
-  const auto inner = parts.size() == 2 ? activate_gated(arch.activation, parts[0], parts[1])
-                                       : activate(arch.activation, parts.at(0));
-  return apply(block.down, weights, inner, observe).view(x.sizes());
+  for (const Linear* linear : layers_reading(Input::mlp_norm, block))
+    parts.push_back(apply(*linear, weights, normed, observe));
+  if (block.mlp.kind == MlpKind::fused) parts = parts[0].split(arch.ffn, 1);
+  const auto inner = block.mlp.kind == MlpKind::plain
+                         ? activate(arch.activation, parts.at(0))
+                         : activate_gated(arch.activation, parts.at(0), parts.at(1));
+  return apply(block.mlp.down, weights, inner, observe).view(x.sizes());
 }
 
 }  // namespace

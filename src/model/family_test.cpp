@@ -103,7 +103,7 @@ TEST_CASE("a NaN among the weights is named") {
   std::vector<OwnedTensor> owned;
   for (const auto& view : fixture.weights.tensors())
     owned.push_back(own_bytes(view.name, view.dtype, view.shape, view.span()));
-  const std::string broken = fixture.arch.blocks[1].down.name + ".weight";
+  const std::string broken = fixture.arch.blocks[1].mlp.down.name + ".weight";
   for (auto& tensor : owned)
     if (tensor.name == broken) std::fill_n(tensor.data.begin(), 4, std::byte{0xff});
   std::vector<TensorView> views;

@@ -43,12 +43,15 @@ Architecture odd_llama() {
   arch.final_norm.name = "norm";
   arch.head = "head";
   Block block;
-  block.attention_norm.name = "norm1";
-  block.mlp_norm.name = "norm2";
-  block.qkv = {{"q", 72, 72}, {"k", 36, 72}, {"v", 36, 72}};
-  block.o = {"o", 72, 72};
-  block.up = {{"gate", 203, 72}, {"up", 203, 72}};
-  block.down = {"down", 72, 203};
+  block.attention.norm.name = "norm1";
+  block.mlp.norm.name = "norm2";
+  block.attention.q = {"q", 72, 72};
+  block.attention.k = {"k", 36, 72};
+  block.attention.v = {"v", 36, 72};
+  block.attention.o = {"o", 72, 72};
+  block.mlp.gate = {"gate", 203, 72};
+  block.mlp.up = {"up", 203, 72};
+  block.mlp.down = {"down", 72, 203};
   arch.blocks.push_back(block);
   return arch;
 }

@@ -99,13 +99,8 @@ torch::Tensor map_tensor(const TensorView& view) {
 
 Weights load_block(const Architecture& arch, const Safetensors& file, std::size_t index,
                    torch::Device device, torch::Dtype dtype) {
-  const Block& block = arch.blocks.at(index);
   Loader loader(file, device, dtype);
-  loader.add(block.attention_norm);
-  loader.add(block.mlp_norm);
-  if (block.q_norm) loader.add(*block.q_norm);
-  if (block.k_norm) loader.add(*block.k_norm);
-  for (const Linear* linear : block.linears()) loader.add(*linear);
+  visit_parts([&](Role, const auto& part) { loader.add(part); }, arch.blocks.at(index));
   return loader.take();
 }
 

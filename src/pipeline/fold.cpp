@@ -14,17 +14,13 @@ struct Joint {
 
 /// Rows before norms: a norm's readers are scaled after their own rows were.
 std::vector<Joint> joints_of(const Architecture& arch, const Block& block) {
+  const auto& [attention, mlp] = static_cast<const BlockParts<Norm, Linear>&>(block);
   std::vector<Joint> joints;
-  const auto all = [](const std::vector<Linear>& linears) {
-    std::vector<const Linear*> result;
-    for (const Linear& linear : linears) result.push_back(&linear);
-    return result;
-  };
-  if (block.up.size() == 2) joints.push_back({{&block.down}, nullptr, &block.up[1]});
-  if (block.qkv.size() == 3 && arch.heads == arch.kv_heads)
-    joints.push_back({{&block.o}, nullptr, &block.qkv[2]});
-  joints.push_back({all(block.qkv), &block.attention_norm, nullptr});
-  joints.push_back({all(block.up), &block.mlp_norm, nullptr});
+  if (mlp.kind == MlpKind::gated) joints.push_back({{&mlp.down}, nullptr, &mlp.up});
+  if (attention.kind == AttentionKind::separate && arch.heads == arch.kv_heads)
+    joints.push_back({{&attention.o}, nullptr, &attention.v});
+  joints.push_back({layers_reading(Input::attention_norm, block), &attention.norm, nullptr});
+  joints.push_back({layers_reading(Input::mlp_norm, block), &mlp.norm, nullptr});
   return joints;
 }
 

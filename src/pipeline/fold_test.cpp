@@ -27,7 +27,7 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
                                        block.stats_of(linear->name)},
                                       {}};
             const ChangedTensors changed = fold(model.arch, block, awq, layers);
-            CHECK(changed.contains(model.arch.blocks[block.index].attention_norm.name + ".weight"));
+            CHECK(changed.contains(model.arch.blocks[block.index].attention.norm.name + ".weight"));
             std::size_t folded = 0, moved = 0;
             for (const auto& [name, one] : layers) {
               block.weights[name + ".weight"] = one.layer.weight;

@@ -58,5 +58,22 @@ TEST_CASE("logits of every family equal those of transformers") {
   CHECK(families >= 6);
 }
 
+TEST_CASE("a token reads every weight once, and one row of the embedding and of the positions") {
+  for (const char* family : {"llama-tied", "qwen3", "gpt2"}) {
+    CAPTURE(family);
+    const fs::path folder = fs::path(KARAT_SOURCE_DIR "/tests/fixtures/families") / family;
+    const LanguageModel model = LanguageModel::open(folder);
+    const Architecture& arch = model.architecture();
+    std::int64_t values = arch.tied() ? arch.vocab * arch.hidden : 0;
+    for (const auto& [name, shape] : tensor_shapes(arch)) {
+      const bool by_row = name == arch.embedding || name == arch.positions;
+      std::int64_t count = 1;
+      for (const std::int64_t size : shape) count *= size;
+      values += by_row ? shape[1] : count;
+    }
+    CHECK(model.bytes_per_token() == static_cast<std::size_t>(values) * sizeof(float));
+  }
+}
+
 }  // namespace
 }  // namespace karat

@@ -21,10 +21,11 @@ std::vector<float> floats(std::int64_t rows, std::int64_t columns) {
 /// Outputs of the q, k and v layers, whether they are three layers or one.
 class Projections {
  public:
-  Projections(const std::vector<LinearWeights>& layers, const float* x, std::int64_t tokens) {
-    for (const LinearWeights& layer : layers) {
-      outputs_.push_back(floats(tokens, layer.matrix.out()));
-      widths_.push_back(layer.matrix.out());
+  Projections(const BlockWeights& block, const float* x, std::int64_t tokens) {
+    const auto layers = layers_reading(Input::attention_norm, block);
+    for (const LinearWeights* layer : layers) {
+      outputs_.push_back(floats(tokens, layer->matrix.out()));
+      widths_.push_back(layer->matrix.out());
     }
     apply(layers, x, tokens, outputs_);
   }
@@ -44,17 +45,17 @@ class Projections {
 void place_heads(Pass& pass, std::int64_t layer, std::int64_t token, std::int64_t place,
                  Projections& qkv, float* q) {
   const Architecture& arch = pass.model.arch;
-  const BlockWeights& block = pass.model.blocks[static_cast<std::size_t>(layer)];
+  const auto& parts = pass.model.blocks[static_cast<std::size_t>(layer)].attention;
   const std::int64_t dim = arch.head_dim;
   for (std::int64_t h = 0; h < arch.heads; ++h) {
     float* head = q + (token * arch.heads + h) * dim;
     std::copy_n(qkv.at(token, h * dim), dim, head);
-    if (block.q_norm) apply(*block.q_norm, head, 1, head);
+    if (parts.q_norm) apply(*parts.q_norm, head, 1, head);
     pass.rope.rotate(head, token);
   }
   for (std::int64_t h = 0; h < arch.kv_heads; ++h) {
     float* key = qkv.at(token, (arch.heads + h) * dim);
-    if (block.k_norm) apply(*block.k_norm, key, 1, key);
+    if (parts.k_norm) apply(*parts.k_norm, key, 1, key);
     pass.rope.rotate(key, token);
     pass.cache.store(layer, h, place, key, qkv.at(token, (arch.heads + arch.kv_heads + h) * dim));
   }
@@ -75,7 +76,7 @@ std::vector<float> gathered(const std::vector<float>& x, std::span<const std::in
 std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
                              const std::vector<std::int64_t>* wanted) {
   const Architecture& arch = pass.model.arch;
-  Projections qkv(pass.model.blocks[static_cast<std::size_t>(layer)].qkv, x, pass.tokens);
+  Projections qkv(pass.model.blocks[static_cast<std::size_t>(layer)], x, pass.tokens);
   std::vector<float> q = floats(pass.tokens, arch.heads * arch.head_dim);
   const std::vector<std::int64_t> places = places_of(pass.runs);
   parallel_for(pass.tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
@@ -102,12 +103,26 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
   return y;
 }
 
-/// up(x) through the activation: act(gate) · up, or act(fc). [tokens, ffn]
+/// y [tokens, 2 · width] -> its two halves [tokens, width].
+std::vector<std::vector<float>> halves(const std::vector<float>& y, std::int64_t tokens) {
+  std::vector<std::vector<float>> parts(2);
+  const auto width = static_cast<std::ptrdiff_t>(y.size()) / (2 * tokens);
+  for (auto row = y.begin(); row != y.end();)
+    for (std::vector<float>& part : parts) {
+      part.insert(part.end(), row, row + width);
+      row += width;
+    }
+  return parts;
+}
+
+/// What enters the last layer of the MLP: act(gate) · up, or act(up) alone. [tokens, ffn]
 std::vector<float> expand(const BlockWeights& block, Activation activation, const float* x,
                           std::int64_t tokens) {
   std::vector<std::vector<float>> y;
-  for (const LinearWeights& layer : block.up) y.push_back(floats(tokens, layer.matrix.out()));
-  apply(block.up, x, tokens, y);
+  const auto layers = layers_reading(Input::mlp_norm, block);
+  for (const LinearWeights* layer : layers) y.push_back(floats(tokens, layer->matrix.out()));
+  apply(layers, x, tokens, y);
+  if (block.mlp.kind == MlpKind::fused) y = halves(y[0], tokens);
   std::vector<float>& gate = y[0];
   activate(activation, gate.data(), static_cast<std::int64_t>(gate.size()));
   if (y.size() > 1)
@@ -186,16 +201,16 @@ void forward(Pass pass, std::span<const TokenId> ids, float* states) {
   for (std::size_t i = 0; i < model.blocks.size(); ++i) {
     const BlockWeights& block = model.blocks[i];
     const auto* wanted = i + 1 == model.blocks.size() ? pass.wanted : nullptr;
-    apply(block.attention_norm, x.data(), pass.tokens, normed.data());
+    apply(block.attention.norm, x.data(), pass.tokens, normed.data());
     const std::vector<float> y =
         attention(pass, static_cast<std::int64_t>(i), normed.data(), wanted);
     if (wanted != nullptr) {
       x = gathered(x, *wanted, model.arch.hidden);
       pass.tokens = static_cast<std::int64_t>(wanted->size());
     }
-    add(block.o, y, x, pass.tokens);
-    apply(block.mlp_norm, x.data(), pass.tokens, normed.data());
-    add(block.down, expand(block, model.arch.activation, normed.data(), pass.tokens), x,
+    add(block.attention.o, y, x, pass.tokens);
+    apply(block.mlp.norm, x.data(), pass.tokens, normed.data());
+    add(block.mlp.down, expand(block, model.arch.activation, normed.data(), pass.tokens), x,
         pass.tokens);
   }
   apply(model.final_norm, x.data(), pass.tokens, states);

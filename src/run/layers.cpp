@@ -26,13 +26,13 @@ void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, flo
   add_bias(linear, tokens, y);
 }
 
-void apply(std::span<const LinearWeights> layers, const float* x, std::int64_t tokens,
+void apply(std::span<const LinearWeights* const> layers, const float* x, std::int64_t tokens,
            std::span<std::vector<float>> y) {
   std::vector<MatrixProduct> products;
   for (std::size_t i = 0; i < layers.size(); ++i)
-    products.push_back({&layers[i].matrix.view(), y[i].data()});
+    products.push_back({&layers[i]->matrix.view(), y[i].data()});
   matmul(products, x, tokens);
-  for (std::size_t i = 0; i < layers.size(); ++i) add_bias(layers[i], tokens, y[i].data());
+  for (std::size_t i = 0; i < layers.size(); ++i) add_bias(*layers[i], tokens, y[i].data());
 }
 
 void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y) {

@@ -12,7 +12,7 @@ namespace karat {
 
 /// y = x W ᵀ + bias, [tokens, in] -> [tokens, out]; of one layer, or of several with the same x.
 void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, float* y);
-void apply(std::span<const LinearWeights> layers, const float* x, std::int64_t tokens,
+void apply(std::span<const LinearWeights* const> layers, const float* x, std::int64_t tokens,
            std::span<std::vector<float>> y);
 
 /// y [rows, width] = norm of each row of x; y may be x.

@@ -31,18 +31,18 @@ class Finder {
  public:
   explicit Finder(const LanguageModel::Impl& model) : model_(model) {}
 
-  NormWeights norm(const Norm& norm) const {
+  NormWeights find(const Norm& norm) const {
     NormWeights found{norm.kind, norm.eps, to_floats(get(norm.name + ".weight")), {}};
     if (norm.kind == Norm::Kind::layer) found.bias = to_floats(get(norm.name + ".bias"));
     return found;
   }
 
-  LinearWeights linear(const Linear& linear) const {
+  LinearWeights find(const Linear& linear) const {
     LinearWeights found;
     if (linear.bias) found.bias = to_floats(get(linear.name + ".bias"));
     if (const PackedLayout* layout = packed_layout(linear.name)) {
-      const auto find = [this](std::string_view name) { return model_.files.find(name); };
-      found.matrix = Matrix(packed_view(linear.name, *layout, linear.out, linear.in, find));
+      const auto tensor = [this](std::string_view name) { return model_.files.find(name); };
+      found.matrix = Matrix(packed_view(linear.name, *layout, linear.out, linear.in, tensor));
       return found;
     }
     TensorView weight = get(linear.name + ".weight");
@@ -55,22 +55,10 @@ class Finder {
     return found;
   }
 
-  std::vector<LinearWeights> linears(const std::vector<Linear>& all) const {
-    std::vector<LinearWeights> found;
-    for (const Linear& one : all) found.push_back(linear(one));
-    return found;
-  }
-
-  BlockWeights block(const Block& block) const {
-    BlockWeights found;
-    found.attention_norm = norm(block.attention_norm);
-    found.mlp_norm = norm(block.mlp_norm);
-    if (block.q_norm) found.q_norm = norm(*block.q_norm);
-    if (block.k_norm) found.k_norm = norm(*block.k_norm);
-    found.qkv = linears(block.qkv);
-    found.up = linears(block.up);
-    found.o = linear(block.o);
-    found.down = linear(block.down);
+  BlockWeights find(const Block& block) const {
+    auto found = BlockWeights::like(block);
+    visit_parts([this](Role, const auto& part, auto& weights) { weights = find(part); }, block,
+                found);
     return found;
   }
 
@@ -89,27 +77,26 @@ std::size_t bytes_of(const LinearWeights& linear) {
   return static_cast<std::size_t>(linear.matrix.bytes()) + linear.bias.size() * sizeof(float);
 }
 
+std::size_t bytes_of(const NormWeights& norm) {
+  return (norm.weight.size() + norm.bias.size()) * sizeof(float);
+}
+
 std::size_t bytes_of(const BlockWeights& block) {
-  std::size_t bytes = bytes_of(block.o) + bytes_of(block.down);
-  for (const auto* layers : {&block.qkv, &block.up})
-    for (const LinearWeights& linear : *layers) bytes += bytes_of(linear);
-  for (const NormWeights* norm : {&block.attention_norm, &block.mlp_norm})
-    bytes += (norm->weight.size() + norm->bias.size()) * sizeof(float);
+  std::size_t bytes = 0;
+  visit_parts([&](Role, const auto& weights) { bytes += bytes_of(weights); }, block);
   return bytes;
 }
 
 /// Tells every matrix which ones a token meets next; after the last comes the next token.
 void chain(LanguageModel::Impl& model) {
   std::vector<std::vector<Matrix*>> order;  // those of one input together
-  const auto add = [&order](std::vector<LinearWeights>& layers) {
-    order.emplace_back();
-    for (LinearWeights& layer : layers) order.back().push_back(&layer.matrix);
-  };
   for (BlockWeights& block : model.blocks) {
-    add(block.qkv);
-    order.push_back({&block.o.matrix});
-    add(block.up);
-    order.push_back({&block.down.matrix});
+    std::optional<Input> last;
+    visit_linears(block, [&](Role role, LinearWeights& layer) {
+      if (last != input_of(role)) order.emplace_back();
+      order.back().push_back(&layer.matrix);
+      last = input_of(role);
+    });
   }
   order.push_back({&model.head});
   for (std::size_t i = 0; i < order.size(); ++i)
@@ -135,14 +122,16 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
   model.embedding = model.files.get(arch.embedding);
   if (!arch.positions.empty()) model.positions = model.files.get(arch.positions);
   for (const Block& block : arch.blocks) {
-    model.blocks.push_back(finder.block(block));
+    model.blocks.push_back(finder.find(block));
     model.bytes_per_token += bytes_of(model.blocks.back());
   }
-  model.final_norm = finder.norm(arch.final_norm);
+  model.final_norm = finder.find(arch.final_norm);
   model.head = Matrix(model.files.get(arch.head));
   chain(model);
-  model.bytes_per_token += static_cast<std::size_t>(model.head.bytes() + 4 * arch.hidden) +
-                           static_cast<std::size_t>(arch.hidden) * byte_size(model.embedding.dtype);
+  const auto row = static_cast<std::size_t>(arch.hidden);
+  model.bytes_per_token += static_cast<std::size_t>(model.head.bytes()) +
+                           bytes_of(model.final_norm) + row * byte_size(model.embedding.dtype);
+  if (model.positions) model.bytes_per_token += row * byte_size(model.positions->dtype);
   return model;
 }
 

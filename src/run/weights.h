@@ -27,12 +27,7 @@ struct NormWeights {
   std::vector<float> weight, bias;  // bias: LayerNorm only
 };
 
-struct BlockWeights {
-  NormWeights attention_norm, mlp_norm;
-  std::optional<NormWeights> q_norm, k_norm;
-  std::vector<LinearWeights> qkv, up;
-  LinearWeights o, down;
-};
+using BlockWeights = BlockParts<NormWeights, LinearWeights>;
 
 struct LanguageModel::Impl {
   std::filesystem::path folder;

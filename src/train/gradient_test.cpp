@@ -70,12 +70,12 @@ TEST_CASE("initial weights have the spread they should") {
     CHECK(torch::equal(weights.at(name), again.at(name)));
   const Block& block = arch.blocks[1];
   CHECK(weights.at(arch.embedding).std().item<double>() == doctest::Approx(0.02).epsilon(0.02));
-  CHECK(weights.at(block.down.name + ".weight").std().item<double>() ==
+  CHECK(weights.at(block.mlp.down.name + ".weight").std().item<double>() ==
         doctest::Approx(0.02 / 2).epsilon(0.1));  // √(2 · 2 layers)
-  CHECK(weights.at(block.down.name + ".weight").sizes().vec() ==
-        std::vector<std::int64_t>{block.down.out, block.down.in});
-  CHECK(weights.at(block.down.name + ".bias").abs().max().item<double>() == 0);
-  CHECK(weights.at(block.mlp_norm.name + ".weight").min().item<double>() == 1);
+  CHECK(weights.at(block.mlp.down.name + ".weight").sizes().vec() ==
+        std::vector<std::int64_t>{block.mlp.down.out, block.mlp.down.in});
+  CHECK(weights.at(block.mlp.down.name + ".bias").abs().max().item<double>() == 0);
+  CHECK(weights.at(block.mlp.norm.name + ".weight").min().item<double>() == 1);
 }
 
 }  // namespace

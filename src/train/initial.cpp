@@ -28,18 +28,14 @@ struct Roles {
 
 Roles roles_of(const Architecture& arch) {
   Roles roles;
-  const auto norm = [&](const Norm& n) { roles.norms.insert(n.name + ".weight"); };
   for (const Block& block : arch.blocks) {
-    roles.residual.insert(block.o.name + ".weight");
-    roles.residual.insert(block.down.name + ".weight");
-    for (const Linear* linear : block.linears())
-      if (linear->transposed) roles.transposed.insert(linear->name + ".weight");
-    norm(block.attention_norm);
-    norm(block.mlp_norm);
-    if (block.q_norm) norm(*block.q_norm);
-    if (block.k_norm) norm(*block.k_norm);
+    visit_linears(block, [&](Role role, const Linear& linear) {
+      if (ends_branch(role)) roles.residual.insert(linear.name + ".weight");
+      if (linear.transposed) roles.transposed.insert(linear.name + ".weight");
+    });
+    visit_norms(block, [&](Role, const Norm& norm) { roles.norms.insert(norm.name + ".weight"); });
   }
-  norm(arch.final_norm);
+  roles.norms.insert(arch.final_norm.name + ".weight");
   return roles;
 }
 

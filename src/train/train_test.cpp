@@ -181,7 +181,7 @@ TEST_CASE("GPT-2's Conv1D weights are saved as they are stored") {
   Architecture arch = read_architecture(scene.options.out);
   const Safetensors file = Safetensors::open_folder(scene.options.out);
   match_weights(arch, file);
-  const Linear& up = arch.blocks[0].up[0];
+  const Linear& up = arch.blocks[0].mlp.up;
   CHECK(file.get(up.name + ".weight").shape == std::vector<std::int64_t>{up.in, up.out});
 }
 

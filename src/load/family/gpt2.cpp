@@ -8,12 +8,14 @@ namespace {
 
 Block make_block(const Architecture& arch, const std::string& name, float eps) {
   Block block;
-  block.attention_norm = {name + ".ln_1", Norm::Kind::layer, eps};
-  block.qkv = {{name + ".attn.c_attn", 3 * arch.hidden, arch.hidden, true, true}};
-  block.o = {name + ".attn.c_proj", arch.hidden, arch.hidden, true, true};
-  block.mlp_norm = {name + ".ln_2", Norm::Kind::layer, eps};
-  block.up = {{name + ".mlp.c_fc", arch.ffn, arch.hidden, true, true}};
-  block.down = {name + ".mlp.c_proj", arch.hidden, arch.ffn, true, true};
+  block.attention.kind = AttentionKind::fused;
+  block.attention.norm = {name + ".ln_1", Norm::Kind::layer, eps};
+  block.attention.qkv = {name + ".attn.c_attn", 3 * arch.hidden, arch.hidden, true, true};
+  block.attention.o = {name + ".attn.c_proj", arch.hidden, arch.hidden, true, true};
+  block.mlp.kind = MlpKind::plain;
+  block.mlp.norm = {name + ".ln_2", Norm::Kind::layer, eps};
+  block.mlp.up = {name + ".mlp.c_fc", arch.ffn, arch.hidden, true, true};
+  block.mlp.down = {name + ".mlp.c_proj", arch.hidden, arch.ffn, true, true};
   return block;
 }
 

@@ -8,10 +8,10 @@ Architecture qwen3_family(const ConfigReader& config) {
   Architecture arch = llama_like(config, {.max_positions = 32768, .kv_heads = 32, .head_dim = 128},
                                  {.qkv = bias, .o = bias});
   for (std::size_t i = 0; i < arch.blocks.size(); ++i) {
-    const std::string attention = "model.layers." + std::to_string(i) + ".self_attn.";
+    const std::string name = "model.layers." + std::to_string(i) + ".self_attn.";
     const float eps = arch.final_norm.eps;
-    arch.blocks[i].q_norm = {attention + "q_norm", Norm::Kind::rms, eps};
-    arch.blocks[i].k_norm = {attention + "k_norm", Norm::Kind::rms, eps};
+    arch.blocks[i].attention.q_norm = {name + "q_norm", Norm::Kind::rms, eps};
+    arch.blocks[i].attention.k_norm = {name + "k_norm", Norm::Kind::rms, eps};
   }
   set_qwen_windows(config, arch);
   return arch;
