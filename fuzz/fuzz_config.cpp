@@ -20,7 +20,7 @@ void check(Architecture& arch) {
   require(arch.heads > 0 && arch.kv_heads > 0 && arch.heads % arch.kv_heads == 0);
   require(arch.head_dim > 0 && arch.hidden > 0 && arch.ffn > 0 && arch.vocab > 0);
   require(!arch.blocks.empty());
-  require(arch.rope.frequencies.empty() == !arch.positions.empty());
+  require(arch.ropes.empty() == !arch.positions.empty());
   for (const Block& block : arch.blocks) require(block.window >= 0);
   for (const auto& [name, shape] : tensor_shapes(arch))
     for (const std::int64_t extent : shape) require(extent > 0 && !name.empty());

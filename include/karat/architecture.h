@@ -28,34 +28,46 @@ struct Norm {
   std::string name;
   Kind kind = Kind::rms;
   float eps = 1e-6f;
+  float offset = 0;  // multiplies by offset + weight: 1 in Gemma
 };
 
 /// Rotary embedding in Hugging Face's rotate-half layout. `frequencies` [head_dim/2] are the final
-/// inverse frequencies (llama3 or linear scaling already applied); empty: learned positions.
+/// inverse frequencies (scaling already applied), `factor` multiplies cosines and sines (YaRN).
 struct Rope {
   std::vector<float> frequencies;
+  float factor = 1;
 };
 
 using Attention = AttentionParts<Norm, Linear>;
 using Mlp = MlpParts<Norm, Linear>;
 
-/// One decoder block: x += attention(x); x += mlp(x).
+/// One decoder block: x += attention(x); x += mlp(x), each times Architecture::residual_scale.
 struct Block : BlockParts<Norm, Linear> {
-  std::int64_t window = 0;  // attends to the last `window` positions; 0: all
+  std::optional<std::size_t> rope;  // which of Architecture::ropes turns q and k; none: none does
+  std::int64_t window = 0;          // attends to the last `window` positions; 0: all
 
   std::vector<const Linear*> linears() const;  // in the visitor's order
 };
 
 enum class Activation { silu, gelu, gelu_tanh };
 
+/// A checkpoint may say `body` for the first part of all names ("model.", "transformer."), and put
+/// `head` before the head's.
+struct NamePlace {
+  std::string body, head;
+};
+
 struct Architecture {
   std::string family;  // "llama"
   std::int64_t vocab = 0, hidden = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0;
   std::int64_t max_positions = 0;
   Activation activation = Activation::silu;
-  Rope rope;
-  std::string embedding;  // tensor [vocab, hidden]
-  std::string positions;  // tensor [max_positions, hidden]; empty with RoPE
+  std::vector<Rope> ropes;  // empty: learned positions
+  float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
+  float score_scale = 0;          // of q·k; 0: 1/√head_dim
+  std::vector<NamePlace> places;  // where else a checkpoint may hold the tensors
+  std::string embedding;          // tensor [vocab, hidden]
+  std::string positions;          // tensor [max_positions, hidden]; empty with RoPE
   std::vector<Block> blocks;
   Norm final_norm;
   std::string head;  // tensor [vocab, hidden]; equals `embedding` when tied
@@ -76,8 +88,8 @@ Architecture read_architecture(const std::filesystem::path& folder);
 std::vector<std::string> known_families();
 
 /// Checks that every tensor `arch` needs is in `weights` with the right shape and a float type
-/// (a linear layer may instead be stored packed), and drops the name prefix that some files leave
-/// out ("transformer.", "model."). Throws naming the tensor.
+/// (a linear layer may instead be stored packed), and renames what stands at another of its places
+/// there, or without "transformer." or "model.". Throws naming the tensor.
 void match_weights(Architecture& arch, const Safetensors& weights);
 
 /// Every dense tensor of the checkpoint that `arch` reads: name and shape, in model order.

@@ -44,10 +44,10 @@ torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch:
 torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
                               const torch::Tensor& ids);
 
-/// softmax(q kᵀ / √head_dim) v, causal, within the last `window` positions (0: all), computed in
-/// chunks of queries with its own backward. q [batch, heads, time, head_dim], k and v
-/// [batch, kv_heads, time, head_dim] -> [batch, heads, time, head_dim].
+/// softmax(scale q kᵀ) v, causal, within the last `window` positions (0: all), `scale` 1/√head_dim
+/// where it is 0, computed in chunks of queries with its own backward. q [batch, heads, time,
+/// head_dim], k and v [batch, kv_heads, time, head_dim] -> [batch, heads, time, head_dim].
 torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v, std::int64_t window);
+                               const torch::Tensor& v, std::int64_t window, double scale = 0);
 
 }  // namespace karat

@@ -37,9 +37,10 @@ torch::Tensor plain_attention(const Architecture& arch, const Block& block, cons
     return y.view({x.size(0), -1, arch.head_dim});
   };
   const auto repeat = arch.heads / arch.kv_heads;
-  const auto q = plain_rotate(arch.rope, part(block.attention.q)).transpose(0, 1);
-  const auto k =
-      plain_rotate(arch.rope, part(block.attention.k)).repeat_interleave(repeat, 1).transpose(0, 1);
+  const auto q = plain_rotate(arch.ropes.at(0), part(block.attention.q)).transpose(0, 1);
+  const auto k = plain_rotate(arch.ropes.at(0), part(block.attention.k))
+                     .repeat_interleave(repeat, 1)
+                     .transpose(0, 1);
   const auto v = part(block.attention.v).repeat_interleave(repeat, 1).transpose(0, 1);
   const auto hidden = torch::ones({x.size(0), x.size(0)}, torch::kBool).triu(1);
   const auto scores = torch::matmul(q, k.transpose(1, 2)) / std::sqrt(double(arch.head_dim));

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -100,8 +101,9 @@ TEST_CASE("llama") {
   CHECK(block.mlp.norm.eps == 1e-5f);
   CHECK(!block.attention.q_norm);
   CHECK(tensor_shapes(arch).size() == 1 + 2 * 9 + 1 + 1);
-  near(arch.rope.frequencies, {1.0f, 0.316227764f, 0.100000001f, 0.0316227786f, 0.00999999978f,
-                               0.00316227786f, 0.00100000005f, 0.000316227786f});
+  near(arch.ropes.at(0).frequencies,
+       {1.0f, 0.316227764f, 0.100000001f, 0.0316227786f, 0.00999999978f, 0.00316227786f,
+        0.00100000005f, 0.000316227786f});
 }
 
 TEST_CASE("llama's options") {
@@ -132,25 +134,31 @@ TEST_CASE("rope scaling, spelt by both generations of transformers") {
   near(parse(with(kLlama, (R"({"rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3",)" +
                            smooth + "}}")
                               .c_str()))
-           .rope.frequencies,
+           .ropes.at(0)
+           .frequencies,
        llama3);
   near(parse(with(kLlama, (R"({"rope_parameters":{"rope_theta":500000,"rope_type":"llama3",)" +
                            smooth + "}}")
                               .c_str()))
-           .rope.frequencies,
+           .ropes.at(0)
+           .frequencies,
        llama3);
 
   const std::vector<float> linear = {0.25f,           0.079056941f,   0.0250000004f,
                                      0.00790569466f,  0.00249999994f, 0.000790569466f,
                                      0.000250000012f, 7.90569466e-05f};
-  near(parse(with(kLlama, R"({"rope_scaling":{"type":"linear","factor":4.0}})")).rope.frequencies,
+  near(parse(with(kLlama, R"({"rope_scaling":{"type":"linear","factor":4.0}})"))
+           .ropes.at(0)
+           .frequencies,
        linear);
   near(parse(with(kLlama, R"({"rope_parameters":{"rope_type":"linear","factor":4.0}})"))
-           .rope.frequencies,
+           .ropes.at(0)
+           .frequencies,
        linear);
-  CHECK(parse(with(kLlama, R"({"rope_scaling":null})")).rope.frequencies ==
+  CHECK(parse(with(kLlama, R"({"rope_scaling":null})")).ropes.at(0).frequencies ==
         parse(with(kLlama, R"({"rope_parameters":{"rope_theta":10000,"rope_type":"default"}})"))
-            .rope.frequencies);
+            .ropes.at(0)
+            .frequencies);
 }
 
 TEST_CASE("a rope type that is null leaves the word to the older key; both may say the same") {
@@ -159,8 +167,46 @@ TEST_CASE("a rope type that is null leaves the word to the older key; both may s
   for (const char* both :
        {R"({"rope_scaling":{"type":"linear","rope_type":null,"factor":4}})",
         R"({"rope_scaling":{"type":"linear","rope_type":"linear","factor":4}})"}) {
-    CHECK(scaled(both).rope.frequencies == plain.rope.frequencies);
+    CHECK(scaled(both).ropes.at(0).frequencies == plain.ropes.at(0).frequencies);
     CHECK(scaled(both).warnings.empty());
+  }
+}
+
+TEST_CASE("yarn: what transformers makes of truncate, mscale and attention_factor") {
+  const auto yarn = [](const char* changes) {
+    const json rope = with(json::parse(R"({"rope_type":"yarn","factor":4.0,"rope_theta":10000.0,
+                                           "original_max_position_embeddings":512})"),
+                           changes);
+    json config = kLlama;
+    config["rope_parameters"] = rope;
+    return parse(config).ropes.at(0);
+  };
+  const Rope plain = yarn("{}");
+  near(plain.frequencies, {1.0f, 0.25693506f, 0.0625f, 0.0138349654f, 0.00249999994f,
+                           0.000790569466f, 0.000250000012f, 7.90569466e-05f});
+  CHECK(plain.factor == doctest::Approx(1.138629436111989));
+  const Rope other = yarn(R"({"factor":8.0,"original_max_position_embeddings":256,
+      "rope_theta":500000.0,"truncate":false,"beta_fast":16,"beta_slow":2,"mscale":0.7,
+      "mscale_all_dim":1.3})");
+  near(other.frequencies, {1.0f, 0.136347115f, 0.00470075384f, 0.000911583134f, 0.000176776681f,
+                           3.42810235e-05f, 6.64786967e-06f, 1.28917316e-06f});
+  CHECK(other.factor == doctest::Approx(0.9017839869787123));
+  CHECK(yarn(R"({"attention_factor":0.75,"mscale":1.0})").factor == 0.75f);
+  CHECK(yarn(R"({"factor":0.5})").factor == 1);
+  contains(refusal(with(kLlama, R"({"rope_scaling":{"type":"yarn","factor":-1}})")), "above 0");
+  contains(refusal(with(kLlama, R"({"rope_theta":1,"rope_scaling":{"type":"yarn","factor":2}})")),
+           "finite");
+}
+
+TEST_CASE("rope types that say the same as none within the context and of text") {
+  const auto none = parse(kLlama).ropes.at(0).frequencies;
+  for (const char* type :
+       {R"({"type":"dynamic","factor":4.0})", R"({"type":"mrope","mrope_section":[2,3,3]})",
+        R"({"rope_type":"default","mrope_interleaved":true})"}) {
+    json config = kLlama;
+    config["rope_scaling"] = json::parse(type);
+    CHECK(parse(config).ropes.at(0).frequencies == none);
+    CHECK(parse(config).warnings.empty());
   }
 }
 
@@ -168,9 +214,9 @@ TEST_CASE("rope that Karat does not compute is refused") {
   const auto scaled = [](const char* scaling) {
     return refusal(with(kLlama, (R"({"rope_scaling":)" + std::string(scaling) + "}").c_str()));
   };
-  for (const char* type : {"yarn", "dynamic", "longrope", "su"})
+  for (const char* type : {"longrope", "su", "proportional"})
     contains(scaled(("{\"factor\":2,\"rope_type\":\"" + std::string(type) + "\"}").c_str()),
-             "expected default, linear or llama3");
+             "expected default, linear, llama3, yarn, dynamic or mrope");
   contains(scaled(R"({"rope_type":"linear"})"), "expected factor");
   contains(scaled(R"({"rope_type":"linear","factor":0})"), "above 0");
   contains(scaled(R"({"rope_type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4})"),
@@ -192,6 +238,10 @@ TEST_CASE("mistral: a window in every block, unless it is null") {
         std::vector<std::int64_t>{5, 5});
   CHECK(windows(parse(with(mistral, R"({"sliding_window":null})"))) ==
         std::vector<std::int64_t>{0, 0});
+  const json listed =
+      with(mistral, R"({"sliding_window":5,"layer_types":["full_attention","sliding_attention"]})");
+  CHECK(windows(parse(listed)) == std::vector<std::int64_t>{0, 5});
+  contains(refusal(with(listed, R"({"sliding_window":null})")), "without a window");
   json silent = with(mistral, R"({"num_attention_heads":16})");
   silent.erase("num_key_value_heads");
   CHECK(parse(silent).kv_heads == 8);
@@ -237,7 +287,7 @@ TEST_CASE("gpt2: fused, stored [in, out], learned positions, tied") {
   CHECK(arch.tied());
   CHECK(arch.ffn == 48);
   CHECK(arch.head_dim == 3);
-  CHECK(arch.rope.frequencies.empty());
+  CHECK(arch.ropes.empty());
   CHECK(arch.positions == "transformer.wpe.weight");
   CHECK(arch.activation == Activation::gelu_tanh);
   CHECK(!arch.bos);  // the class's default, 50256, is not in this vocabulary
@@ -331,10 +381,13 @@ TEST_CASE("values out of range or of another type are refused, and named") {
 }
 
 TEST_CASE("an unknown or missing architecture lists the known ones") {
-  CHECK(known_families() == std::vector<std::string>{"gpt2", "llama", "mistral", "qwen2", "qwen3"});
-  contains(refusal(with(kLlama, R"({"model_type":"bert"})")),
-           "got model_type \"bert\", expected one of gpt2, llama, mistral, qwen2, qwen3");
-  contains(refusal(json::object()), "got no model_type, expected one of gpt2, llama");
+  const std::vector<std::string> known = known_families();
+  CHECK(std::ranges::is_sorted(known));
+  for (const char* family : {"gpt2", "llama"}) CHECK(std::ranges::count(known, family) == 1);
+  std::string list = "expected one of ";
+  for (const std::string& family : known) list += (family == known[0] ? "" : ", ") + family;
+  contains(refusal(with(kLlama, R"({"model_type":"bert"})")), "got model_type \"bert\", " + list);
+  contains(refusal(json::object()), "got no model_type, " + list);
   contains(refusal(with(kLlama, R"({"model_type":7})")), "model_type 7");
   contains(refusal(json::array()), "not an object");
 }
@@ -404,6 +457,33 @@ TEST_CASE("the prefix of the language model may be missing; a tied head may be t
     CHECK(weights.find(arch.embedding) != nullptr);
     CHECK(arch.tied() == tied);
     for (const auto& [name, shape] : tensor_shapes(arch)) CHECK(weights.find(name) != nullptr);
+  }
+}
+
+TEST_CASE("tensors stand at any of the places that the family names") {
+  Architecture arch = parse(kLlama);
+  arch.places = {{"model.text.", ""}, {"text.model.", "text."}};
+  for (const auto& [body, head] : arch.places) {
+    CAPTURE(body);
+    Checkpoint elsewhere(arch);
+    for (auto& tensor : elsewhere.tensors)
+      tensor.name =
+          tensor.name.starts_with("model.") ? body + tensor.name.substr(6) : head + tensor.name;
+    elsewhere.add("vision.patches.weight", DType::u8, {3});
+    CHECK(elsewhere.mismatch(arch) == "no error");
+    Architecture found = arch;
+    const Safetensors weights = elsewhere.open();
+    match_weights(found, weights);
+    CHECK(found.blocks[1].mlp.down.name == body + "layers.1.mlp.down_proj");
+    CHECK(found.head == head + "lm_head.weight");
+  }
+}
+
+TEST_CASE("what transformers writes in config.json is read or known, in every fixture") {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(KARAT_SOURCE_DIR "/tests/fixtures/families")) {
+    CAPTURE(entry.path().string());
+    CHECK(read_architecture(entry.path()).warnings.empty());
   }
 }
 

@@ -2,6 +2,7 @@
 // defines `Architecture <model_type>_family(const ConfigReader&)`; CMake finds it by its name.
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -67,8 +68,15 @@ class ConfigReader {
 std::vector<std::string> check_keys(const ConfigReader& config, const Architecture& arch);
 
 /// Final inverse frequencies [head_dim/2] from either generation of config.json: rope_parameters,
-/// or rope_theta with rope_scaling. Throws on a rope type other than default, linear and llama3.
-Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t max_positions);
+/// or rope_theta with rope_scaling. Types: default, linear, llama3, yarn; dynamic, which differs
+/// beyond max_positions alone; mrope, which differs for images alone. Throws on any other.
+Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t max_positions,
+               double default_theta = 10000);
+
+/// The windows of all blocks: `window` positions where layer_types says sliding_attention or, when
+/// it is not there, where `slides` says so; 0 for none.
+void set_windows(const ConfigReader& config, Architecture& arch, std::int64_t window,
+                 const std::function<bool(std::size_t block)>& slides);
 
 /// read_architecture on the text of a config.json.
 Architecture parse_architecture(std::string_view text, const std::string& path);

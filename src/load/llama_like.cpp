@@ -21,8 +21,9 @@ void read_sizes(const ConfigReader& config, const LlamaDefaults& defaults, Archi
                   fmt::format("a divisor of the {} attention heads", arch.heads));
 
   const std::int64_t quotient = arch.hidden / arch.heads;
-  arch.head_dim = config.count_or("head_dim", defaults.head_dim > 0 ? defaults.head_dim : quotient);
-  const bool derived = defaults.head_dim == 0 && !config.holds("head_dim");
+  const bool derived =
+      !config.holds("head_dim") && (defaults.head_dim == 0 || config.has("head_dim"));
+  arch.head_dim = config.count_or("head_dim", derived ? quotient : defaults.head_dim);
   if (derived && quotient * arch.heads != arch.hidden)
     config.reject("num_attention_heads", fmt::format("a divisor of hidden_size {}", arch.hidden));
 }
@@ -31,6 +32,7 @@ Block make_block(const Architecture& arch, const std::string& name, float eps,
                  const LlamaBiases& biases) {
   const std::int64_t q = arch.heads * arch.head_dim, kv = arch.kv_heads * arch.head_dim;
   Block block;
+  block.rope = 0;
   Attention& attention = block.attention;
   attention.norm = {name + ".input_layernorm", Norm::Kind::rms, eps};
   attention.q = {name + ".self_attn.q_proj", q, arch.hidden, biases.qkv};
@@ -51,12 +53,13 @@ Architecture llama_like(const ConfigReader& config, const LlamaDefaults& default
                         const LlamaBiases& biases) {
   Architecture arch;
   read_sizes(config, defaults, arch);
-  arch.activation = config.activation_or("hidden_act", "silu");
-  arch.rope = read_rope(config, arch.head_dim, arch.max_positions);
+  arch.activation = config.activation_or("hidden_act", defaults.activation);
+  arch.ropes = {read_rope(config, arch.head_dim, arch.max_positions, defaults.theta)};
   arch.embedding = "model.embed_tokens.weight";
-  arch.head = config.flag_or("tie_word_embeddings", false) ? arch.embedding : "lm_head.weight";
+  arch.head =
+      config.flag_or("tie_word_embeddings", defaults.tied) ? arch.embedding : "lm_head.weight";
 
-  const auto eps = static_cast<float>(config.positive_or("rms_norm_eps", 1e-6));
+  const auto eps = static_cast<float>(config.positive_or("rms_norm_eps", defaults.eps));
   const std::int64_t layers = config.layers("num_hidden_layers");
   for (std::int64_t i = 0; i < layers; ++i)
     arch.blocks.push_back(make_block(arch, fmt::format("model.layers.{}", i), eps, biases));
@@ -68,25 +71,28 @@ Architecture llama_like(const ConfigReader& config, const LlamaDefaults& default
   return arch;
 }
 
-void set_qwen_windows(const ConfigReader& config, Architecture& arch) {
-  const bool null_window =
-      config.has("sliding_window") && config.json()["sliding_window"].is_null();
-  const std::int64_t window = config.flag_or("use_sliding_window", false) && !null_window
-                                  ? config.count_or("sliding_window", 4096)
-                                  : 0;
-  const auto first = static_cast<std::size_t>(
-      config.integer_or("max_window_layers", 28, 0, std::int64_t{1} << 31));
-  const bool listed = config.holds("layer_types");
-  const nlohmann::json types = listed ? config.json()["layer_types"] : nlohmann::json();
-  if (listed && (!types.is_array() || types.size() != arch.blocks.size()))
-    config.reject("layer_types", fmt::format("a list of {} types", arch.blocks.size()));
+void set_head_norms(Architecture& arch) {
   for (std::size_t i = 0; i < arch.blocks.size(); ++i) {
-    if (listed && types[i] != "sliding_attention" && types[i] != "full_attention")
-      config.reject("layer_types", "sliding_attention or full_attention for every layer");
-    const bool slides = listed ? types[i] == "sliding_attention" : i >= first && window > 0;
-    if (slides && window == 0) config.reject("layer_types", "full_attention without a window");
-    arch.blocks[i].window = slides ? window : 0;
+    const std::string name = fmt::format("model.layers.{}.self_attn.", i);
+    const float eps = arch.final_norm.eps;
+    arch.blocks[i].attention.q_norm = {name + "q_norm", Norm::Kind::rms, eps};
+    arch.blocks[i].attention.k_norm = {name + "k_norm", Norm::Kind::rms, eps};
   }
+}
+
+void set_qwen_windows(const ConfigReader& config, Architecture& arch, std::int64_t first) {
+  const bool null = config.has("sliding_window") && !config.holds("sliding_window");
+  const bool on = config.flag_or("use_sliding_window", false) && !null;
+  const std::int64_t window = on ? config.count_or("sliding_window", 4096) : 0;
+  first = config.integer_or("max_window_layers", first, 0, std::int64_t{1} << 31);
+  set_windows(config, arch, window,
+              [first](std::size_t i) { return static_cast<std::int64_t>(i) >= first; });
+}
+
+void set_mistral_windows(const ConfigReader& config, Architecture& arch) {
+  const bool none = config.has("sliding_window") && !config.holds("sliding_window");
+  set_windows(config, arch, none ? 0 : config.count_or("sliding_window", 4096),
+              [](std::size_t) { return true; });
 }
 
 }  // namespace karat

@@ -18,14 +18,23 @@ void for_each_name(Architecture& arch, Change change) {
   for (Block& block : arch.blocks) visit_parts([&](Role, auto& part) { change(part.name); }, block);
 }
 
-/// Checkpoints saved from the bare model lack the attribute that holds it in the language model.
-void drop_absent_prefix(Architecture& arch, const Safetensors& weights) {
-  const std::string prefix = arch.embedding.substr(0, arch.embedding.find('.') + 1);
-  if (prefix.empty() || weights.find(arch.embedding) != nullptr) return;
-  if (weights.find(arch.embedding.substr(prefix.size())) == nullptr) return;
-  for_each_name(arch, [&](std::string& name) {
-    if (name.starts_with(prefix)) name.erase(0, prefix.size());
-  });
+/// Renames the tensors to where the checkpoint holds them. Those saved from the bare model lack the
+/// attribute that holds it in the language model.
+void follow_places(Architecture& arch, const Safetensors& weights) {
+  const std::string own = arch.embedding.substr(0, arch.embedding.find('.') + 1);
+  if (own.empty() || weights.find(arch.embedding) != nullptr) return;
+  std::vector<NamePlace> places = arch.places;
+  places.push_back({"", ""});
+  for (const NamePlace& place : places) {
+    if (weights.find(place.body + arch.embedding.substr(own.size())) == nullptr) continue;
+    for_each_name(arch, [&](std::string& name) {
+      if (name.starts_with(own))
+        name.replace(0, own.size(), place.body);
+      else if (!name.empty())
+        name.insert(0, place.head);
+    });
+    return;
+  }
 }
 
 bool is_float(DType dtype) {
@@ -55,7 +64,7 @@ void refuse_unknown_bias(const Linear& linear, const Safetensors& weights) {
 }  // namespace
 
 void match_weights(Architecture& arch, const Safetensors& weights) {
-  drop_absent_prefix(arch, weights);
+  follow_places(arch, weights);
   std::set<std::string> packed;  // weights whose layer is stored packed instead
   for (const Block& block : arch.blocks)
     for (const Linear* linear : block.linears()) {

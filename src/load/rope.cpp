@@ -1,5 +1,6 @@
 // Rotary embedding: base frequencies of RoFormer (Su et al. 2021), position interpolation (Chen et
-// al. 2023, "linear"), and the frequency smoothing of Llama 3.1 ("llama3").
+// al. 2023, "linear"), the frequency smoothing of Llama 3.1 ("llama3"), and YaRN (Peng et al.
+// 2023).
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -54,9 +55,44 @@ void smooth(std::vector<double>& frequencies, const ConfigReader& rope,
   }
 }
 
+/// YaRN: frequencies that turn more than beta_fast times within the old context stay, those that
+/// turn less than beta_slow times are divided by `factor`, and the dimensions between are blended.
+/// Returns what cosines and sines are multiplied by.
+double stretch(std::vector<double>& frequencies, const ConfigReader& rope, double theta,
+               std::int64_t max_positions) {
+  const double context =
+      rope.positive_or("original_max_position_embeddings", static_cast<double>(max_positions));
+  const double factor = rope.positive_or("factor", static_cast<double>(max_positions) / context);
+  const auto number = [&](const char* key, double fallback) {
+    const double value = rope.number_or(key, 0);
+    return value == 0 ? fallback : value;
+  };
+  const double half = static_cast<double>(frequencies.size());
+  const auto dimension_of = [&](double turns) {
+    return half * std::log(context / (turns * 2 * std::numbers::pi)) / std::log(theta);
+  };
+  double low = dimension_of(number("beta_fast", 32)), high = dimension_of(number("beta_slow", 1));
+  if (rope.flag_or("truncate", true)) low = std::floor(low), high = std::ceil(high);
+  low = std::max(low, 0.0), high = std::min(high, 2 * half - 1);
+  if (low == high) high += 0.001;
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    frequencies[i] *= 1 - ramp + ramp / factor;
+  }
+
+  const auto magnitude = [&](double scale) {
+    return factor <= 1 ? 1 : 0.1 * scale * std::log(factor) + 1;
+  };
+  const double scale = rope.number_or("mscale", 0), all = rope.number_or("mscale_all_dim", 0);
+  return rope.positive_or("attention_factor", scale != 0 && all != 0
+                                                  ? magnitude(scale) / magnitude(all)
+                                                  : magnitude(1));
+}
+
 }  // namespace
 
-Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t max_positions) {
+Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t max_positions,
+               double default_theta) {
   if (head_dim % 2 != 0 || head_dim > kMaxHeadDim)
     fail("read " + config.path(), "a head of " + std::to_string(head_dim) + " values",
          "an even number of at most 65536, for its rotary embedding");
@@ -64,13 +100,14 @@ Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t m
   if (rope.number_or("partial_rotary_factor", 1) != 1)
     rope.reject("partial_rotary_factor", "1: Karat rotates whole heads only");
 
-  const double theta = rope.positive_or("rope_theta", 10000);
+  const double theta = rope.positive_or("rope_theta", default_theta);
   std::vector<double> frequencies(static_cast<std::size_t>(head_dim / 2));
   for (std::size_t i = 0; i < frequencies.size(); ++i)
     frequencies[i] = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
 
   const std::string key = rope.holds("rope_type") || !rope.holds("type") ? "rope_type" : "type";
   const std::string type = rope.text_or(key, "default");
+  double cosines = 1;                                   // and sines: their factor
   rope.harmless({"original_max_position_embeddings"});  // beside types that do not ask for it
   if (rope.json().value("type", nlohmann::json()) == type) rope.harmless({"type"});
   if (type == "linear") {
@@ -78,10 +115,15 @@ Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t m
     for (double& frequency : frequencies) frequency /= factor;
   } else if (type == "llama3") {
     smooth(frequencies, rope, max_positions);
-  } else if (type != "default") {
-    rope.reject(key, "default, linear or llama3");
+  } else if (type == "yarn") {
+    cosines = stretch(frequencies, rope, theta, max_positions);
+  } else if (type == "dynamic") {
+    required(rope, "factor");  // of contexts beyond max_positions, which Karat does not run
+  } else if (type != "default" && type != "mrope") {
+    rope.reject(key, "default, linear, llama3, yarn, dynamic or mrope");
   }
-  Rope result{{frequencies.begin(), frequencies.end()}};
+  rope.harmless({"mrope_section", "mrope_interleaved"});  // text has one position for all sections
+  Rope result{{frequencies.begin(), frequencies.end()}, static_cast<float>(cosines)};
   for (const float frequency : result.frequencies)
     if (!std::isfinite(frequency)) rope.reject("rope_theta", "frequencies that are finite");
   return result;

@@ -47,12 +47,12 @@ struct Problem {
   double scale;
 
   Problem(const torch::Tensor& q_in, const torch::Tensor& k_in, const torch::Tensor& v_in,
-          std::int64_t window_in)
+          std::int64_t window_in, double scale_in)
       : q(grouped(q_in, k_in.size(1))),
         k(grouped(k_in, k_in.size(1))),
         v(grouped(v_in, k_in.size(1))),
         window(window_in),
-        scale(1.0 / std::sqrt(static_cast<double>(q_in.size(3)))) {}
+        scale(scale_in != 0 ? scale_in : 1.0 / std::sqrt(static_cast<double>(q_in.size(3)))) {}
 
   static torch::Tensor grouped(const torch::Tensor& x, std::int64_t kv_heads) {
     return x.detach().unflatten(1, {kv_heads, x.size(1) / kv_heads});
@@ -135,16 +135,19 @@ void backward_chunk(const Problem& problem, std::int64_t n, const Chunk& chunk,
 
 struct ChunkedAttention : torch::autograd::Function<ChunkedAttention> {
   static torch::Tensor forward(torch::autograd::AutogradContext* ctx, torch::Tensor q,
-                               torch::Tensor k, torch::Tensor v, std::int64_t window) {
+                               torch::Tensor k, torch::Tensor v, std::int64_t window,
+                               double scale) {
     ctx->save_for_backward({q, k, v});
     ctx->saved_data["window"] = window;
-    return forward_chunks(Problem(q, k, v, window), q);
+    ctx->saved_data["scale"] = scale;
+    return forward_chunks(Problem(q, k, v, window, scale), q);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  torch::autograd::variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    const Problem problem(saved[0], saved[1], saved[2], ctx->saved_data["window"].toInt());
+    const Problem problem(saved[0], saved[1], saved[2], ctx->saved_data["window"].toInt(),
+                          ctx->saved_data["scale"].toDouble());
     const auto chunks = query_chunks(saved[0].size(2), problem.window);
     const auto masks = masks_of(chunks, problem.window, saved[0].options());
     auto grad_q = empty_heads(saved[0]);
@@ -161,18 +164,18 @@ struct ChunkedAttention : torch::autograd::Function<ChunkedAttention> {
                        Problem::queries_of(q_groups, n, chunks[c]), Problem::kv_of(k_groups, n),
                        Problem::kv_of(v_groups, n));
     });
-    return {grad_q, grad_k, grad_v, torch::Tensor()};
+    return {grad_q, grad_k, grad_v, torch::Tensor(), torch::Tensor()};
   }
 };
 
 }  // namespace
 
 torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v, std::int64_t window) {
+                               const torch::Tensor& v, std::int64_t window, double scale) {
   if (q.dim() != 4 || k.sizes() != v.sizes() || k.dim() != 4 || q.size(1) % k.size(1) != 0)
     fail("attention", shape_text(q.sizes()) + " and " + shape_text(k.sizes()),
          "[batch, heads, time, head_dim] with heads a multiple of kv_heads");
-  return ChunkedAttention::apply(q, k, v, window);
+  return ChunkedAttention::apply(q, k, v, window, scale);
 }
 
 }  // namespace karat

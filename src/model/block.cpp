@@ -39,13 +39,13 @@ torch::Tensor attention(const Architecture& arch, const Block& block, const Weig
   auto heads = project_heads(arch, block, weights, normed, x.size(0), observe);
   if (const auto& norm = block.attention.q_norm) heads.q = normalize(*norm, weights, heads.q);
   if (const auto& norm = block.attention.k_norm) heads.k = normalize(*norm, weights, heads.k);
-  if (!arch.rope.frequencies.empty()) {
-    const auto angles = rope_angles(arch.rope, x.size(1), x.options());
+  if (block.rope) {
+    const auto angles = rope_angles(arch.ropes.at(*block.rope), x.size(1), x.options());
     heads.q = rotate(heads.q, angles);
     heads.k = rotate(heads.k, angles);
   }
   const auto mixed = causal_attention(heads.q.transpose(1, 2), heads.k.transpose(1, 2),
-                                      heads.v.transpose(1, 2), block.window)
+                                      heads.v.transpose(1, 2), block.window, arch.score_scale)
                          .transpose(1, 2)
                          .reshape({-1, arch.heads * arch.head_dim});
   return apply(block.attention.o, weights, mixed, observe).view(x.sizes());
@@ -69,8 +69,8 @@ torch::Tensor feed_forward(const Architecture& arch, const Block& block, const W
 torch::Tensor block_forward(const Architecture& arch, std::size_t index, const Weights& weights,
                             const torch::Tensor& x, const LinearObserver& observe) {
   const Block& block = arch.blocks.at(index);
-  const auto middle = x + attention(arch, block, weights, x, observe);
-  return middle + feed_forward(arch, block, weights, middle, observe);
+  const auto middle = x.add(attention(arch, block, weights, x, observe), arch.residual_scale);
+  return middle.add(feed_forward(arch, block, weights, middle, observe), arch.residual_scale);
 }
 
 }  // namespace karat

@@ -79,10 +79,17 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
   }
 };
 
+/// What the head multiplies. A scale of the logits is as well one of these.
+torch::Tensor final_states(const Architecture& arch, const Weights& ends, const torch::Tensor& x) {
+  const auto normed = normalize(arch.final_norm, ends, x);
+  return arch.logit_scale == 1 ? normed : normed * arch.logit_scale;
+}
+
 }  // namespace
 
 torch::Tensor embed(const Architecture& arch, const Weights& ends, const torch::Tensor& ids) {
   auto x = torch::embedding(end(ends, arch.embedding), ids);
+  if (arch.embedding_scale != 1) x = x * arch.embedding_scale;
   if (arch.positions.empty()) return x;
   const auto& positions = end(ends, arch.positions);
   if (ids.size(1) > positions.size(0))
@@ -92,7 +99,7 @@ torch::Tensor embed(const Architecture& arch, const Weights& ends, const torch::
 }
 
 torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch::Tensor& x) {
-  return torch::matmul(normalize(arch.final_norm, ends, x), end(ends, arch.head).t());
+  return torch::matmul(final_states(arch, ends, x), end(ends, arch.head).t());
 }
 
 torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
@@ -100,7 +107,7 @@ torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, con
   const auto time = ids.size(1);
   if (time < 2)
     fail("next-token loss", std::to_string(time) + " tokens in a sequence", "at least 2");
-  const auto normed = normalize(arch.final_norm, ends, x.narrow(1, 0, time - 1).flatten(0, 1));
+  const auto normed = final_states(arch, ends, x.narrow(1, 0, time - 1).flatten(0, 1));
   return HeadLoss::apply(normed, end(ends, arch.head),
                          ids.narrow(1, 1, time - 1).flatten().to(torch::kInt64),
                          torch::GradMode::is_enabled());

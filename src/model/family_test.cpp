@@ -75,7 +75,7 @@ TEST_CASE("the fixtures cover every family") {
 TEST_CASE("both generations of config.json say the same") {
   const auto now = read_architecture(kFamilies / "llama3");
   const auto old = read_architecture(kFamilies / "llama3/old");
-  CHECK(now.rope.frequencies == old.rope.frequencies);
+  CHECK(now.ropes.at(0).frequencies == old.ropes.at(0).frequencies);
   CHECK(now.tied() == old.tied());
   CHECK(now.max_positions == old.max_positions);
 }

@@ -77,7 +77,7 @@ torch::Tensor turned(const torch::Tensor& x, const torch::Tensor& cosine, const 
   return out;
 }
 
-/// A rotation's gradient is the rotation by the opposite angle.
+/// A rotation's gradient is the rotation by the opposite angle, scaled alike.
 struct Rotate : Function<Rotate> {
   static torch::Tensor forward(AutogradContext* ctx, torch::Tensor x, torch::Tensor cosine,
                                torch::Tensor sine) {
@@ -183,7 +183,8 @@ struct Gated : Function<Gated> {
 
 torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::Tensor& x) {
   const auto wide = x.to(torch::promote_types(x.scalar_type(), torch::kFloat32));
-  const auto scale = weight(weights, norm.name + ".weight").to(wide.scalar_type());
+  auto scale = weight(weights, norm.name + ".weight").to(wide.scalar_type());
+  if (norm.offset != 0) scale = scale + norm.offset;
   if (norm.kind == Norm::Kind::rms)
     return RmsNorm::apply(wide.reshape({-1, x.size(-1)}), scale, norm.eps)
         .view(x.sizes())
@@ -204,8 +205,8 @@ RopeAngles rope_angles(const Rope& rope, std::int64_t time, const torch::TensorO
   const auto frequencies = torch::tensor(rope.frequencies).to(wide.device(), wide.dtype());
   // Angles as float32, as transformers has them; cos and sin of them correctly rounded.
   const auto angles = (torch::arange(time, wide).unsqueeze(1) * frequencies).to(torch::kFloat64);
-  return {angles.cos().unsqueeze(1).to(options.dtype()),
-          angles.sin().unsqueeze(1).to(options.dtype())};
+  return {angles.cos().mul_(rope.factor).unsqueeze(1).to(options.dtype()),
+          angles.sin().mul_(rope.factor).unsqueeze(1).to(options.dtype())};
 }
 
 torch::Tensor rotate(const torch::Tensor& x, const RopeAngles& angles) {

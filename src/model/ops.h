@@ -12,7 +12,8 @@ torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::T
 /// x [tokens, in] -> [tokens, out], bias included.
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x);
 
-/// cos and sin of positions 0 … time − 1: two tensors [time, 1, head_dim/2].
+/// cos and sin, times the rope's factor, of positions 0 … time − 1: two tensors [time, 1,
+/// head_dim/2].
 struct RopeAngles {
   torch::Tensor cosine, sine;
 };

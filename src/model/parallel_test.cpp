@@ -39,10 +39,11 @@ Architecture odd_llama() {
   Architecture arch;
   arch.vocab = 333, arch.hidden = 72, arch.ffn = 203;
   arch.heads = 6, arch.kv_heads = 3, arch.head_dim = 12;
-  arch.rope.frequencies = {1.0f, 0.4f, 0.2f, 0.1f, 0.05f, 0.01f};
+  arch.ropes = {{{1.0f, 0.4f, 0.2f, 0.1f, 0.05f, 0.01f}}};
   arch.final_norm.name = "norm";
   arch.head = "head";
   Block block;
+  block.rope = 0;
   block.attention.norm.name = "norm1";
   block.mlp.norm.name = "norm2";
   block.attention.q = {"q", 72, 72};

@@ -53,9 +53,12 @@ void scale_rows(Layer& layer, const torch::Tensor& multiplier) {
 ChangedTensors fold(const Architecture& arch, BlockVisit& block, const Assembled& recipe,
                     BlockLayers& layers) {
   ChangedTensors changed;
-  const auto multiply = [&](const std::string& tensor, const torch::Tensor& multiplier) {
+  const auto multiply = [&](const std::string& tensor, const torch::Tensor& multiplier,
+                            float offset = 0) {
     const auto found = block.weights.find(tensor);
-    if (found != block.weights.end()) changed[tensor] = found->second = found->second * multiplier;
+    if (found == block.weights.end()) return;
+    changed[tensor] = found->second =
+        offset == 0 ? found->second * multiplier : (found->second + offset) * multiplier - offset;
   };
   for (const Joint& joint : joints_of(arch, arch.blocks[block.index])) {
     const BlockLayer all = stacked(joint.readers, layers);
@@ -65,7 +68,7 @@ ChangedTensors fold(const Architecture& arch, BlockVisit& block, const Assembled
       one.layer = in_basis(one.layer, basis);
       one.folded = true;
     }
-    if (joint.norm) multiply(joint.norm->name + ".weight", basis.multiplier);
+    if (joint.norm) multiply(joint.norm->name + ".weight", basis.multiplier, joint.norm->offset);
     if (joint.norm) multiply(joint.norm->name + ".bias", basis.multiplier);
     if (joint.rows) scale_rows(layers.at(joint.rows->name).layer, basis.multiplier);
     if (joint.rows) multiply(joint.rows->name + ".bias", basis.multiplier);

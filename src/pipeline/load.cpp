@@ -1,4 +1,4 @@
-// load: a model folder that may be quantized, every value of it finite.
+// load: a model folder that may be quantized, every value that it computes with finite.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -49,7 +49,8 @@ Source load(const std::filesystem::path& folder) {
          "quantize the folder it was made from");
   source.files = Safetensors::open_folder(folder);
   match_weights(source.arch, source.files);
-  for (const TensorView& view : source.files.tensors()) check_finite(view);
+  for (const NamedShape& tensor : tensor_shapes(source.arch))
+    check_finite(source.files.get(tensor.name));
   return source;
 }
 

@@ -50,7 +50,8 @@ class Tile {
   }
 
   void read(const float* q) {
-    const float scale = 1 / std::sqrt(static_cast<float>(shape_.head_dim));
+    const float scale =
+        shape_.scale != 0 ? shape_.scale : 1 / std::sqrt(static_cast<float>(shape_.head_dim));
     for (std::int64_t row = 0; row < rows_; ++row)
       for (std::int64_t d = 0; d < shape_.head_dim; ++d)
         queries_[at(row) + static_cast<std::size_t>(d)] = q[place(row) + d] * scale;

@@ -15,9 +15,10 @@ struct AttentionShape {
   std::int64_t window = 0;    // attends to the last `window` positions; 0: all
   std::int64_t position = 0;  // of the first query
   std::int64_t tokens = 0;
+  float scale = 0;  // of q kᵀ; 0: 1/√head_dim
 };
 
-/// y [tokens, heads, head_dim] = softmax(q kᵀ / √head_dim) v for q of the same shape, whose keys
+/// y [tokens, heads, head_dim] = softmax(scale q kᵀ) v for q of the same shape, whose keys
 /// and values are in the cache already. Scores exist for one block of keys at a time: the softmax
 /// of each block is merged by its log-sum-exp (Milakov and Gimelshein 2018; Rabe and Staats 2021).
 void attend(const KvCache& cache, const AttentionShape& shape, const float* q, float* y);

@@ -91,9 +91,9 @@ class Filler {
       if (const auto at = std::ranges::lower_bound(rows, row); at == rows.end() || *at != row)
         rows.insert(at, row);
     std::vector<float> states(rows.size() * width);
-    forward(
-        {model_, cache_, 0, tokens, RopeTable(model_.arch.rope, positions_of(runs_)), runs_, &rows},
-        ids_, states.data());
+    forward({model_, cache_, 0, tokens, RopeTable(model_.arch.ropes, positions_of(runs_)), runs_,
+             &rows},
+            ids_, states.data());
     for (const Wanted& one : wanted_) {
       const auto row = std::ranges::lower_bound(rows, one.row) - rows.begin();
       std::copy_n(&states[static_cast<std::size_t>(row) * width], width,

@@ -120,7 +120,7 @@ std::vector<float> BranchSession::run(std::span<const Branch> branches,
     for (; rows && used < rows->size() && (*rows)[used] < done + tokens; ++used)
       wanted.push_back((*rows)[used] - done);
     karat::forward(
-        {model, state.cache, at, tokens, RopeTable(model.arch.rope, positions_of(runs)), runs,
+        {model, state.cache, at, tokens, RopeTable(model.arch.ropes, positions_of(runs)), runs,
          rows ? &wanted : nullptr},
         std::span(ids).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(tokens)),
         next);

@@ -45,18 +45,20 @@ class Projections {
 void place_heads(Pass& pass, std::int64_t layer, std::int64_t token, std::int64_t place,
                  Projections& qkv, float* q) {
   const Architecture& arch = pass.model.arch;
-  const auto& parts = pass.model.blocks[static_cast<std::size_t>(layer)].attention;
+  const auto index = static_cast<std::size_t>(layer);
+  const auto& parts = pass.model.blocks[index].attention;
+  const std::optional<std::size_t>& rope = arch.blocks[index].rope;
   const std::int64_t dim = arch.head_dim;
   for (std::int64_t h = 0; h < arch.heads; ++h) {
     float* head = q + (token * arch.heads + h) * dim;
     std::copy_n(qkv.at(token, h * dim), dim, head);
     if (parts.q_norm) apply(*parts.q_norm, head, 1, head);
-    pass.rope.rotate(head, token);
+    if (rope) pass.rope.rotate(*rope, head, token);
   }
   for (std::int64_t h = 0; h < arch.kv_heads; ++h) {
     float* key = qkv.at(token, (arch.heads + h) * dim);
     if (parts.k_norm) apply(*parts.k_norm, key, 1, key);
-    pass.rope.rotate(key, token);
+    if (rope) pass.rope.rotate(*rope, key, token);
     pass.cache.store(layer, h, place, key, qkv.at(token, (arch.heads + arch.kv_heads + h) * dim));
   }
 }
@@ -93,7 +95,8 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
                              arch.head_dim,
                              arch.blocks[static_cast<std::size_t>(layer)].window,
                              pass.position,
-                             pass.tokens};
+                             pass.tokens,
+                             arch.score_scale};
   if (pass.runs.empty())
     attend(pass.cache, shape, q.data(), y.data());
   else if (wanted == nullptr)
@@ -130,12 +133,12 @@ std::vector<float> expand(const BlockWeights& block, Activation activation, cons
   return std::move(gate);
 }
 
-/// x += layer(y)
-void add(const LinearWeights& layer, const std::vector<float>& y, std::vector<float>& x,
-         std::int64_t tokens) {
+/// x += scale · layer(y)
+void add(const LinearWeights& layer, const std::vector<float>& y, float scale,
+         std::vector<float>& x, std::int64_t tokens) {
   std::vector<float> change = floats(tokens, layer.matrix.out());
   apply(layer, y.data(), tokens, change.data());
-  kernels().axpy(1, change.data(), x.data(), static_cast<std::int64_t>(x.size()));
+  kernels().axpy(scale, change.data(), x.data(), static_cast<std::int64_t>(x.size()));
 }
 
 std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
@@ -146,6 +149,7 @@ std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
   x.reserve(ids.size() * static_cast<std::size_t>(model.arch.hidden));
   for (std::size_t t = 0; t < ids.size(); ++t) {
     std::vector<float> row = row_floats(model.embedding, ids[t]);
+    for (float& value : row) value *= model.arch.embedding_scale;
     if (model.positions) {
       const auto place = row_floats(*model.positions, positions[t]);
       std::transform(row.begin(), row.end(), place.begin(), row.begin(), std::plus<>());
@@ -208,10 +212,10 @@ void forward(Pass pass, std::span<const TokenId> ids, float* states) {
       x = gathered(x, *wanted, model.arch.hidden);
       pass.tokens = static_cast<std::int64_t>(wanted->size());
     }
-    add(block.attention.o, y, x, pass.tokens);
+    add(block.attention.o, y, model.arch.residual_scale, x, pass.tokens);
     apply(block.mlp.norm, x.data(), pass.tokens, normed.data());
-    add(block.mlp.down, expand(block, model.arch.activation, normed.data(), pass.tokens), x,
-        pass.tokens);
+    add(block.mlp.down, expand(block, model.arch.activation, normed.data(), pass.tokens),
+        model.arch.residual_scale, x, pass.tokens);
   }
   apply(model.final_norm, x.data(), pass.tokens, states);
 }

@@ -39,6 +39,8 @@ void LanguageModel::logits(std::span<const float> hidden, std::span<float> logit
              " state values",
          std::to_string(vocab) + " places for each " + std::to_string(width) + " values");
   matmul(impl_->head, hidden.data(), static_cast<std::int64_t>(rows), logits.data());
+  if (impl_->arch.logit_scale != 1)
+    for (float& logit : logits) logit *= impl_->arch.logit_scale;
   float sum = 0;  // x − x is 0 for a finite x and NaN for any other
   for (const float logit : logits) sum += logit - logit;
   if (sum != 0 || std::isnan(sum))

@@ -67,29 +67,32 @@ std::vector<std::int64_t> consecutive(std::int64_t first, std::int64_t count) {
 
 }  // namespace
 
-RopeTable::RopeTable(const Rope& rope, std::span<const std::int64_t> positions)
-    : half_(static_cast<std::int64_t>(rope.frequencies.size())),
-      cosines_(positions.size() * rope.frequencies.size()),
-      sines_(cosines_.size()) {
-  std::size_t at = 0;
-  for (const std::int64_t position : positions)
-    for (const float frequency : rope.frequencies) {
-      const float angle = static_cast<float>(position) * frequency;
-      cosines_[at] = std::cos(angle);
-      sines_[at++] = std::sin(angle);
-    }
+RopeTable::RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> positions) {
+  for (const Rope& rope : ropes) {
+    Angles angles{static_cast<std::int64_t>(rope.frequencies.size()), {}, {}};
+    angles.cosines.reserve(positions.size() * rope.frequencies.size());
+    angles.sines.reserve(positions.size() * rope.frequencies.size());
+    for (const std::int64_t position : positions)
+      for (const float frequency : rope.frequencies) {
+        const float angle = static_cast<float>(position) * frequency;
+        angles.cosines.push_back(rope.factor * std::cos(angle));
+        angles.sines.push_back(rope.factor * std::sin(angle));
+      }
+    ropes_.push_back(std::move(angles));
+  }
 }
 
-RopeTable::RopeTable(const Rope& rope, std::int64_t position, std::int64_t tokens)
-    : RopeTable(rope, consecutive(position, tokens)) {}
+RopeTable::RopeTable(std::span<const Rope> ropes, std::int64_t position, std::int64_t tokens)
+    : RopeTable(ropes, consecutive(position, tokens)) {}
 
-void RopeTable::rotate(float* head, std::int64_t token) const {
-  const float* cosine = cosines_.data() + token * half_;
-  const float* sine = sines_.data() + token * half_;
-  for (std::int64_t i = 0; i < half_; ++i) {
-    const float a = head[i], b = head[half_ + i];
+void RopeTable::rotate(std::size_t rope, float* head, std::int64_t token) const {
+  const auto& [half, cosines, sines] = ropes_[rope];
+  const float* cosine = cosines.data() + token * half;
+  const float* sine = sines.data() + token * half;
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float a = head[i], b = head[half + i];
     head[i] = a * cosine[i] - b * sine[i];
-    head[half_ + i] = b * cosine[i] + a * sine[i];
+    head[half + i] = b * cosine[i] + a * sine[i];
   }
 }
 

@@ -21,18 +21,21 @@ void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y)
 /// x = act(x), n values.
 void activate(Activation activation, float* x, std::int64_t n);
 
-/// Cosines and sines of the rotary embedding at some positions: consecutive ones, or any.
+/// Cosines and sines of the rotary embeddings at some positions: consecutive ones, or any.
 class RopeTable {
  public:
-  RopeTable(const Rope& rope, std::int64_t position, std::int64_t tokens);
-  RopeTable(const Rope& rope, std::span<const std::int64_t> positions);
-  /// Rotates a head at token `token`: halves (a, b) become (a cos − b sin, b cos + a sin).
-  void rotate(float* head, std::int64_t token) const;
-  bool empty() const { return half_ == 0; }
+  RopeTable(std::span<const Rope> ropes, std::int64_t position, std::int64_t tokens);
+  RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> positions);
+  /// Rotates a head at token `token` by one of the ropes: halves (a, b) become
+  /// (a cos − b sin, b cos + a sin).
+  void rotate(std::size_t rope, float* head, std::int64_t token) const;
 
  private:
-  std::int64_t half_;
-  std::vector<float> cosines_, sines_;  // [tokens, half]
+  struct Angles {
+    std::int64_t half;
+    std::vector<float> cosines, sines;  // [tokens, half]
+  };
+  std::vector<Angles> ropes_;
 };
 
 }  // namespace karat

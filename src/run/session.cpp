@@ -56,7 +56,7 @@ std::vector<float> Session::forward(std::span<const TokenId> ids) {
     const auto part = ids.subspan(done, std::min<std::size_t>(kBatch, ids.size() - done));
     const auto tokens = static_cast<std::int64_t>(part.size());
     karat::forward({model, state.cache, state.position, tokens,
-                    RopeTable(model.arch.rope, state.position, tokens)},
+                    RopeTable(model.arch.ropes, state.position, tokens)},
                    part, &states[done * static_cast<std::size_t>(model.arch.hidden)]);
     state.position += tokens;
     done += part.size();

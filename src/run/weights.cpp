@@ -33,6 +33,7 @@ class Finder {
 
   NormWeights find(const Norm& norm) const {
     NormWeights found{norm.kind, norm.eps, to_floats(get(norm.name + ".weight")), {}};
+    for (float& weight : found.weight) weight += norm.offset;
     if (norm.kind == Norm::Kind::layer) found.bias = to_floats(get(norm.name + ".bias"));
     return found;
   }

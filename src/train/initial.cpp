@@ -1,6 +1,7 @@
 #include "train/initial.h"
 
 #include <cmath>
+#include <map>
 #include <numbers>
 #include <set>
 
@@ -23,19 +24,21 @@ torch::Tensor gaussian(const std::vector<std::int64_t>& shape, Rng rng, double d
 }
 
 struct Roles {
-  std::set<std::string> residual, transposed, norms;  // names of `.weight` tensors
+  std::set<std::string> residual, transposed;  // names of `.weight` tensors
+  std::map<std::string, float> norms;          // and what multiplies by one
 };
 
 Roles roles_of(const Architecture& arch) {
   Roles roles;
+  const auto add = [&](const Norm& norm) { roles.norms[norm.name + ".weight"] = 1 - norm.offset; };
   for (const Block& block : arch.blocks) {
     visit_linears(block, [&](Role role, const Linear& linear) {
       if (ends_branch(role)) roles.residual.insert(linear.name + ".weight");
       if (linear.transposed) roles.transposed.insert(linear.name + ".weight");
     });
-    visit_norms(block, [&](Role, const Norm& norm) { roles.norms.insert(norm.name + ".weight"); });
+    visit_norms(block, [&](Role, const Norm& norm) { add(norm); });
   }
-  roles.norms.insert(arch.final_norm.name + ".weight");
+  add(arch.final_norm);
   return roles;
 }
 
@@ -48,8 +51,8 @@ Weights initial_weights(const Architecture& arch, std::uint64_t seed, double dev
   Weights weights;
   for (const auto& [name, shape] : tensor_shapes(arch)) {
     const Rng stream(streams.next());
-    if (roles.norms.contains(name))
-      weights[name] = torch::ones(shape);
+    if (const auto norm = roles.norms.find(name); norm != roles.norms.end())
+      weights[name] = torch::full(shape, norm->second);
     else if (shape.size() < 2)
       weights[name] = torch::zeros(shape);
     else

@@ -1,4 +1,5 @@
-// Mistral 7B (Jiang et al. 2023): Llama with a sliding window in every block; later ones without.
+// Mistral 7B (Jiang et al. 2023): Llama with a sliding window in every block; later ones without,
+// or in some.
 #include "load/llama_like.h"
 
 namespace karat {
@@ -6,9 +7,7 @@ namespace karat {
 Architecture mistral_family(const ConfigReader& config) {
   Architecture arch = llama_like(
       config, {.max_positions = 131072, .kv_heads = 8, .bos = 1, .eos = 2}, /*biases=*/{});
-  const bool none = config.has("sliding_window") && !config.holds("sliding_window");
-  const std::int64_t window = none ? 0 : config.count_or("sliding_window", 4096);
-  for (Block& block : arch.blocks) block.window = window;
+  set_mistral_windows(config, arch);
   return arch;
 }
 
