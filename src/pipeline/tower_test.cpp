@@ -1,0 +1,63 @@
+// Models of images and text: their text is quantized, the rest is carried over as it is.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "core/file.h"
+#include "core/temporary.h"
+#include "karat/language_model.h"
+#include "karat/quantize.h"
+#include "model/testing.h"
+
+using namespace karat;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool same_bytes(const TensorView& a, const TensorView& b) {
+  return a.shape == b.shape && a.dtype == b.dtype && std::memcmp(a.data, b.data, a.bytes()) == 0;
+}
+
+/// The fixture with a tokenizer file that nobody opens, and a tensor for images that is not finite.
+fs::path damaged_model(const fs::path& folder, const std::string& family) {
+  const Safetensors file = Safetensors::open_folder(kFamilies / family);
+  std::vector<OwnedTensor> tensors;
+  for (const TensorView& view : file.tensors())
+    tensors.push_back(own_bytes(view.name, view.dtype, view.shape, view.span()));
+  tensors.push_back(
+      own_bytes("visual.extra", DType::f32, {1}, std::as_bytes(std::span("\xff\xff\xff\xff", 4))));
+  std::vector<TensorView> views;
+  for (const OwnedTensor& tensor : tensors) views.push_back(tensor.view());
+  fs::create_directories(folder);
+  write_safetensors(folder / "model.safetensors", views, {});
+  fs::copy_file(kFamilies / family / "config.json", folder / "config.json");
+  write_file(folder / "tokenizer.json", "{}");
+  return folder;
+}
+
+}  // namespace
+
+TEST_CASE("what is not of the text is neither read nor changed") {
+  for (const char* family : {"qwen2_vl", "llava"}) {
+    CAPTURE(family);
+    TemporaryFolder temporary;
+    QuantizeJob job{.model = damaged_model(temporary.path / "model", family),
+                    .out = temporary.path / "out",
+                    .method = "rtn"};
+    job.overrides.group = "8";
+    quantize(job);
+    const LanguageModel original = LanguageModel::open(job.model);
+    const LanguageModel quantized = LanguageModel::open(job.out);
+    std::size_t carried = 0;
+    for (const TensorView& tensor : original.files().tensors()) {
+      const bool of_block = tensor.name.find("layers.") != tensor.name.npos &&
+                            tensor.name.find("vision") == tensor.name.npos;
+      if (of_block) continue;
+      CAPTURE(tensor.name);
+      CHECK(same_bytes(quantized.files().get(tensor.name), tensor));
+      ++carried;
+    }
+    CHECK(carried > 10);
+    CHECK(quantized.quantization()->layers.size() == 14);
+  }
+}
