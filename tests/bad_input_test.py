@@ -1,4 +1,5 @@
 """Bad input gives one clear error, exit code 2, and leaves nothing behind."""
+import gzip
 import json
 import os
 import shutil
@@ -154,6 +155,25 @@ class BadInput(TestCase):
         for text in (empty, short, self.folder / "absent.txt"):
             self.quantize_refused(MODEL, text.name, calib=text)
             self.assert_refused("evaluate", MODEL, "--text", text, says=text.name)
+
+    def test_what_is_no_text_is_refused_by_its_kind_in_every_verb(self):
+        text = CALIBRATION.read_text()
+        config = self.folder / "config.json"
+        config.write_text((MODEL / "config.json").read_text())
+        kinds = {"gzip": gzip.compress(text.encode()), "UTF-16": text.encode("utf-16"),
+                 "UTF-16LE": text.encode("utf-16-le"), "0xe9": text.replace("e", "é").encode("latin-1"),
+                 "Parquet": b"PAR1" + bytes(100) + b"PAR1", "a zero at byte 3": b"abc\0" + text.encode(),
+                 'line 1: got no string "text": it has body': json.dumps({"body": text}).encode(),
+                 "line 2: got": json.dumps({"text": text}).encode() + b"\n" + text.encode()}
+        for kind, raw in kinds.items():
+            wrong = self.folder / "wrong.txt"
+            wrong.write_bytes(raw)
+            self.quantize_refused(MODEL, kind, calib=wrong)
+            self.assert_refused("evaluate", MODEL, "--text", wrong, says=kind)
+            self.assert_refused("evaluate", MODEL, "--text", EVALUATION, "--calib", wrong, says=kind)
+            self.assert_refused("compare", MODEL, "--methods", "rtn", "--text", wrong, says=kind)
+            self.assert_refused("train", config, "--tokenizer", MODEL, "--data", CALIBRATION, "--validation", wrong,
+                                "--out", self.folder / "trained", says=kind)
 
     def test_calibration_of_two_tokens_is_damped(self):
         for method in ("gptq", "spqr"):

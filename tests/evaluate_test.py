@@ -29,6 +29,20 @@ class Evaluate(TestCase):
         self.assertLess(units["byte"]["perplexity"], each["lm-eval"]["perplexity"])
         self.assertLess(each["lm-eval"]["perplexity"], units["word"]["perplexity"])
 
+    def test_records_are_scored_as_their_texts(self):
+        parts = self.text.read_text().split("\n\n")
+        self.text.write_text("\n\n".join(parts))
+        plain = self.evaluate("--convention", "hf")
+        lines, array = self.folder / "text.csv", self.folder / "text.data"
+        lines.write_text("\n".join(json.dumps({"id": i, "body": part}) for i, part in enumerate(parts)))
+        array.write_text(json.dumps([{"body": part} for part in parts], indent=1, ensure_ascii=False), encoding="utf-8-sig")
+        for file in (lines, array):
+            arguments = ("evaluate", MODEL, "--text", file, "--field", "body", "--limit", 2)
+            self.assertEqual(self.run_json(*arguments)["perplexity"], plain["perplexity"])
+            documents = self.run_json(*arguments, "--convention", "lm-eval")
+            self.assertEqual(documents["units"]["documents"], 2)  # records, not the whole file
+            self.assert_refused("evaluate", MODEL, "--text", file, says='no string "text": it has body')
+
     def test_cached_logits(self):
         cache = self.folder / "logits"
         saved = self.evaluate("--save-logits", cache)

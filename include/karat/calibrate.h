@@ -21,7 +21,7 @@ struct CalibrationOptions {
   std::int64_t samples = 1;    // sequences
   std::int64_t length = 2048;  // tokens of each, BOS included
   std::uint64_t seed = 0;
-  std::string key = "text";  // the field of a .jsonl line that holds its text
+  std::string field = "text";  // the key of a JSON record's text
 };
 
 /// Token sequences and where they came from, as reports record it.
@@ -29,15 +29,17 @@ struct CalibrationSet {
   torch::Tensor ids;  // [samples, length] int64
   std::string file;   // its name, without folders
   std::string sha256;
+  bool records = false;          // the file holds JSON records, not plain text
   std::int64_t text_tokens = 0;  // that the sequences were cut from
   CalibrationOptions options;
 };
 
-/// Sequences of a .txt file, or of a .jsonl file's documents joined by blank lines. The text is cut
-/// into windows of `length` tokens that do not overlap (one less when the tokenizer puts a BOS in
-/// front, which each sequence then starts with); the seed draws `samples` of them. Of a text beyond
-/// 16 MiB (or 16 bytes a wanted token, if more) only one stretch of that size is read, from a place
-/// the seed chooses. Throws Error on a missing, malformed, empty or too short text.
+/// Sequences of a text file (karat/text_file.h): plain text, or JSON records, whose texts are
+/// joined by blank lines. The text is cut into windows of `length` tokens that do not overlap (one
+/// less when the tokenizer puts a BOS in front, which each sequence then starts with); the seed
+/// draws `samples` of them. Of a text beyond 16 MiB (or 16 bytes a wanted token, if more) only one
+/// stretch of that size is read, from a place the seed chooses. Throws Error on a missing,
+/// malformed, empty or too short text.
 CalibrationSet read_calibration(const std::filesystem::path& file, const Tokenizer& tokenizer,
                                 const CalibrationOptions& options);
 

@@ -12,6 +12,7 @@
 
 #include "karat/language_model.h"
 #include "karat/progress.h"
+#include "karat/text_file.h"
 
 namespace karat {
 
@@ -45,7 +46,12 @@ struct Window {
 struct NamedText {
   std::string name;  // for errors: the file
   std::string_view text;
+  /// Its documents, for conventions that read them; empty: what <|endoftext|> separates.
+  std::span<const std::string_view> documents = {};
 };
+/// What `text` holds, by its file's name. JSON records are documents. The views are those of
+/// `text`.
+NamedText named_text(const std::filesystem::path& file, const TextFile& text);
 /// A text, cut; the counts are those of the documents of Cut::rolling.
 struct CutText {
   std::vector<Window> windows = {};

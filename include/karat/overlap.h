@@ -21,14 +21,18 @@ struct Overlap {
 };
 Overlap find_overlap(std::string_view calibration, std::string_view evaluation);
 
-/// The same of files; of a .jsonl file, the texts under "text" are read.
-Overlap find_file_overlap(const std::filesystem::path& calibration,
-                          const std::filesystem::path& evaluation);
+/// A text file (karat/text_file.h), and the key of its texts if it holds JSON records.
+struct FileText {
+  std::filesystem::path file;
+  std::string field = "text";
+};
+/// The same of files. Throws Error on one that is no text.
+Overlap find_file_overlap(const FileText& calibration, const FileText& evaluation);
 
 /// The calibration text that the karat_report.json of a model's folder names, if it lies in the
 /// working folder, beside `evaluation` or beside the model, and its SHA-256 is that of the report.
-std::optional<std::filesystem::path> reported_calibration(const std::filesystem::path& model,
-                                                          const std::filesystem::path& evaluation);
+std::optional<FileText> reported_calibration(const std::filesystem::path& model,
+                                             const std::filesystem::path& evaluation);
 
 /// "12.3 % of …"; empty without a hit.
 std::string overlap_warning(const Overlap& overlap);

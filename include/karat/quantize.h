@@ -17,6 +17,7 @@ namespace karat {
 /// samples, 2048 tokens or as many as the model knows, seed 0.
 struct CalibrationRequest {
   std::filesystem::path file;  // empty: none
+  std::string field = "text";  // the key of a JSON record's text
   std::optional<std::int64_t> samples, length, seed;
 };
 

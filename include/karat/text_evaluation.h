@@ -16,6 +16,7 @@ namespace karat {
 
 struct TextJob {
   std::filesystem::path model = {}, text = {};
+  std::string field = "text";      // the key of a JSON record's text
   std::string conventions = "hf";  // comma-separated names, or "all": those that fit
   std::int64_t stride = 0;         // of `strided`; 0: half a window
   std::int64_t limit = 0;          // windows or documents; 0: all

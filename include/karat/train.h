@@ -25,8 +25,9 @@ struct OptimizerOptions {
 struct TrainOptions {
   std::filesystem::path config;                   // a config.json, or the folder it lies in
   std::filesystem::path tokenizer;                // folder
-  std::vector<std::filesystem::path> data;        // documents separated by lines `<|endoftext|>`
+  std::vector<std::filesystem::path> data;        // text files: karat/text_file.h
   std::vector<std::filesystem::path> validation;  // the same; empty: no validation
+  std::string field = "text";                     // the key of a JSON record's text
   std::filesystem::path out;                      // Hugging Face folder to write
   std::filesystem::path work;  // checkpoint and token cache; empty: `out`.work, removed at the end
   bool replace = false;        // an existing `out`, or an unfinished run in `work`

@@ -2,39 +2,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "calibrate/stretch.h"
-#include "core/file.h"
 #include "core/hash.h"
-#include "core/lines.h"
 #include "core/rng.h"
 #include "karat/calibrate.h"
 #include "karat/error.h"
+#include "karat/text_file.h"
 
 namespace karat {
 namespace {
 
 constexpr std::size_t kStretchBytes = 16u << 20;
 constexpr std::size_t kBytesPerToken = 16;  // no tokenizer's average on ordinary text is higher
-
-/// The documents of a .jsonl file joined by blank lines.
-std::string jsonl_text(std::string_view documents, const std::string& file,
-                       const std::string& key) {
-  std::string text;
-  for (Lines lines(documents); lines.next();) {
-    const auto object = nlohmann::json::parse(lines.line(), nullptr, /*allow_exceptions=*/false);
-    const auto where = fmt::format("calibration text {} line {}", file, lines.number());
-    if (!object.is_object()) fail(where, "no JSON object", "one object a line");
-    const auto field = object.find(key);
-    if (field == object.end() || !field->is_string())
-      fail(where, "no string \"" + key + "\"", "a document's text there", "name another key");
-    if (!text.empty()) text += "\n\n";
-    text += field->get_ref<const std::string&>();
-  }
-  return text;
-}
 
 /// The first `count` of 0 … total − 1 in a seeded order (Fisher and Yates).
 std::vector<std::int64_t> draw(std::int64_t count, std::int64_t total, Rng& rng) {
@@ -75,20 +56,18 @@ CalibrationSet read_calibration(const std::filesystem::path& file, const Tokeniz
     fail("calibration samples", std::to_string(options.samples), "1 to 1048576");
   if (options.length < 2 || options.length > 1 << 20)
     fail("calibration length", std::to_string(options.length), "2 to 1048576 tokens");
-  const auto mapped = MappedFile::open(file);
   const auto name = file.filename().string();
-  const bool lines = file.extension() == ".jsonl";
-  const std::string joined = lines ? jsonl_text(mapped->text(), name, options.key) : std::string();
-  const std::string_view text = lines ? std::string_view(joined) : mapped->text();
-  if (text.find_first_not_of(" \t\r\n") == text.npos)
-    fail("calibration text " + name, "an empty text", "text to tokenize");
+  const TextFile text = TextFile::open(file, options.field);
   Rng rng(options.seed);
   const auto wanted = static_cast<std::size_t>(options.samples * options.length) * kBytesPerToken;
   const auto tokens =
-      tokenizer.encode(stretch_of(text, std::max(kStretchBytes, wanted), rng), false);
-  CalibrationSet set{windows(name, tokens, tokenizer.bos(), options, rng), name,
-                     sha256(mapped->bytes()), static_cast<std::int64_t>(tokens.size()), options};
-  return set;
+      tokenizer.encode(stretch_of(text.text(), std::max(kStretchBytes, wanted), rng), false);
+  return {.ids = windows(name, tokens, tokenizer.bos(), options, rng),
+          .file = name,
+          .sha256 = sha256(text.bytes()),
+          .records = text.is_records(),
+          .text_tokens = static_cast<std::int64_t>(tokens.size()),
+          .options = options};
 }
 
 }  // namespace karat

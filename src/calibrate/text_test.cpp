@@ -17,13 +17,13 @@ const std::filesystem::path kTokenizers =
     std::filesystem::path(KARAT_SOURCE_DIR) / "tests/fixtures/tokenizers";
 
 /// A file that vanishes with its test.
-struct TextFile {
-  TextFile(const std::string& name, const std::string& text)
+struct GivenText {
+  GivenText(const std::string& name, const std::string& text)
       : path(std::filesystem::temp_directory_path() /
              ("karat_" + std::to_string(::getpid()) + "_" + name)) {
     std::ofstream(path, std::ios::binary) << text;
   }
-  ~TextFile() { std::filesystem::remove(path); }
+  ~GivenText() { std::filesystem::remove(path); }
   std::filesystem::path path;
 };
 
@@ -45,7 +45,7 @@ TEST_CASE("sequences are distinct windows of the token stream, drawn by the seed
   REQUIRE_FALSE(tokenizer.bos());
   std::string text;  // that never repeats itself
   for (int number = 100; number < 400; ++number) text += std::to_string(number) + " ";
-  const TextFile file("story.txt", text);
+  const GivenText file("story.txt", text);
   const CalibrationOptions options{.samples = 5, .length = 16, .seed = 3};
   const auto set = read_calibration(file.path, tokenizer, options);
   const auto stream = tokenizer.encode(text, false);
@@ -70,7 +70,7 @@ TEST_CASE("sequences are distinct windows of the token stream, drawn by the seed
 TEST_CASE("every sequence starts with the BOS the tokenizer puts in front") {
   const auto tokenizer = Tokenizer::open(kTokenizers / "llama3");
   REQUIRE(tokenizer.bos());
-  const TextFile file("bos.txt", numbered_lines(60));
+  const GivenText file("bos.txt", numbered_lines(60));
   const auto set = read_calibration(file.path, tokenizer, {.samples = 3, .length = 20});
   for (std::int64_t i = 0; i < 3; ++i) {
     const auto ids = row(set, i);
@@ -79,12 +79,14 @@ TEST_CASE("every sequence starts with the BOS the tokenizer puts in front") {
   }
 }
 
-TEST_CASE("documents of a .jsonl file are joined by blank lines") {
+TEST_CASE("the texts of JSON records are joined by blank lines, whatever the file is called") {
   const auto tokenizer = Tokenizer::open(kTokenizers / "gpt2");
-  const TextFile lines("a.jsonl",
-                       "{\"body\": \"One two three four.\"}\n\n{\"body\": \"Five six.\"}");
-  const TextFile plain("a.txt", "One two three four.\n\nFive six.");
-  const CalibrationOptions options{.samples = 1, .length = 6, .seed = 0, .key = "body"};
+  const GivenText lines("a.dump",
+                        "{\"body\": \"One two three four.\"}\n\n{\"body\": \"Five six.\"}");
+  const GivenText plain("a.txt", "One two three four.\n\nFive six.");
+  const CalibrationOptions options{.samples = 1, .length = 6, .seed = 0, .field = "body"};
+  CHECK(read_calibration(lines.path, tokenizer, options).records);
+  CHECK(!read_calibration(plain.path, tokenizer, options).records);
   CHECK(read_calibration(lines.path, tokenizer, options)
             .ids.equal(read_calibration(plain.path, tokenizer, options).ids));
   CHECK_THROWS_WITH_AS(read_calibration(lines.path, tokenizer, {.samples = 1, .length = 6}),
@@ -119,7 +121,7 @@ TEST_CASE("of a long text one stretch is read, cut at lines or at least at chara
 TEST_CASE("calibration text that cannot serve is an error") {
   const auto tokenizer = Tokenizer::open(kTokenizers / "gpt2");
   const auto read = [&](const std::string& name, const std::string& text) {
-    const TextFile file(name, text);
+    const GivenText file(name, text);
     read_calibration(file.path, tokenizer, {.samples = 2, .length = 64});
   };
   CHECK_THROWS_WITH_AS(read("e.txt", ""), doctest::Contains("an empty text"), Error);
@@ -128,6 +130,7 @@ TEST_CASE("calibration text that cannot serve is an error") {
                        doctest::Contains("at least 128 for 2 sequences of 64"), Error);
   CHECK_THROWS_WITH_AS(read("b.jsonl", "{\"text\": \"a\"}\n{broken"), doctest::Contains("line 2"),
                        Error);
+  CHECK_THROWS_WITH_AS(read("u.txt", "\xff\xfeH\1i\1"), doctest::Contains("UTF-16 text"), Error);
   CHECK_THROWS_AS(read_calibration("no/such/file.txt", tokenizer, {}), Error);
   CHECK_THROWS_AS(read_calibration("x.txt", tokenizer, {.samples = 0}), Error);
   CHECK_THROWS_AS(read_calibration("x.txt", tokenizer, {.samples = 1, .length = 1}), Error);

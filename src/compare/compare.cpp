@@ -12,7 +12,6 @@
 
 #include "calibrate/memory.h"
 #include "compare/plan.h"
-#include "core/file.h"
 #include "core/hash.h"
 #include "core/temporary.h"
 #include "core/threads.h"
@@ -155,13 +154,13 @@ void check_calibration(const Context& c, const std::vector<RowPlan>& plans, Comp
 void read_text_to_score(Context& c, CompareReport& report) {
   const Convention& convention = find_convention(c.job.convention);
   const Tokenizer tokenizer = Tokenizer::open(c.job.model);
-  const auto file = MappedFile::open(c.job.text);
-  c.windows = cut_windows(convention, tokenizer, {c.job.text.string(), file->text()},
-                          c.arch.max_positions, c.job.limit);
+  const TextFile file = TextFile::open(c.job.text, c.job.calibration.field);
+  c.windows = cut_windows(convention, tokenizer, named_text(c.job.text, file), c.arch.max_positions,
+                          c.job.limit);
   c.bos = tokenizer.bos().has_value();
   c.convention = convention.name;
   report.text = c.job.text.filename().string();
-  report.text_sha256 = sha256(file->bytes());
+  report.text_sha256 = sha256(file.bytes());
   report.convention = convention.name;
   report.windows = static_cast<std::int64_t>(c.windows.size());
   for (const Window& window : c.windows) report.tokens += window.scored();

@@ -28,7 +28,7 @@ std::vector<TokenId> part(const std::vector<TokenId>& ids, std::int64_t begin, s
 
 std::vector<Window> cut_documents(const Cutting& cut) {
   std::vector<Window> windows;
-  for (const std::string_view raw : split_documents(cut.text.text)) {
+  for (const std::string_view raw : documents_of(cut.text)) {
     if (cut.full(windows.size())) break;
     std::vector<TokenId> ids = cut.tokenizer.encode(trimmed(raw));
     if (static_cast<std::int64_t>(ids.size()) > cut.context)
@@ -95,7 +95,7 @@ CutText cut_whole_documents(const Cutting& cut, const std::filesystem::path& fol
   CutText result;
   const TokenId prefix = prefix_token(cut.tokenizer, folder);
   const std::string start = cut.tokenizer.decode({&prefix, 1}, false);
-  for (const std::string_view document : split_documents(cut.text.text)) {
+  for (const std::string_view document : documents_of(cut.text)) {
     if (cut.full(static_cast<std::size_t>(result.documents))) break;
     std::vector<TokenId> ids =
         cut.tokenizer.encode(document, start.empty() || !document.starts_with(start));

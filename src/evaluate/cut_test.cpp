@@ -136,6 +136,13 @@ TEST_CASE("lm-eval cuts each document as loglikelihood_rolling does") {
   }
 }
 
+TEST_CASE("JSON records are the documents of conventions that read documents") {
+  const std::vector<std::string_view> records{"abab", " \n", "b<|endoftext|>a"};
+  const NamedText listed{"t", "abab\n\n \n\n\nb<|endoftext|>a", records};
+  CHECK(documents_of(listed) == std::vector<std::string_view>{"abab", "b<|endoftext|>a"});
+  CHECK(documents_of({"t", listed.text}) == std::vector<std::string_view>{"abab\n\n \n\n\nb", "a"});
+}
+
 TEST_CASE("lm-eval: words, bytes and bits of the documents as they are") {
   const Bigrams model(true, 8);
   const std::string text =

@@ -62,6 +62,17 @@ std::vector<std::string_view> split_documents(std::string_view text) {
   return documents;
 }
 
+std::vector<std::string_view> documents_of(const NamedText& text) {
+  if (text.documents.empty()) return split_documents(text.text);
+  std::vector<std::string_view> documents(text.documents.begin(), text.documents.end());
+  std::erase_if(documents, [](std::string_view document) { return trimmed(document).empty(); });
+  return documents;
+}
+
+NamedText named_text(const std::filesystem::path& file, const TextFile& text) {
+  return {file.string(), text.text(), text.records()};
+}
+
 std::int64_t count_words(std::string_view text) {
   std::int64_t count = 1;
   for (bool inside = false; !text.empty();) {

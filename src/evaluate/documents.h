@@ -15,8 +15,10 @@ namespace karat {
 /// str.isspace(); 0: none.
 std::size_t python_space_at(std::string_view text);
 
-/// What <|endoftext|> parts, as it is; pieces of nothing but blanks are left out.
+/// What <|endoftext|> separates, as it is; pieces of nothing but blanks are left out.
 std::vector<std::string_view> split_documents(std::string_view text);
+/// The documents that `text` lists, blank ones left out; else those that <|endoftext|> separates.
+std::vector<std::string_view> documents_of(const NamedText& text);
 
 /// As len(re.split(r"\s+", text)) in Python: one more than there are runs of white space.
 std::int64_t count_words(std::string_view text);

@@ -9,8 +9,8 @@
 
 #include "core/file.h"
 #include "core/hash.h"
-#include "core/lines.h"
 #include "karat/error.h"
+#include "karat/text_file.h"
 #include "load/json.h"
 
 namespace karat {
@@ -48,18 +48,6 @@ void each_gram(std::string_view text, const Visit& visit) {
   }
 }
 
-std::string calibration_text(const fs::path& file) {
-  const auto mapped = MappedFile::open(file);
-  if (file.extension() != ".jsonl") return std::string(mapped->text());
-  std::string all;
-  for (Lines lines(mapped->text()); lines.next();) {
-    const auto line = nlohmann::json::parse(lines.line(), nullptr, false);
-    if (line.is_object() && line.contains("text") && line["text"].is_string())
-      all += line["text"].get_ref<const std::string&>() + "\n\n";
-  }
-  return all;
-}
-
 }  // namespace
 
 Overlap find_overlap(std::string_view calibration, std::string_view evaluation) {
@@ -78,13 +66,14 @@ Overlap find_overlap(std::string_view calibration, std::string_view evaluation) 
           .hits = std::count(found.begin(), found.end(), true)};
 }
 
-Overlap find_file_overlap(const fs::path& calibration, const fs::path& evaluation) {
-  Overlap overlap = find_overlap(calibration_text(calibration), calibration_text(evaluation));
-  overlap.calibration = calibration.string();
+Overlap find_file_overlap(const FileText& calibration, const FileText& evaluation) {
+  Overlap overlap = find_overlap(TextFile::open(calibration.file, calibration.field).text(),
+                                 TextFile::open(evaluation.file, evaluation.field).text());
+  overlap.calibration = calibration.file.string();
   return overlap;
 }
 
-std::optional<fs::path> reported_calibration(const fs::path& model, const fs::path& evaluation) {
+std::optional<FileText> reported_calibration(const fs::path& model, const fs::path& evaluation) {
   const fs::path report = model / "karat_report.json";
   if (!fs::exists(report)) return {};
   const nlohmann::json json = parse_json(read_text(report), report.string());
@@ -97,11 +86,13 @@ std::optional<fs::path> reported_calibration(const fs::path& model, const fs::pa
   };
   const fs::path name = fs::path(text("file")).filename();
   if (name.empty()) return {};
+  const std::string field = text("field");
   for (const fs::path& folder : {fs::path("."), evaluation.parent_path(),
                                  fs::absolute(model / "").parent_path().parent_path()}) {
     std::error_code ignored;
     const fs::path file = folder / name;
-    if (fs::is_regular_file(file, ignored) && sha256_file(file) == text("sha256")) return file;
+    if (fs::is_regular_file(file, ignored) && sha256_file(file) == text("sha256"))
+      return FileText{file, field.empty() ? "text" : field};
   }
   return {};
 }

@@ -77,7 +77,8 @@ TEST_CASE("case and punctuation do not hide an overlap, a changed word does") {
   CHECK(overlap_warning(find_overlap("", twelve + " x")).empty());
 }
 
-TEST_CASE("files: .jsonl is read as its texts; a report's text is found by name and hash") {
+TEST_CASE(
+    "files: JSON records are read as their texts; a report's text is found by name and hash") {
   const TempFolder folder;
   Rng rng(4);
   const std::string text = random_text(40, rng);
@@ -85,8 +86,9 @@ TEST_CASE("files: .jsonl is read as its texts; a report's text is found by name 
   std::string escaped = text;
   for (std::size_t at = 0; (at = escaped.find('\n', at)) != escaped.npos;)
     escaped.replace(at, 1, "\\n");
-  folder.write("calibration.jsonl", "{\"text\": \"" + escaped + "\"}\nbroken\n{\"text\": 3}\n");
-  const Overlap found = find_file_overlap(folder / "calibration.jsonl", folder / "evaluation.txt");
+  folder.write("calibration.jsonl", "{\"body\": \"" + escaped + "\"}\n");
+  const Overlap found =
+      find_file_overlap({folder / "calibration.jsonl", "body"}, {folder / "evaluation.txt"});
   CHECK(found.hits == found.grams);
   CHECK(found.hits > 20);
 
@@ -97,8 +99,11 @@ TEST_CASE("files: .jsonl is read as its texts; a report's text is found by name 
   CHECK(!reported());
   const std::string hash = sha256_file(folder / "calibration.jsonl");
   folder.write("model/karat_report.json",
-               R"({"calibration": {"file": "calibration.jsonl", "sha256": ")" + hash + "\"}}");
-  CHECK(reported() == folder / "calibration.jsonl");
+               R"({"calibration": {"file": "calibration.jsonl", "field": "body", "sha256": ")" +
+                   hash + "\"}}");
+  REQUIRE(reported());
+  CHECK(reported()->file == folder / "calibration.jsonl");
+  CHECK(reported()->field == "body");
   folder.write("calibration.jsonl", "changed");
   CHECK(!reported());
   folder.write("model/karat_report.json", R"({"calibration": null})");

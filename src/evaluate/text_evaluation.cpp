@@ -71,9 +71,9 @@ class Work {
  public:
   explicit Work(const TextJob& job)
       : job_(job),
+        file_(TextFile::open(job.text, job.field)),
         model_(LanguageModel::open(job.model)),
-        tokenizer_(Tokenizer::open(job.model)),
-        file_(MappedFile::open(job.text)) {
+        tokenizer_(Tokenizer::open(job.model)) {
     if (!job.original.empty()) original_ = LanguageModel::open(job.original);
     context_ = model_.architecture().max_positions;
     if (original_) context_ = std::min(context_, original_->architecture().max_positions);
@@ -81,7 +81,7 @@ class Work {
                .model = job.model.string(),
                .original = job.original.string(),
                .text = job.text.string(),
-               .text_sha256 = sha256(file_->bytes()),
+               .text_sha256 = sha256(file_.bytes()),
                .limit = job.limit,
                .activations = job.both_activations ? "both" : std::string(name_of(activations()))};
   }
@@ -91,8 +91,8 @@ class Work {
     std::vector<std::pair<const Convention*, CutText>> cuts;
     for (const Convention& convention : chosen.conventions) try {
         cuts.emplace_back(&convention,
-                          cut_text(convention, tokenizer_, job_.model,
-                                   {job_.text.string(), file_->text()}, context_, job_.limit));
+                          cut_text(convention, tokenizer_, job_.model, named_text(job_.text, file_),
+                                   context_, job_.limit));
       } catch (const Error& error) {
         if (!chosen.all) throw;
         result_.skipped.push_back({std::string(convention.name), error.what()});
@@ -107,9 +107,15 @@ class Work {
 
  private:
   void find_texts_overlap() {
-    std::optional<fs::path> calibration = job_.calibration;
-    if (calibration->empty()) calibration = reported_calibration(job_.model, job_.text);
-    if (calibration) result_.overlap = find_file_overlap(*calibration, job_.text);
+    const FileText text{job_.text, job_.field};
+    if (!job_.calibration.empty()) {
+      result_.overlap = find_file_overlap({job_.calibration, job_.field}, text);
+    } else if (const auto reported = reported_calibration(job_.model, job_.text)) {
+      try {
+        result_.overlap = find_file_overlap(*reported, text);
+      } catch (const Error&) {  // nobody asked for it: what cannot be read says nothing
+      }
+    }
   }
 
   Evaluation score(const Convention& convention, const CutText& cut) {
@@ -160,10 +166,10 @@ class Work {
   }
 
   const TextJob& job_;
+  TextFile file_;  // first: a wrong text is known before a model is read
   LanguageModel model_;
   std::optional<LanguageModel> original_;
   Tokenizer tokenizer_;
-  std::shared_ptr<const MappedFile> file_;
   std::int64_t context_ = 0;
   TextEvaluation result_;
 };

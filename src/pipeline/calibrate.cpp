@@ -21,6 +21,7 @@ CalibrationSet calibrate(const Source& model, const Needs& needs, const Recipe& 
   options.samples = request.samples.value_or(recipe.samples);
   options.length = request.length.value_or(
       std::min(recipe.length > 0 ? recipe.length : kLength, model.arch.max_positions));
+  options.field = request.field;
   options.seed = static_cast<std::uint64_t>(request.seed.value_or(0));
   return read_calibration(request.file, Tokenizer::open(model.folder), options);
 }

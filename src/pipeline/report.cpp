@@ -76,14 +76,16 @@ ordered_json looked_back_json(const std::optional<LookedBack>& back) {
 
 ordered_json calibration_json(const std::optional<CalibrationSet>& set, double loss) {
   if (!set) return nullptr;
-  return {{"file", set->file},
-          {"sha256", set->sha256},
-          {"samples", set->ids.size(0)},
-          {"length", set->ids.size(1)},
-          {"tokens", set->ids.numel()},
-          {"text_tokens", set->text_tokens},
-          {"seed", set->options.seed},
-          {"loss", loss > 0 ? ordered_json(loss) : ordered_json(nullptr)}};
+  ordered_json json = {{"file", set->file},
+                       {"sha256", set->sha256},
+                       {"samples", set->ids.size(0)},
+                       {"length", set->ids.size(1)},
+                       {"tokens", set->ids.numel()},
+                       {"text_tokens", set->text_tokens},
+                       {"seed", set->options.seed},
+                       {"loss", loss > 0 ? ordered_json(loss) : ordered_json(nullptr)}};
+  if (set->records) json["field"] = set->options.field;
+  return json;
 }
 
 std::string to_json(const QuantizeReport& report) {

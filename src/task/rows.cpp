@@ -8,6 +8,8 @@
 #include "core/lines.h"
 #include "karat/error.h"
 #include "load/json.h"
+#include "load/text_kind.h"
+#include "load/text_records.h"
 
 namespace karat {
 namespace {
@@ -103,6 +105,18 @@ std::vector<Row> read_json_lines(const fs::path& path, std::string_view text, st
   return rows;
 }
 
+std::vector<Row> read_json_array(const fs::path& path, std::string_view text, std::int64_t limit,
+                                 const SkipFn& skip) {
+  std::vector<Row> rows;
+  JsonRecords records(text, path.string());
+  for (std::int64_t index = 0; wanted(index, limit) && records.next(); ++index)
+    unless_bad(skip, [&] {
+      const std::string where = place(path, records.line());
+      rows.push_back({parse_json(records.record(), where), index, where});
+    });
+  return rows;
+}
+
 /// What '*' stands for when `name` matches; nothing when it does not.
 std::optional<std::string> matched(const std::string& name, const std::string& pattern) {
   const std::size_t star = pattern.find('*');
@@ -138,11 +152,11 @@ bool unless_bad(const SkipFn& skip, const std::function<void()>& work) {
 }
 
 std::vector<Row> read_rows(const fs::path& path, std::int64_t limit, const SkipFn& skip) {
-  const auto file = MappedFile::open(path);
-  std::string_view text = file->text();
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  return path.extension() == ".csv" ? read_csv(path, text, limit, skip)
-                                    : read_json_lines(path, text, limit, skip);
+  const auto file = open_utf8(path);
+  const std::string_view text = without_mark(file->text());
+  if (trimmed(text).starts_with('[')) return read_json_array(path, text, limit, skip);
+  const bool is_csv = path.extension() == ".csv" && !holds_records(text);
+  return is_csv ? read_csv(path, text, limit, skip) : read_json_lines(path, text, limit, skip);
 }
 
 std::vector<DataFile> find_data(const fs::path& data, const std::string& pattern) {

@@ -1,4 +1,4 @@
-// Data files of tasks: JSON lines, or CSV with a header.
+// Data files of tasks: JSON lines, an array of JSON objects, or CSV with a header.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct Row {
 /// Is told what is wrong with a row that is then left out; without one, a bad row is an Error.
 using SkipFn = std::function<void(const std::string& problem)>;
 
-/// Rows of `path`, at most `limit` (0: all). Blank lines of JSON lines are no rows.
+/// Rows of `path`, at most `limit` (0: all). Blank lines of JSON lines are no rows. Throws Error on
+/// a file that is no UTF-8 text.
 std::vector<Row> read_rows(const std::filesystem::path& path, std::int64_t limit,
                            const SkipFn& skip);
 

@@ -142,6 +142,23 @@ TEST_CASE("a bad row is an Error that names file and line, or is counted and lef
   }
 }
 
+TEST_CASE("rows of an array are those of lines; what is no text is refused by its kind") {
+  const LanguageModel model = LanguageModel::open(kModel);
+  TempFolder folder;
+  const std::string row = kGood.substr(0, kGood.size() - 1);
+  const auto values = [&](const std::string& content) {
+    folder.write("piqa.jsonl", content);
+    return evaluate_tasks(model, nullptr, options_for({"piqa"}, folder.path())).results.front();
+  };
+  const TaskResult lines = values(row + "\n" + row);
+  const TaskResult array = values("\xef\xbb\xbf[" + row + ",\n " + row + "]\n");
+  CHECK(array.items == 2);
+  CHECK(array.scores.front().value == lines.scores.front().value);
+  says(error_of([&] { values("\x1f\x8b packed"); }), "got gzip-compressed data");
+  says(error_of([&] { values("{\"goal\": \"caf\xe9\"}"); }), "byte 0xe9 in line 1");
+  says(error_of([&] { values("[" + row + ",\n7]"); }), "piqa.jsonl line 2: got “7]”");
+}
+
 TEST_CASE("missing data and empty choices are refused") {
   const LanguageModel model = LanguageModel::open(kModel);
   TempFolder folder;

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <numeric>
 
-#include "core/file.h"
 #include "core/hash.h"
 #include "core/rng.h"
 #include "core/text.h"
@@ -20,11 +19,15 @@ namespace {
 constexpr std::string_view kSeparatorLine = "<|endoftext|>";
 constexpr std::size_t kRoundBytes = 2u << 20;  // of text between two reports of progress
 
-std::string input_hash(const std::vector<fs::path>& files, const fs::path& tokenizer,
-                       TokenId separator) {
+/// Opens every file, so that a wrong one is known before any is tokenized.
+std::string input_hash(const TextFiles& texts, const fs::path& tokenizer, TokenId separator) {
   std::string all = fmt::format("tokens 1 {}", separator);
   for (const fs::path& file : Tokenizer::files(tokenizer)) all += ' ' + sha256_file(file);
-  for (const fs::path& file : files) all += ' ' + sha256_file(file);
+  for (const fs::path& path : texts.files) {
+    const TextFile file = TextFile::open(path, texts.field);
+    all += ' ' + sha256(file.bytes());
+    if (file.is_records()) all += fmt::format(" texts \"{}\"", texts.field);
+  }
   return sha256(std::as_bytes(std::span(all)));
 }
 
@@ -42,16 +45,16 @@ void append_round(const Tokenizer& tokenizer, TokenId separator,
   }
 }
 
-std::vector<TokenId> tokenize(const std::vector<fs::path>& files, const fs::path& folder,
-                              TokenId separator, const ProgressFn& listener) {
+std::vector<TokenId> tokenize(const TextFiles& texts, const fs::path& folder, TokenId separator,
+                              const ProgressFn& listener) {
   const Tokenizer tokenizer = Tokenizer::open(folder);
   std::int64_t bytes = 0;
-  for (const fs::path& file : files) bytes += static_cast<std::int64_t>(fs::file_size(file));
+  for (const fs::path& file : texts.files) bytes += static_cast<std::int64_t>(fs::file_size(file));
   Progress progress("tokenize", bytes, listener);
   std::vector<TokenId> ids;
-  for (const fs::path& file : files) {
-    const auto mapped = MappedFile::open(file);
-    const auto documents = separated_documents(mapped->text());
+  for (const fs::path& path : texts.files) {
+    const TextFile file = TextFile::open(path, texts.field);
+    const auto documents = documents_of(file);
     std::size_t begin = 0, round = 0;
     for (std::size_t end = 1; end <= documents.size(); ++end) {
       round += documents[end - 1].size();
@@ -105,14 +108,22 @@ std::vector<std::string_view> separated_documents(std::string_view text) {
   return documents;
 }
 
-TokenStreamFile TokenStreamFile::open(const std::vector<fs::path>& files,
-                                      const fs::path& tokenizer_folder, TokenId separator,
-                                      const fs::path& cache_folder, const ProgressFn& listener) {
+std::vector<std::string_view> documents_of(const TextFile& file) {
+  if (!file.is_records()) return separated_documents(file.text());
+  std::vector<std::string_view> documents;
+  for (const std::string_view record : file.records())
+    if (!trimmed(record).empty()) documents.push_back(trimmed(record));
+  return documents;
+}
+
+TokenStreamFile TokenStreamFile::open(const TextFiles& texts, const fs::path& tokenizer_folder,
+                                      TokenId separator, const fs::path& cache_folder,
+                                      const ProgressFn& listener) {
   TokenStreamFile stream;
-  stream.hash_ = input_hash(files, tokenizer_folder, separator);
+  stream.hash_ = input_hash(texts, tokenizer_folder, separator);
   const fs::path cache = cache_folder / ("tokens-" + stream.hash_.substr(0, 16) + ".safetensors");
   if (!fs::exists(cache)) {
-    const auto ids = tokenize(files, tokenizer_folder, separator, listener);
+    const auto ids = tokenize(texts, tokenizer_folder, separator, listener);
     const OwnedTensor packed = pack_ids(ids);
     const TensorView view = packed.view();
     const fs::path partial = cache.string() + ".partial";

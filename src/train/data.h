@@ -8,6 +8,7 @@
 
 #include "karat/progress.h"
 #include "karat/safetensors.h"
+#include "karat/text_file.h"
 #include "karat/tokenizer.h"
 #include "karat/torch.h"
 
@@ -15,15 +16,22 @@ namespace karat {
 
 /// The documents of a text: what lies between lines `<|endoftext|>`, blank ones left out.
 std::vector<std::string_view> separated_documents(std::string_view text);
+/// Those of a file: JSON records are documents. The views are those of `file`.
+std::vector<std::string_view> documents_of(const TextFile& file);
+
+/// Text files, and the key of the texts where they hold JSON records.
+struct TextFiles {
+  std::vector<std::filesystem::path> files;
+  std::string field = "text";
+};
 
 /// Token ids of whole files, mapped from a cache: [separator, document, separator, document, …].
 class TokenStreamFile {
  public:
   /// Tokenizes `files` in parallel unless `cache_folder` already holds the result for the same
   /// bytes, tokenizer and separator.
-  static TokenStreamFile open(const std::vector<std::filesystem::path>& files,
-                              const std::filesystem::path& tokenizer_folder, TokenId separator,
-                              const std::filesystem::path& cache_folder,
+  static TokenStreamFile open(const TextFiles& texts, const std::filesystem::path& tokenizer_folder,
+                              TokenId separator, const std::filesystem::path& cache_folder,
                               const ProgressFn& listener);
 
   std::int64_t size() const { return tokens().numel(); }

@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "core/file.h"
+#include "core/temporary.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -16,6 +18,22 @@ TEST_CASE("documents lie between separator lines") {
   CHECK(documents[0] == "one\n\ntwo");
   CHECK(documents[1] == "three <|endoftext|> x");  // not on a line of its own
   CHECK(separated_documents("").empty());
+}
+
+TEST_CASE("JSON records are documents, whatever stands in them") {
+  const TemporaryFolder folder;
+  const auto documents = [&](std::string_view content) {
+    write_file(folder.path / "t", content);
+    const TextFile file = TextFile::open(folder.path / "t");
+    std::vector<std::string> found;
+    for (const std::string_view document : documents_of(file)) found.emplace_back(document);
+    return found;
+  };
+  const std::string inside = "one\n<|endoftext|>\ntwo";
+  CHECK(documents(inside) == std::vector<std::string>{"one", "two"});
+  CHECK(documents(
+            "{\"text\": \" one\\n<|endoftext|>\\ntwo\"}\n{\"text\": \" \"}\n{\"text\": \"3\"}") ==
+        std::vector<std::string>{inside, "3"});
 }
 
 TEST_CASE("a pass meets every window once") {

@@ -68,16 +68,17 @@ Trainer::Trainer(const TrainOptions& options, const ProgressFn& listener)
       config_(read_config(options.config, work_.path())),
       separator_(separator_of(config_.arch, options.tokenizer)),
       sequence_(sequence_of(options, config_.arch)),
-      data_(TokenStreamFile::open(options.data, options.tokenizer, separator_, work_.path(),
-                                  listener)),
+      data_(TokenStreamFile::open({options.data, options.field}, options.tokenizer, separator_,
+                                  work_.path(), listener)),
       order_(data_.size(), sequence_, options.seed),
       weights_(as_leaves(initial_weights(config_.arch, options.seed, config_.deviation), device())),
       optimizer_(options.optimizer, weights_) {}
 
 void Trainer::begin() {
   if (!options_.validation.empty()) {
-    const auto stream = TokenStreamFile::open(options_.validation, options_.tokenizer, separator_,
-                                              work_.path(), listener_);
+    const auto stream =
+        TokenStreamFile::open({options_.validation, options_.field}, options_.tokenizer, separator_,
+                              work_.path(), listener_);
     WindowOrder windows(stream.size(), sequence_, 0);
     std::vector<torch::Tensor> rows;
     const std::int64_t count = std::min(options_.validation_sequences, windows.per_pass());

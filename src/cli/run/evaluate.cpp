@@ -85,7 +85,8 @@ Action evaluate_verb(CLI::App& app) {
   auto arguments = std::make_shared<EvaluateArguments>();
   TextJob& job = arguments->job;
   app.add_option("model", job.model, "Folder of the model")->required();
-  app.add_option("--text", job.text, "UTF-8 text to score");
+  app.add_option("--text", job.text, "Text to score: plain UTF-8, or JSON records");
+  app.add_option("--field", job.field, "The key of a JSON record's text")->capture_default_str();
   app.add_option("--convention", arguments->convention,
                  "How the text is cut and scored (default: hf): comma-separated names, or all");
   app.add_option("--stride", job.stride, "Tokens from window to window of the convention strided");

@@ -10,7 +10,9 @@
 namespace karat {
 
 inline void declare_calibration(CLI::App& app, CalibrationRequest& request) {
-  app.add_option("--calib", request.file, "Calibration text: .txt, or .jsonl with a `text` field");
+  app.add_option("--calib", request.file, "Calibration text: plain UTF-8, or JSON records");
+  app.add_option("--field", request.field, "The key of a JSON record's text")
+      ->capture_default_str();
   app.add_option("--samples", request.samples, "Sequences to read (default: the method's)");
   app.add_option("--length", request.length,
                  "Tokens a sequence (default: 2048, or as many as the model knows)");

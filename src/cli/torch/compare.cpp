@@ -88,13 +88,15 @@ void declare_recipes(CLI::App& app, CompareArguments& a) {
 
 void declare_texts(CLI::App& app, CompareArguments& a) {
   CalibrationRequest& calibration = a.job.calibration;
-  app.add_option("--calib", calibration.file, "Calibration text: .txt, or .jsonl with `text`");
+  app.add_option("--calib", calibration.file, "Calibration text: plain UTF-8, or JSON records");
+  app.add_option("--field", calibration.field, "The key of a JSON record's text")
+      ->capture_default_str();
   app.add_option("--samples", calibration.samples, "Sequences to read (default: the method's)");
   app.add_option("--length", calibration.length,
                  "Tokens a sequence (default: 2048, or as many as the model knows)");
   app.add_option("--seeds", a.job.seeds, "Calibration seeds 1 … N; rows are their mean")
       ->capture_default_str();
-  app.add_option("--text", a.job.text, "UTF-8 text to score")->required();
+  app.add_option("--text", a.job.text, "Text to score: plain UTF-8, or JSON records")->required();
   app.add_option("--convention", a.job.convention, "How it is cut; see `karat evaluate --help`")
       ->capture_default_str();
   app.add_option("--limit", a.job.limit, "Most windows or documents; 0: all")
@@ -138,7 +140,8 @@ std::vector<CompareRecipe> recipes_of(CompareArguments& a) {
 
 void warn_of_overlap(const CompareJob& job) {
   if (job.calibration.file.empty()) return;
-  const Overlap seen = find_file_overlap(job.calibration.file, job.text);
+  const Overlap seen = find_file_overlap({job.calibration.file, job.calibration.field},
+                                         {job.text, job.calibration.field});
   if (seen.hits > 0) fmt::print(stderr, "karat: warning: {}\n", overlap_warning(seen));
 }
 

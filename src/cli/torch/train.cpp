@@ -21,10 +21,11 @@ constexpr const char* kHelp =
   karat train config.json --tokenizer FOLDER --data books.txt --out my-model \
       --validation held-out.txt --steps 3000 --batch 8 --lr 3e-3
 
-Text files hold documents separated by lines `<|endoftext|>`. They are tokenized once; the tokens
-and a checkpoint are kept in OUT.work until the run is complete. Ctrl-C writes a checkpoint and
-stops; the same command with --resume goes on, to the same weights bit for bit. --steps may be
-raised on resuming. AdamW, linear warm-up then a cosine, clipped gradients, float32 arithmetic.)";
+A plain text holds documents separated by lines `<|endoftext|>`; JSON records are one document each.
+They are tokenized once; the tokens and a checkpoint are kept in OUT.work until the run is complete.
+Ctrl-C writes a checkpoint and stops; the same command with --resume goes on, to the same weights bit
+for bit. --steps may be raised on resuming. AdamW, linear warm-up then a cosine, clipped gradients,
+float32 arithmetic.)";
 
 struct TrainArguments {
   TrainOptions options;
@@ -36,6 +37,7 @@ void declare_files(CLI::App& app, TrainArguments& a) {
   TrainOptions& o = a.options;
   app.add_option("config", o.config, "config.json, or a folder that holds one")->required();
   app.add_option("--data", o.data, "Text files to train on")->required();
+  app.add_option("--field", o.field, "The key of a JSON record's text")->capture_default_str();
   app.add_option("--tokenizer", o.tokenizer, "Folder of the tokenizer")->required();
   app.add_option("--out", o.out, "Folder to write")->required();
   app.add_option("--validation", o.validation, "Text files that are only measured");

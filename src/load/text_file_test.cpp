@@ -1,0 +1,193 @@
+#include "karat/text_file.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/rng.h"
+#include "load/testing.h"
+#include "load/text_kind.h"
+#include "load/text_records.h"
+#include "load/tokenizer_text.h"
+
+namespace karat {
+namespace {
+
+using namespace std::string_view_literals;
+using testing::TempFolder;
+
+TextFile read(std::string_view content, const std::string& field = "text",
+              std::string_view name = "t") {
+  const TempFolder folder;
+  folder.write(name, content);
+  return TextFile::open(folder / name, field);
+}
+
+std::string refusal(std::string_view content, const std::string& field = "text") {
+  return testing::error_of([&] { read(content, field); });
+}
+
+void check_refused(std::string_view content, std::string_view what, std::string_view hint = "") {
+  const std::string error = refusal(content);
+  CAPTURE(error);
+  CHECK(error.find(what) != error.npos);
+  CHECK(error.find(hint) != error.npos);
+}
+
+std::vector<std::string> records_of(const TextFile& file) {
+  return {file.records().begin(), file.records().end()};
+}
+
+std::string in_utf16(std::string_view ascii, bool big) {
+  std::string wide;
+  for (const char c : ascii) wide += big ? std::string{'\0', c} : std::string{c, '\0'};
+  return wide;
+}
+
+using List = std::vector<std::string>;
+
+TEST_CASE("plain text is taken as it is, without a byte order mark") {
+  CHECK(read("One.\n\nTwo é 漢 😀\n").text() == "One.\n\nTwo é 漢 😀\n");
+  CHECK(read("\xef\xbb\xbfOne.").text() == "One.");
+  CHECK(read("One.").bytes().size() == 4);
+  CHECK(!read("One.").is_records());
+}
+
+TEST_CASE("text that only looks a little like JSON is text") {
+  for (const char* text :
+       {"{ int i = 0; }\n", "{\\bf bold}", "[1] a footnote", "[[link]] and [text](url)",
+        "{{macro}}", "\"Quoted,\" he said.", "['a', 'b']", "[\"Quoted\"](url)",
+        "{'text': 'a dict of Python'}", "A line.\n{\"a\": 1}\nAnother line.\n", "3.14", "{", "["})
+    CHECK(read(text).text() == text);
+}
+
+TEST_CASE("records are told by their content: lines, objects in a row, an array") {
+  const List both{"One.", "Two\nlines."};
+  for (const char* text :
+       {R"({"text": "One."}
+{"text": "Two\nlines."})",
+        "\xef\xbb\xbf{\"text\": \"One.\"}\r\n\r\n{\"text\": \"Two\\nlines.\"}\r\n",
+        R"({"id": 7, "text": "One.", "m": {"text": "no", "l": ["}", {}]}} {"text":"Two\nlines."})",
+        R"(
+        {
+          "text": "One."
+        }
+        {
+          "text": "Two\nlines."
+        })",
+        R"([{"text": "One."}, {"text": "Two\nlines."}])", R"( [ {"text":"One."} ,
+          {"text": "Two\nlines."} ] )"})
+    for (const char* name : {"t.jsonl", "t.JSONL", "t.ndjson", "t.json", "t.txt", "t"}) {
+      CAPTURE(text);
+      const TextFile file = read(text, "text", name);
+      CHECK(file.is_records());
+      CHECK(records_of(file) == both);
+      CHECK(file.text() == "One.\n\nTwo\nlines.");
+    }
+  CHECK(records_of(read(R"({"text": "a", "body": "quote \" brace } \\"})", "body")) ==
+        List{"quote \" brace } \\"});
+}
+
+TEST_CASE("a bad record is an error that names its line, never text to score") {
+  CHECK(refusal("{\"text\": \"a\"}\n\n{broken\n").find("t line 3: got an object without end") !=
+        std::string::npos);
+  check_refused("{\"text\": \"a\"}\nprose\n", "line 2: got “prose”", "read as JSON lines");
+  check_refused("{\"text\": \"a\"}\n{\"text\": 1 1}\n", "line 2", "well-formed JSON");
+  check_refused("{\"text\": \"a\n{\"text\": \"b\"}\n{\"text\": \"c\"}\n", "line 1");
+  check_refused("# a comment\n{\"text\": \"a\"}\n{\"text\": \"b\"}\n", "line 1: got “# a comment”");
+  check_refused("{\"text\": \"a\"}\n[1]", "line 2: got “[1]”");
+  check_refused("[{\"text\": \"a\"}, \"b\"]", "line 1: got “\"b\"]”");
+  check_refused("[\"a\", \"b\"]", "line 1: got “\"a\"");
+  check_refused("[{\"text\": \"a\"},\n", "line 2: got an array without end");
+  check_refused("[{\"text\": \"a\"}", "an array without end");
+  check_refused("[{\"text\": \"a\"} {\"text\": \"b\"}]", "no comma");
+  check_refused("[{\"text\": \"a\"}] x", "text after the end of an array");
+}
+
+TEST_CASE("a record without the text that was asked for says which texts it has") {
+  check_refused("{\"id\": 1, \"body\": \"a\", \"title\": \"b\"}",
+                "line 1: got no string \"text\": it has body, title", "--field");
+  check_refused("{\"text\": null}", "it has no text at all");
+  CHECK(refusal("{\"text\": \"a\"}", "body").find("no string \"body\": it has text") !=
+        std::string::npos);
+}
+
+TEST_CASE("nothing but blanks is no text") {
+  for (const char* text : {"", " \n\t\r\n", "\xef\xbb\xbf", "{\"text\": \"\"}", "[]", "[ ]\n"})
+    check_refused(text, "an empty text");
+}
+
+TEST_CASE("other encodings are named, with the command that converts them") {
+  check_refused("\xff\xfe" + in_utf16("Hello", false), "UTF-16 text", "iconv -f UTF-16 -t UTF-8");
+  check_refused("\xfe\xff" + in_utf16("Hello", true), "UTF-16 text");
+  check_refused("\xff\xfe\0\0H\0\0\0"sv, "UTF-32 text", "iconv -f UTF-32");
+  check_refused("\0\0\xfe\xff\0\0\0H"sv, "UTF-32 text");
+  check_refused(in_utf16("Hello, world.\n", false), "UTF-16LE text without", "iconv -f UTF-16LE");
+  check_refused(in_utf16("Hello, world.\n", true), "UTF-16BE text without");
+  check_refused("One.\ncaf\xe9 au lait\n", "byte 0xe9 in line 2", "iconv -f LATIN1");
+  check_refused("caf\xc3", "ends inside a character");
+  check_refused("\xf0\x9f\x98", "ends inside a character");
+  check_refused("x\xed\xa0\x80", "byte 0xed in line 1");
+}
+
+TEST_CASE("compressed, columnar and other binary files are named") {
+  check_refused("\x1f\x8b\x08 packed", "gzip-compressed data", "gzip -dk ");
+  check_refused("\x28\xb5\x2f\xfd packed", "zstd-compressed data", "zstd -d ");
+  check_refused("\xfd\x37zXZ\0packed"sv, "xz-compressed data");
+  check_refused("BZh91AY&SY packed", "bzip2-compressed data");
+  check_refused("PK\x03\x04 packed", "a zip archive");
+  check_refused("PAR1\x15\x04\0\x15PAR1"sv, "a Parquet file", "read_parquet");
+  check_refused("ARROW1\0\0"sv, "an Arrow file", "lines=True");
+  check_refused("\xff\xff\xff\xff\x98\0\0\0"sv, "an Arrow stream");
+  check_refused("%PDF-1.4\n", "a PDF document");
+  check_refused("{\\rtf1\\ansi text}", "an RTF document");
+  check_refused("GGUF\x03\0\0\0"sv, "a GGUF model");
+  check_refused("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull");
+  check_refused("text\0text"sv, "binary data: a zero at byte 4");
+  for (const char* text : {"BZhang wrote this.", "ORCs are green.", "PAR1 is a light.", "GGUF is"})
+    CHECK(read(text).text() == text);
+}
+
+TEST_CASE("malformed UTF-8 is found where repairing it first changes something") {
+  Rng rng(5);
+  const List pieces{"a", "plain ", "é", "漢", "😀", "\xff", "\xc3", "\xe6\xbc", "\xf0\x9f", "\x80"};
+  for (int round = 0; round < 3000; ++round) {
+    std::string text;
+    for (std::uint64_t i = rng.below(12); i > 0; --i) text += pieces[rng.below(pieces.size())];
+    const std::string repaired = valid_utf8(text);
+    const auto differ = std::mismatch(text.begin(), text.end(), repaired.begin(), repaired.end());
+    std::size_t expected = std::string::npos;
+    if (repaired != text) {  // U+FFFD begins with 0xef, which no piece does
+      expected = static_cast<std::size_t>(differ.first - text.begin());
+    }
+    CHECK(find_malformed(text) == expected);
+  }
+}
+
+TEST_CASE("records cut out of any whitespace are those that a parser finds") {
+  Rng rng(6);
+  const List blanks{"", " ", "\n", "\r\n", "\n\n", "\t"};
+  const List texts{"", "a", "}", "{", "\"", "\\", "]", ",", "é\n", "[{\"text\": \"x\"}]"};
+  for (int round = 0; round < 500; ++round) {
+    const auto blank = [&] { return blanks[rng.below(blanks.size())]; };
+    const bool array = rng.below(2) == 1;
+    List expected;
+    std::string text = array ? "[" : "";
+    for (std::uint64_t i = 1 + rng.below(5); i > 0; --i) {
+      expected.push_back(texts[rng.below(texts.size())]);
+      nlohmann::json record = {{"n", {{"m", expected.back()}}}, {"text", expected.back()}};
+      text += blank() + record.dump(rng.below(2) == 1 ? 1 : -1) + blank();
+      if (array && i > 1) text += ",";
+    }
+    if (array) text += "]" + blank();
+    CAPTURE(text);
+    REQUIRE(holds_records(text));
+    List found;
+    for (JsonRecords records(text, "t"); records.next();)
+      found.push_back(nlohmann::json::parse(records.record())["text"]);
+    CHECK(found == expected);
+  }
+}
+
+}  // namespace
+}  // namespace karat

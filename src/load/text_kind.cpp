@@ -1,0 +1,151 @@
+#include "load/text_kind.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+
+#include "karat/error.h"
+#include "load/tokenizer_text.h"
+
+namespace karat {
+namespace {
+
+using namespace std::string_view_literals;
+namespace fs = std::filesystem;
+
+/// What a file's first bytes say it is, and what makes text of it; {} stands for its name.
+struct Signature {
+  std::string_view bytes, what, hint;
+};
+
+constexpr auto kUtf16Hint = "convert it: iconv -f UTF-16 -t UTF-8 {0} > {0}.txt"sv;
+constexpr auto kUtf32Hint = "convert it: iconv -f UTF-32 -t UTF-8 {0} > {0}.txt"sv;
+constexpr auto kColumns =
+    "write its texts as JSON lines: pandas' read_parquet or read_feather, then "
+    "to_json(orient='records', lines=True)"sv;
+constexpr auto kSaveAsText = "save it as plain text (UTF-8) first"sv;
+
+constexpr Signature kSignatures[] = {
+    // of equal beginnings the longer one first
+    {"\xff\xfe\0\0"sv, "UTF-32 text", kUtf32Hint},
+    {"\0\0\xfe\xff"sv, "UTF-32 text", kUtf32Hint},
+    {"\xff\xfe"sv, "UTF-16 text", kUtf16Hint},
+    {"\xfe\xff"sv, "UTF-16 text", kUtf16Hint},
+    {"\x1f\x8b"sv, "gzip-compressed data", "unpack it first: gzip -dk {0}"},
+    {"\x28\xb5\x2f\xfd"sv, "zstd-compressed data", "unpack it first: zstd -d {0}"},
+    {"\xfd\x37zXZ\0"sv, "xz-compressed data", "unpack it first: xz -dk {0}"},
+    {"BZh"sv, "bzip2-compressed data", "unpack it first: bzip2 -dk {0}"},
+    {"\x04\x22\x4d\x18"sv, "lz4-compressed data", "unpack it first: lz4 -d {0}"},
+    {"7z\xbc\xaf\x27\x1c"sv, "a 7z archive", "unpack it first: 7z x {0}"},
+    {"PK\x03\x04"sv, "a zip archive", "unpack it first: unzip {0}"},
+    {"PAR1"sv, "a Parquet file", kColumns},
+    {"ARROW1"sv, "an Arrow file", kColumns},
+    {"FEA1"sv, "a Feather file", kColumns},
+    {"\xff\xff\xff\xff"sv, "an Arrow stream", kColumns},
+    {"ORC"sv, "an ORC file", kColumns},
+    {"Obj\x01"sv, "an Avro file", kColumns},
+    {"\x89HDF\r\n\x1a\n"sv, "an HDF5 file", kColumns},
+    {"SQLite format 3\0"sv, "an SQLite database", kColumns},
+    {"\x93NUMPY"sv, "a NumPy array", "give the text, not its tokens"},
+    {"GGUF"sv, "a GGUF model", "give a text"},
+    {"%PDF-"sv, "a PDF document", "extract its text: pdftotext {0}"},
+    {"{\\rtf"sv, "an RTF document", kSaveAsText},
+    {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"sv, "an Office document", kSaveAsText},
+    {"version https://git-lfs.github.com/spec/"sv, "a git-lfs pointer, not the file itself",
+     "fetch it: git lfs pull"},
+};
+
+bool is_continued(std::string_view bytes, const Signature& signature) {
+  // Three or four letters may also begin a text; what follows them tells.
+  if (signature.bytes == "BZh"sv) return bytes.substr(4).starts_with("1AY&SY"sv);
+  if (signature.bytes == "ORC"sv || signature.bytes == "FEA1"sv || signature.bytes == "GGUF"sv)
+    return bytes.find('\0') != bytes.npos;
+  if (signature.bytes == "PAR1"sv) return bytes.ends_with("PAR1"sv);
+  return true;
+}
+
+[[noreturn]] void refuse(const fs::path& file, const std::string& got, const std::string& hint) {
+  fail("read " + file.string(), got, "UTF-8 text or JSON lines", hint);
+}
+
+/// Most of every second byte of UTF-16 text in a Latin script is 0.
+std::string_view wide_encoding(std::string_view bytes) {
+  const std::string_view head = bytes.substr(0, 512);
+  std::size_t zeros[2] = {0, 0};
+  for (std::size_t i = 0; i < head.size(); ++i) zeros[i % 2] += head[i] == '\0';
+  const std::size_t many = head.size() / 4;
+  if (zeros[1] > many && zeros[0] == 0) return "UTF-16LE";
+  if (zeros[0] > many && zeros[1] == 0) return "UTF-16BE";
+  return {};
+}
+
+void refuse_zeros(const fs::path& file, std::string_view bytes) {
+  const std::size_t at = bytes.find('\0');
+  if (at == bytes.npos) return;
+  if (const std::string_view encoding = wide_encoding(bytes); !encoding.empty())
+    refuse(file, fmt::format("{} text without a byte order mark", encoding),
+           fmt::format("convert it: iconv -f {0} -t UTF-8 {1} > {1}.txt", encoding, file.string()));
+  refuse(file, fmt::format("binary data: a zero at byte {}", at), "give a text");
+}
+
+/// Whether `text`, which begins with a malformed sequence, is the beginning of one character.
+bool is_unfinished(std::string_view text) {
+  const auto lead = static_cast<std::uint8_t>(text.front());
+  return lead >= 0xc2 && lead < 0xf5 &&
+         static_cast<std::size_t>(utf8_step(text).length) == text.size();
+}
+
+void refuse_malformed(const fs::path& file, std::string_view bytes) {
+  const std::size_t at = find_malformed(bytes);
+  if (at == bytes.npos) return;
+  if (is_unfinished(bytes.substr(at)))
+    refuse(file, "UTF-8 text that ends inside a character",
+           fmt::format("leave that out: iconv -c -f UTF-8 -t UTF-8 {0} > {0}.txt", file.string()));
+  const std::string_view before = bytes.substr(0, at);
+  refuse(file,
+         fmt::format("byte 0x{:02x} in line {}, which is no UTF-8",
+                     static_cast<std::uint8_t>(bytes[at]),
+                     1 + std::count(before.begin(), before.end(), '\n')),
+         fmt::format("convert it from its own encoding, such as Latin-1: iconv -f LATIN1 -t UTF-8 "
+                     "{0} > {0}.txt",
+                     file.string()));
+}
+
+}  // namespace
+
+std::size_t find_malformed(std::string_view text) {
+  constexpr std::uint64_t kHighBits = 0x8080808080808080u;
+  for (std::size_t at = 0; at < text.size();) {
+    for (std::uint64_t eight = 0; at + 8 <= text.size(); at += 8) {
+      std::memcpy(&eight, text.data() + at, 8);
+      if ((eight & kHighBits) != 0) break;
+    }
+    if (at == text.size()) break;
+    const Utf8Step step = utf8_step(text.substr(at));
+    if (!step.valid) return at;
+    at += static_cast<std::size_t>(step.length);
+  }
+  return std::string_view::npos;
+}
+
+std::string_view without_mark(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  return text;
+}
+
+std::shared_ptr<const MappedFile> open_utf8(const fs::path& file) {
+  auto mapped = MappedFile::open(file);
+  const std::string_view bytes = mapped->text();
+  for (const Signature& signature : kSignatures)
+    if (bytes.starts_with(signature.bytes) && is_continued(bytes, signature))
+      refuse(file, std::string(signature.what),
+             fmt::format(fmt::runtime(signature.hint), file.string()));
+  refuse_zeros(file, bytes);
+  refuse_malformed(file, bytes);
+  return mapped;
+}
+
+}  // namespace karat
