@@ -17,7 +17,10 @@ using TokenId = std::int32_t;
 class Tokenizer {
  public:
   /// Opens tokenizer.json (byte-level BPE, or BPE with byte fallback), else tokenizer.model
-  /// (sentencepiece). Throws Error when neither is there or one is malformed.
+  /// (sentencepiece), else vocab.json and merges.txt (of GPT-2's or Qwen2's class). What
+  /// tokenizer_config.json, special_tokens_map.json and added_tokens.json beside them add is part
+  /// of it, as in transformers 5. Throws Error when none is there, one is malformed, or of another
+  /// kind.
   static Tokenizer open(const std::filesystem::path& folder);
 
   /// Token ids of UTF-8 `text`; malformed bytes count as U+FFFD. With `special`, adds BOS (or what
@@ -28,7 +31,10 @@ class Tokenizer {
 
   std::optional<TokenId> bos() const;  // what encode() puts in front; nothing: it adds no BOS
   std::optional<TokenId> find(std::string_view token) const;  // id of a token's exact text
-  std::int64_t vocab_size() const;                            // highest id + 1
+  /// The inverse: a token as the vocabulary spells it ("Ġworld", "▁world", "<0xE6>"), if there is
+  /// one.
+  std::optional<std::string> piece(TokenId id) const;
+  std::int64_t vocab_size() const;  // highest id + 1
   /// The files this tokenizer was read from, for copying beside a quantized model.
   static std::vector<std::filesystem::path> files(const std::filesystem::path& folder);
 

@@ -1,9 +1,13 @@
 #include "karat/tokenizer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "core/file.h"
 #include "karat/error.h"
+#include "load/json.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_text.h"
 
@@ -19,18 +23,72 @@ std::string read(const fs::path& file) {
   return read_text(file, kFileLimit);
 }
 
+std::string read_if_there(const fs::path& file) {
+  return fs::exists(file) ? read(file) : std::string();
+}
+
+std::string model_type_in(const fs::path& folder) {
+  const fs::path config = folder / "config.json";
+  if (!fs::exists(config)) return {};
+  const nlohmann::json json = parse_json(read(config), config.string());
+  const auto type = json.is_object() ? json.find("model_type") : json.end();
+  return json.is_object() && type != json.end() && type->is_string() ? type->get<std::string>()
+                                                                     : std::string();
+}
+
+constexpr const char* kSaveAgain =
+    "write a tokenizer.json with transformers: AutoTokenizer.from_pretrained(FOLDER)."
+    "save_pretrained(FOLDER)";
+
+/// A line of base64 and a rank: OpenAI's format, under a name that sentencepiece models have too.
+bool is_tiktoken(std::string_view text) {
+  const std::string_view line = text.substr(0, std::min<std::size_t>(text.find('\n'), 1024));
+  const std::size_t space = line.find(' ');
+  constexpr std::string_view kBase64 =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+  return space != line.npos && space >= 4 && space % 4 == 0 &&
+         line.substr(0, space).find_first_not_of(kBase64) == line.npos &&
+         line.find_first_not_of("0123456789\r", space + 1) == line.npos;
+}
+
+[[noreturn]] void refuse_other_kinds(const fs::path& folder) {
+  constexpr std::pair<const char*, const char*> kKinds[] = {
+      {"tekken.json", "Mistral's tekken tokenizer"},
+      {"tiktoken.model", "a tiktoken vocabulary"},
+      {"qwen.tiktoken", "a tiktoken vocabulary"},
+      {"spiece.model", "a sentencepiece model of T5's or ALBERT's kind"},
+      {"sentencepiece.bpe.model", "a sentencepiece model of XLM-RoBERTa's kind"},
+      {"vocab.txt", "a WordPiece vocabulary"},
+      {"vocab.json", "a vocab.json without merges.txt, as WordLevel has it"}};
+  for (const auto& [file, kind] : kKinds)
+    if (fs::exists(folder / file))
+      fail("open tokenizer", fmt::format("{} ({})", (folder / file).string(), kind),
+           "tokenizer.json or tokenizer.model", kSaveAgain);
+  fail("open tokenizer", folder.string() + " without one",
+       "tokenizer.json or tokenizer.model, or vocab.json and merges.txt",
+       "copy them from the original model's folder");
+}
+
 }  // namespace
 
 Tokenizer Tokenizer::open(const fs::path& folder) {
-  const fs::path json = folder / "tokenizer.json", model = folder / "tokenizer.model";
-  if (fs::exists(json)) return Tokenizer(Impl::from_json(read(json), json.string()));
+  const fs::path json = folder / "tokenizer.json", model = folder / "tokenizer.model",
+                 vocab = folder / "vocab.json", merges = folder / "merges.txt";
+  const SideFiles side{read_if_there(folder / "tokenizer_config.json"),
+                       read_if_there(folder / "special_tokens_map.json"),
+                       read_if_there(folder / "added_tokens.json")};
+  if (fs::exists(json)) return Tokenizer(Impl::from_json(read(json), json.string(), side));
   if (fs::exists(model)) {
-    const fs::path config = folder / "tokenizer_config.json";
-    return Tokenizer(Impl::from_sentencepiece(read(model), fs::exists(config) ? read(config) : "",
-                                              model.string()));
+    const std::string bytes = read(model);
+    if (is_tiktoken(bytes))
+      fail("open tokenizer", model.string() + " (a tiktoken vocabulary)", "a sentencepiece model",
+           kSaveAgain);
+    return Tokenizer(Impl::from_sentencepiece(bytes, model.string(), side));
   }
-  fail("open tokenizer", folder.string() + " without one", "tokenizer.json or tokenizer.model",
-       "copy them from the original model's folder");
+  if (fs::exists(vocab) && fs::exists(merges))
+    return Tokenizer(
+        Impl::from_merges(read(vocab), read(merges), vocab.string(), side, model_type_in(folder)));
+  refuse_other_kinds(folder);
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, bool special) const {
@@ -46,6 +104,9 @@ std::optional<TokenId> Tokenizer::bos() const {
 }
 std::optional<TokenId> Tokenizer::find(std::string_view token) const {
   return impl_->find(token);
+}
+std::optional<std::string> Tokenizer::piece(TokenId id) const {
+  return impl_->piece(id);
 }
 std::int64_t Tokenizer::vocab_size() const {
   return impl_->vocab_size();

@@ -27,6 +27,7 @@ class Vocabulary {
   std::optional<TokenId> find(std::string_view token) const;
   const std::string* token(TokenId id) const;  // null: no such id
   std::int64_t size() const { return static_cast<std::int64_t>(by_id_.size()); }  // highest id + 1
+  std::int64_t count() const { return static_cast<std::int64_t>(ids_.size()); }   // of tokens
 
  private:
   struct Hash : std::hash<std::string_view> {

@@ -1,7 +1,8 @@
-// What stands behind karat::Tokenizer: one of the two readers.
+// What stands behind karat::Tokenizer: one of its readers.
 #pragma once
 
 #include "karat/tokenizer.h"
+#include "load/tokenizer_side.h"
 
 namespace karat {
 
@@ -12,14 +13,19 @@ struct Tokenizer::Impl {
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special) const = 0;
   virtual std::optional<TokenId> bos() const = 0;
   virtual std::optional<TokenId> find(std::string_view token) const = 0;
+  virtual std::optional<std::string> piece(TokenId id) const = 0;
   virtual std::int64_t vocab_size() const = 0;
 
-  /// Contents of tokenizer.json, or of tokenizer.model and of tokenizer_config.json (empty: there
-  /// is none). `name` is the file that errors speak of.
-  static std::shared_ptr<const Impl> from_json(std::string_view text, const std::string& name);
+  /// Contents of tokenizer.json, of tokenizer.model, or of vocab.json and merges.txt. `name` is the
+  /// file that errors speak of, `model_type` that of config.json.
+  static std::shared_ptr<const Impl> from_json(std::string_view text, const std::string& name,
+                                               const SideFiles& side);
   static std::shared_ptr<const Impl> from_sentencepiece(const std::string& model,
-                                                        std::string_view config,
-                                                        const std::string& name);
+                                                        const std::string& name,
+                                                        const SideFiles& side);
+  static std::shared_ptr<const Impl> from_merges(std::string_view vocab, std::string_view merges,
+                                                 const std::string& name, const SideFiles& side,
+                                                 const std::string& model_type);
   static Tokenizer wrap(std::shared_ptr<const Impl> impl) { return Tokenizer(std::move(impl)); }
 };
 

@@ -200,11 +200,19 @@ std::vector<Bpe::Pair> read_merges(const JsonNode& model) {
   return merges;
 }
 
+/// The kind of model; old files do not say it.
+std::string kind_of(const JsonNode& model) {
+  if (model.find("type")) return model.type();
+  if (const auto vocab = model.find("vocab"); vocab && vocab->json().is_array()) return "Unigram";
+  if (model.find("max_input_chars_per_word")) return "WordPiece";
+  return model.find("merges") ? "BPE" : "WordLevel";
+}
+
 void refuse_unsupported(const JsonNode& model) {
+  if (kind_of(model) != "BPE")
+    model.reject("model type " + kind_of(model), "BPE, the type that Karat reads");
   model.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
               "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
-  if (model.find("type") && model.type() != "BPE")
-    model.reject("model type " + model.type(), "BPE");
   if (const auto dropout = model.find("dropout"); dropout && dropout->json() != 0.0)
     dropout->reject(dropout->shown(), "null, because ids must not depend on chance");
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})

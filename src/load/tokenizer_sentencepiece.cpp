@@ -1,71 +1,60 @@
 // tokenizer.model through the sentencepiece library (Kudo, Richardson 2018), with what Hugging Face
-// adds to it: special tokens inside the text, BOS by tokenizer_config.json, and its decoder.
+// adds to it: added tokens inside the text, BOS and EOS by tokenizer_config.json, and its decoder.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <unordered_set>
+#include <utility>
 
 #include "karat/error.h"
-#include "load/json.h"
 #include "load/sentencepiece_module.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_json.h"
+#include "load/tokenizer_side.h"
 
 namespace karat {
 namespace {
 
-/// The members of tokenizer_config.json that change ids. Defaults are those of LlamaTokenizer.
-struct Config {
-  bool add_bos = true, add_eos = false;
-  bool space_after_special =
-      true;  // "legacy": a text after a special token starts with a space too
-  std::vector<AddedToken> added;
-};
-
-Config read_config(std::string_view text) {
-  if (text.empty()) return {};
-  const std::string name = "tokenizer_config.json";
-  const nlohmann::json json = parse_json(text, name);
-  const JsonNode root(json, name, "");
-  Config config{.add_bos = root.flag("add_bos_token", true),
-                .add_eos = root.flag("add_eos_token", false),
-                .space_after_special = root.flag("legacy", true),
-                .added = {}};
-  if (const auto tokens = root.find("added_tokens_decoder"))
-    config.added = read_added_tokens_by_id(*tokens);
-  return config;
-}
-
 struct SentencePiece final : Tokenizer::Impl {
-  SentencePiece(const std::string& bytes, const std::string& file, Config c)
-      : config(std::move(c)), first(open_sentencepiece(bytes, file)) {
+  SentencePiece(const std::string& bytes, const std::string& file, const SideTokens& side)
+      : first(open_sentencepiece(bytes, file)) {
+    const bool spaced = side.add_prefix_space.value_or(true);
+    const bool legacy = side.legacy.value_or(true);  // a text after a token starts with a space too
     // Fields of a protobuf message may be given again: normalizer_spec.add_dummy_prefix = false.
-    if (!config.space_after_special)
-      later = open_sentencepiece(bytes + "\x1a\x02\x18" + '\0', file);
-    enter_special_pieces();
+    if (!spaced || !legacy) later = open_sentencepiece(bytes + "\x1a\x02\x18" + '\0', file);
+    if (!spaced) first = std::exchange(later, nullptr);
+    const std::vector<AddedToken> added = all_added(side);
     std::vector<std::string> patterns;
-    for (const AddedToken& token : config.added) patterns.push_back(token.content);
-    matcher = std::make_unique<AddedTokenMatcher>(config.added, patterns);
+    for (const AddedToken& token : added) patterns.push_back(token.content);
+    matcher = std::make_unique<AddedTokenMatcher>(added, patterns);
     const std::vector<int> ids = encode_with(*first, "a");
     decoder = sentencepiece_decoder(!ids.empty() && first->piece(ids[0]).starts_with("▁"));
+    frame(side);
   }
 
-  void enter_special_pieces() {
-    for (const AddedToken& token : config.added) enter(token);
-    for (int id = 0; id < first->size(); ++id) {
-      if (!first->is_special(id)) continue;
-      if (added_vocabulary.token(id)) continue;
-      config.added.push_back({.id = id, .content = first->piece(id), .special = true});
-      enter(config.added.back());
+  /// The control pieces and the unknown one, and what the files beside the model add to them.
+  std::vector<AddedToken> all_added(const SideTokens& side) {
+    std::vector<AddedToken> own;
+    for (int id = 0; id < first->size(); ++id)
+      if (first->is_special(id))
+        own.push_back({.id = id, .content = first->piece(id), .special = true});
+    const ModelTokens model{[&](const std::string& piece) { return find_piece(piece); },
+                            first->size()};
+    std::vector<AddedToken> all = with_side_tokens(std::move(own), side, model);
+    for (const AddedToken& token : all) {
+      added_vocabulary.add(token.content, token.id);
+      if (token.special) special_ids.insert(token.id);
     }
+    return all;
   }
 
-  void enter(const AddedToken& token) {
-    if (token.id < first->size() && first->piece(token.id) != token.content)
-      fail("read tokenizer_config.json", fmt::format("id {} for “{}”", token.id, token.content),
-           fmt::format("“{}” as in tokenizer.model", first->piece(token.id)));
-    added_vocabulary.add(token.content, token.id);
-    if (token.special) special_ids.insert(token.id);
+  /// What stands around a text: LlamaTokenizer adds a BOS unless it is told not to.
+  void frame(const SideTokens& side) {
+    const auto id_of = [&](const char* role, int id) -> std::optional<TokenId> {
+      const auto token = side.role(role, id >= 0 ? first->piece(id) : "");
+      return token ? find(*token) : std::nullopt;
+    };
+    if (side.add_bos.value_or(true)) before = id_of("bos_token", first->bos());
+    if (side.add_eos.value_or(false)) after = id_of("eos_token", first->eos());
   }
 
   static std::vector<int> encode_with(const SentencePieceModel& model, std::string_view text) {
@@ -77,14 +66,14 @@ struct SentencePiece final : Tokenizer::Impl {
 
   std::vector<TokenId> encode(std::string_view text, bool special) const override {
     std::vector<TokenId> ids;
-    if (special && bos()) ids.push_back(*bos());
+    if (special && before) ids.push_back(*before);
     matcher->split(text, [&](std::string_view part, const AddedToken* token) {
       if (token) return ids.push_back(token->id);
       const bool at_start = part.data() == text.data();
       const auto part_ids = encode_with(at_start || !later ? *first : *later, part);
       ids.insert(ids.end(), part_ids.begin(), part_ids.end());
     });
-    if (special && config.add_eos && first->eos() >= 0) ids.push_back(first->eos());
+    if (special && after) ids.push_back(*after);
     return ids;
   }
 
@@ -92,10 +81,7 @@ struct SentencePiece final : Tokenizer::Impl {
     std::vector<std::string> tokens;
     for (const TokenId id : ids) {
       if (skip_special && special_ids.contains(id)) continue;
-      if (const std::string* token = added_vocabulary.token(id))
-        tokens.push_back(*token);
-      else if (id >= 0 && id < first->size())
-        tokens.push_back(first->piece(id));
+      if (auto token = piece(id)) tokens.push_back(std::move(*token));
     }
     decoder(tokens);
     std::string text;
@@ -103,23 +89,30 @@ struct SentencePiece final : Tokenizer::Impl {
     return text;
   }
 
-  std::optional<TokenId> bos() const override {
-    return config.add_bos && first->bos() >= 0 ? std::optional(first->bos()) : std::nullopt;
-  }
+  std::optional<TokenId> bos() const override { return before; }
 
   std::optional<TokenId> find(std::string_view token) const override {
-    if (const auto id = added_vocabulary.find(token)) return id;
+    const auto id = added_vocabulary.find(token);
+    return id ? id : find_piece(token);
+  }
+
+  std::optional<TokenId> find_piece(std::string_view token) const {
     const int id = first->find(token);  // the unknown piece if absent
     if (id < 0 || id >= first->size() || first->piece(id) != token) return std::nullopt;
     return id;
+  }
+
+  std::optional<std::string> piece(TokenId id) const override {
+    if (const std::string* token = added_vocabulary.token(id)) return *token;
+    return id >= 0 && id < first->size() ? std::optional(first->piece(id)) : std::nullopt;
   }
 
   std::int64_t vocab_size() const override {
     return std::max<std::int64_t>(added_vocabulary.size(), first->size());
   }
 
-  Config config;
   std::unique_ptr<SentencePieceModel> first, later;  // with and without a space in front
+  std::optional<TokenId> before, after;
   Vocabulary added_vocabulary;
   std::unique_ptr<AddedTokenMatcher> matcher;
   std::unordered_set<TokenId> special_ids;
@@ -128,9 +121,10 @@ struct SentencePiece final : Tokenizer::Impl {
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::from_sentencepiece(
-    const std::string& model, std::string_view config, const std::string& name) {
-  return std::make_shared<SentencePiece>(model, name, read_config(config));
+std::shared_ptr<const Tokenizer::Impl> Tokenizer::Impl::from_sentencepiece(const std::string& model,
+                                                                           const std::string& name,
+                                                                           const SideFiles& side) {
+  return std::make_shared<SentencePiece>(model, name, read_side_tokens(side));
 }
 
 }  // namespace karat
