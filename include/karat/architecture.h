@@ -70,7 +70,9 @@ struct Architecture {
   std::string positions;          // tensor [max_positions, hidden]; empty with RoPE
   std::vector<Block> blocks;
   Norm final_norm;
-  std::string head;  // tensor [vocab, hidden]; equals `embedding` when tied
+  std::string head;                         // tensor [vocab, hidden]; equals `embedding` when tied
+  std::string own_head = "lm_head.weight";  // what a head that is not tied is called
+  std::vector<std::string> left_alone;      // prefixes of other parts' tensors: a vision tower's
   std::optional<std::int32_t> bos;
   std::vector<std::int32_t> eos;
   /// What the checkpoint says and Karat does not know, one sentence each: keys of config.json,
@@ -89,7 +91,8 @@ std::vector<std::string> known_families();
 
 /// Checks that every tensor `arch` needs is in `weights` with the right shape and a float type
 /// (a linear layer may instead be stored packed), and renames what stands at another of its places
-/// there, or without "transformer." or "model.". Throws naming the tensor.
+/// there, or without "transformer." or "model.". A head of other values beside tied embeddings is
+/// used. Adds a warning that names the tensors nothing reads. Throws naming the tensor.
 void match_weights(Architecture& arch, const Safetensors& weights);
 
 /// Every dense tensor of the checkpoint that `arch` reads: name and shape, in model order.

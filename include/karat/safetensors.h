@@ -22,6 +22,8 @@ class Safetensors {
   static Safetensors open(const std::filesystem::path& file);
   /// Maps `model.safetensors`, or every shard of `model.safetensors.index.json`.
   static Safetensors open_folder(const std::filesystem::path& folder);
+  /// The files that open_folder maps, sorted; others of the folder make no difference.
+  static std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder);
 
   const TensorView* find(std::string_view name) const;                 // nullptr when absent
   const TensorView& get(std::string_view name) const;                  // throws when absent

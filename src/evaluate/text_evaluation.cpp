@@ -59,10 +59,8 @@ void check_files(const TextJob& job, std::size_t conventions) {
 }
 
 std::vector<fs::path> weight_files(const fs::path& folder) {
-  std::vector<fs::path> files = {folder / "config.json"};
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-  std::sort(files.begin() + 1, files.end());
+  std::vector<fs::path> files = Safetensors::files_of(folder);
+  files.insert(files.begin(), folder / "config.json");
   return files;
 }
 

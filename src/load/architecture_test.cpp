@@ -442,20 +442,20 @@ TEST_CASE("a packed layer stands for its weight, an embedding cannot") {
   contains(embedding.mismatch(arch), "embed_tokens.weight: got nothing");
 }
 
-TEST_CASE("the prefix of the language model may be missing; a tied head may be there") {
+TEST_CASE("the prefix of the language model may be missing") {
   for (const auto& config : {kGpt2, with(kLlama, R"({"tie_word_embeddings":true})"), kLlama}) {
     Architecture arch = parse(config);
     Checkpoint bare(arch);
     for (auto& tensor : bare.tensors)
       for (const std::string_view prefix : {"model.", "transformer."})
         if (tensor.name.starts_with(prefix)) tensor.name.erase(0, prefix.size());
-    if (arch.tied()) bare.add("lm_head.weight", DType::f16, {1});  // config.json decides
-    bare.add("h.0.attn.bias", DType::u8, {1, 1, 16, 16});          // GPT-2's mask, a buffer
+    bare.add("h.0.attn.bias", DType::u8, {1, 1, 16, 16});  // GPT-2's mask, a buffer
     const Safetensors weights = bare.open();
     const bool tied = arch.tied();
     match_weights(arch, weights);
     CHECK(weights.find(arch.embedding) != nullptr);
     CHECK(arch.tied() == tied);
+    CHECK(arch.warnings.empty());
     for (const auto& [name, shape] : tensor_shapes(arch)) CHECK(weights.find(name) != nullptr);
   }
 }
@@ -479,12 +479,58 @@ TEST_CASE("tensors stand at any of the places that the family names") {
   }
 }
 
-TEST_CASE("what transformers writes in config.json is read or known, in every fixture") {
-  for (const auto& entry :
-       std::filesystem::directory_iterator(KARAT_SOURCE_DIR "/tests/fixtures/families")) {
-    CAPTURE(entry.path().string());
-    CHECK(read_architecture(entry.path()).warnings.empty());
+TEST_CASE("a head beside tied embeddings is used when it differs") {
+  for (const auto& config :
+       {kGpt2, with(kGpt2, R"({"tie_word_embeddings":true})"),
+        with(kLlama, R"({"tie_word_embeddings":true})"),
+        with(kLlama, R"({"model_type":"qwen2","tie_word_embeddings":true})")}) {
+    const Architecture arch = parse(config);
+    REQUIRE(arch.tied());
+    const auto head_of = [&](DType dtype, unsigned char last) {
+      Checkpoint checkpoint(arch);
+      checkpoint.add("lm_head.weight", dtype, {arch.vocab, arch.hidden});
+      checkpoint.tensors.back().data.back() = std::byte{last};
+      Architecture matched = arch;
+      match_weights(matched, checkpoint.open());
+      CHECK(matched.warnings.empty());
+      return matched.head;
+    };
+    CHECK(head_of(DType::f16, 0) == arch.embedding);
+    CHECK(head_of(DType::bf16, 0) == arch.embedding);  // the same values in another type
+    CHECK(head_of(DType::f16, 0x3c) == "lm_head.weight");
+    CHECK(head_of(DType::f32, 0x3c) == "lm_head.weight");
+
+    Checkpoint wrong(arch);
+    wrong.add("lm_head.weight", DType::f16, {1});
+    contains(wrong.mismatch(arch), "tensor lm_head.weight: got shape [1]");
+    Checkpoint alone(arch);
+    alone.drop(arch.embedding);
+    alone.add("lm_head.weight", DType::f16, {arch.vocab, arch.hidden});
+    Architecture swapped = arch;
+    match_weights(swapped, alone.open());
+    CHECK(swapped.embedding == "lm_head.weight");
+    CHECK(swapped.tied());
   }
+}
+
+TEST_CASE("tensors that nothing reads are told, but for buffers and other parts") {
+  Architecture arch = parse(kLlama);
+  Checkpoint checkpoint(arch);
+  for (const char* name : {"model.layers.0.self_attn.rotary_emb.inv_freq", "model.position_ids",
+                           "transformer.h.0.attn.masked_bias", "vision_tower.patch.weight"})
+    checkpoint.add(name, DType::f32, {2});
+  arch.left_alone = {"vision_tower."};
+  const auto told = [&] {
+    Architecture matched = arch;
+    match_weights(matched, checkpoint.open());
+    return matched.warnings;
+  };
+  CHECK(told().empty());
+  checkpoint.add("model.layers.0.self_attn.q_norm.weight", DType::i8, {16});
+  REQUIRE(told().size() == 1);
+  contains(told()[0], "1 tensor that nothing reads: model.layers.0.self_attn.q_norm.weight");
+  for (const char* name : {"a", "b", "c", "d"}) checkpoint.add(name, DType::f32, {1});
+  contains(told()[0], "5 tensors that nothing reads: a, b, c, d, …");
 }
 
 TEST_CASE("stories260K" * doctest::test_suite("shared")) {

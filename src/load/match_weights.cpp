@@ -1,11 +1,15 @@
 // Does a checkpoint hold what its config.json promises?
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "karat/architecture.h"
 #include "karat/error.h"
 #include "karat/safetensors.h"
+#include "load/checkpoint.h"
+#include "load/json.h"
 
 namespace karat {
 namespace {
@@ -13,7 +17,8 @@ namespace {
 /// Calls change(name) on every name in `arch`, in whatever field it stands.
 template <class Change>
 void for_each_name(Architecture& arch, Change change) {
-  for (std::string* name : {&arch.embedding, &arch.positions, &arch.final_norm.name, &arch.head})
+  for (std::string* name :
+       {&arch.embedding, &arch.positions, &arch.final_norm.name, &arch.head, &arch.own_head})
     change(*name);
   for (Block& block : arch.blocks) visit_parts([&](Role, auto& part) { change(part.name); }, block);
 }
@@ -61,10 +66,22 @@ void refuse_unknown_bias(const Linear& linear, const Safetensors& weights) {
          "none according to config.json", "config.json and the weights do not belong together");
 }
 
+void tell_unread(Architecture& arch, const Safetensors& weights) {
+  constexpr std::size_t kShown = 4;
+  std::vector<std::string> names = unread_tensors(arch, weights);
+  if (names.empty()) return;
+  const std::size_t count = names.size();
+  names.resize(std::min(count, kShown));
+  arch.warnings.push_back(fmt::format(
+      "the checkpoint holds {} tensor{} that nothing reads: {}{}", count, count == 1 ? "" : "s",
+      excerpt(fmt::format("{}", fmt::join(names, ", "))), count > kShown ? ", …" : ""));
+}
+
 }  // namespace
 
 void match_weights(Architecture& arch, const Safetensors& weights) {
   follow_places(arch, weights);
+  choose_head(arch, weights);
   std::set<std::string> packed;  // weights whose layer is stored packed instead
   for (const Block& block : arch.blocks)
     for (const Linear* linear : block.linears()) {
@@ -75,6 +92,7 @@ void match_weights(Architecture& arch, const Safetensors& weights) {
     }
   for (const NamedShape& expected : tensor_shapes(arch))
     if (!packed.contains(expected.name)) check(expected, weights);
+  tell_unread(arch, weights);
 }
 
 }  // namespace karat

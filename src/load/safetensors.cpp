@@ -14,6 +14,8 @@ namespace karat {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kWhole = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr std::size_t kMaxIndexBytes = 64u << 20;  // the largest public models have some 10 MB
 
 /// Tensor name -> shard, from the text of a model.safetensors.index.json.
@@ -64,26 +66,29 @@ Safetensors Safetensors::open(const fs::path& file) {
   return result;
 }
 
-Safetensors Safetensors::open_folder(const fs::path& folder) {
+std::vector<fs::path> Safetensors::files_of(const fs::path& folder) {
   std::error_code ignored;
-  if (fs::exists(folder / "model.safetensors", ignored)) return open(folder / "model.safetensors");
-  const fs::path index = folder / "model.safetensors.index.json";
+  if (fs::exists(folder / kWhole, ignored)) return {folder / kWhole};
+  const fs::path index = folder / kIndex;
   if (!fs::exists(index, ignored))
     fail("open " + folder.string(), "neither model.safetensors nor model.safetensors.index.json",
          "a folder as Hugging Face writes it",
          "a checkpoint of .bin files has to be converted to safetensors first");
-
-  const auto shard_of = read_index(index);
-  std::set<std::string> shards;
-  for (const auto& [tensor, shard] : shard_of) shards.insert(shard);
-  Safetensors result;
-  for (const auto& shard : shards) {
-    if (!fs::exists(folder / shard, ignored))
-      fail("open " + folder.string(), "no shard " + excerpt(shard),
+  std::set<fs::path> shards;
+  for (const auto& [tensor, shard] : read_index(index)) shards.insert(folder / shard);
+  for (const fs::path& shard : shards)
+    if (!fs::exists(shard, ignored))
+      fail("open " + folder.string(), "no shard " + excerpt(shard.filename().string()),
            "every file that model.safetensors.index.json names", "download the missing file");
-    result.add_file(folder / shard);
-  }
-  for (const auto& [tensor, shard] : shard_of)
+  return {shards.begin(), shards.end()};
+}
+
+Safetensors Safetensors::open_folder(const fs::path& folder) {
+  Safetensors result;
+  const std::vector<fs::path> files = files_of(folder);
+  for (const fs::path& file : files) result.add_file(file);
+  if (files.front().filename() == kWhole) return result;
+  for (const auto& [tensor, shard] : read_index(folder / kIndex))
     if (result.find(tensor) == nullptr)
       fail("open " + (folder / shard).string(), "no tensor " + excerpt(tensor),
            "the one that model.safetensors.index.json names");

@@ -130,8 +130,8 @@ TEST_CASE("the file's errors say what is wrong") {
   contains(with(std::string(kOne) + std::string(1, '\0')), "NUL byte");
   contains(with("{\"\xff\":{}}"), "well-formed JSON");
 
-  contains(with(R"({"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}})"),
-           "tensor a: got dtype F8_E4M3");
+  contains(with(R"({"a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}})"),
+           "tensor a: got dtype F4");
   contains(with(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,4]}})"),
            "tensor a: got 4 bytes, expected F32 of shape [4]");
   contains(with(R"({"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]}})"),
@@ -241,6 +241,25 @@ TEST_CASE("a folder of shards") {
   contains(index("{" + good + "}"), "the tensor a twice");
   folder.write("model-00002-of-00002.safetensors", "cut");
   contains(index("{" + good + "}"), "model-00002-of-00002.safetensors: got 3 bytes");
+}
+
+TEST_CASE("files beside those that make the model are not looked at") {
+  const TempFolder folder;
+  const auto a = tensor("a", DType::u8, {1}, "x");
+  const auto clutter = [&] {
+    std::filesystem::create_symlink("../../blobs/missing", folder / "consolidated.safetensors");
+    folder.write("garbage.safetensors", "not one");
+    std::filesystem::create_directory(folder / "folder.safetensors");
+  };
+  write_safetensors(folder / "shard.safetensors", std::vector{a.view()}, {});
+  folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"shard.safetensors"}})");
+  clutter();
+  CHECK(Safetensors::files_of(folder.path()) ==
+        std::vector<std::filesystem::path>{folder / "shard.safetensors"});
+  CHECK(Safetensors::open_folder(folder.path()).tensors().size() == 1);
+  write_safetensors(folder / "model.safetensors", std::vector{a.view()}, {});
+  CHECK(Safetensors::files_of(folder.path()) ==
+        std::vector<std::filesystem::path>{folder / "model.safetensors"});
 }
 
 TEST_CASE("a folder without weights, a missing file, a folder in a file's place") {

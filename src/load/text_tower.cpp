@@ -13,6 +13,8 @@ Architecture placed(const ConfigReader& config, Architecture arch) {
   arch.places = {{"model.language_model.", ""},
                  {"language_model.model.", "language_model."},
                  {"language_model.", ""}};
+  for (const char* part : {"visual.", "vision_tower.", "multi_modal_projector.", "image_newline"})
+    for (const char* holder : {"", "model."}) arch.left_alone.push_back(std::string(holder) + part);
   config.harmless({"vision_config", "image_token_id", "image_token_index", "video_token_id",
                    "vision_token_id", "vision_start_token_id", "vision_end_token_id",
                    "vision_feature_layer", "vision_feature_select_strategy", "image_seq_length",

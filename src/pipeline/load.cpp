@@ -1,4 +1,4 @@
-// load: a model folder that may be quantized, every value that it computes with finite.
+// load: a model folder that may be quantized, every value that is read finite.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -49,8 +49,8 @@ Source load(const std::filesystem::path& folder) {
          "quantize the folder it was made from");
   source.files = Safetensors::open_folder(folder);
   match_weights(source.arch, source.files);
-  for (const NamedShape& tensor : tensor_shapes(source.arch))
-    check_finite(source.files.get(tensor.name));
+  for (const NamedShape& read : tensor_shapes(source.arch))
+    check_finite(source.files.get(read.name));
   return source;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "karat/error.h"
+#include "karat/safetensors.h"
 
 namespace karat {
 namespace fs = std::filesystem;
@@ -17,9 +18,8 @@ bool FileWatch::read(const fs::path& path, Stamp& stamp) {
 }
 
 FileWatch::FileWatch(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (Stamp stamp; entry.path().extension() == ".safetensors" && read(entry.path(), stamp))
-      files_.push_back({entry.path(), stamp});
+  for (const fs::path& file : Safetensors::files_of(folder))
+    if (Stamp stamp; read(file, stamp)) files_.push_back({file, stamp});
 }
 
 void FileWatch::check() const {

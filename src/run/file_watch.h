@@ -10,7 +10,7 @@ namespace karat {
 class FileWatch {
  public:
   FileWatch() = default;
-  /// Remembers the safetensors files of a folder.
+  /// Remembers the files that hold the weights of a folder.
   explicit FileWatch(const std::filesystem::path& folder);
   /// Throws Error naming a file that is no longer what it was. One that was removed, or replaced by
   /// another of its name, is still mapped as it was.

@@ -1,0 +1,79 @@
+#include "load/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+namespace karat {
+namespace {
+
+/// Elements [begin, begin + count) of a matrix.
+TensorView part_of(const TensorView& view, std::int64_t begin, std::int64_t count) {
+  return {view.name,
+          view.dtype,
+          {count},
+          view.data + static_cast<std::size_t>(begin) * byte_size(view.dtype)};
+}
+
+bool same_values(const TensorView& a, const TensorView& b) {
+  if (a.dtype == b.dtype) return std::memcmp(a.data, b.data, a.bytes()) == 0;
+  constexpr std::int64_t kPiece = 1 << 16;
+  for (std::int64_t at = 0; at < a.numel(); at += kPiece) {
+    const std::int64_t count = std::min(kPiece, a.numel() - at);
+    if (to_floats(part_of(a, at, count)) != to_floats(part_of(b, at, count))) return false;
+  }
+  return true;
+}
+
+bool is_float(const TensorView& view) {
+  return view.dtype == DType::f32 || view.dtype == DType::f16 || view.dtype == DType::bf16;
+}
+
+/// Buffers that older versions of transformers saved beside the weights and computes anew.
+bool is_buffer(const TensorView& view) {
+  const std::string& name = view.name;
+  if (name.ends_with("rotary_emb.inv_freq") || name.ends_with(".masked_bias") ||
+      name.ends_with("position_ids"))
+    return true;
+  const bool mask = view.shape.size() == 4 && view.shape[0] == 1 && view.shape[1] == 1;
+  return mask && (name.ends_with("attn.bias") || name.ends_with("attention.bias"));
+}
+
+/// Whether a layer of `layers` is the part of `name` before its last dot.
+bool belongs_to(const std::string& name, const std::set<std::string>& layers) {
+  const std::size_t dot = name.rfind('.');
+  return dot != name.npos && layers.contains(name.substr(0, dot));
+}
+
+}  // namespace
+
+void choose_head(Architecture& arch, const Safetensors& weights) {
+  if (!arch.tied()) return;
+  const TensorView* head = weights.find(arch.own_head);
+  const TensorView* embedding = weights.find(arch.embedding);
+  if (head == nullptr) return;
+  if (embedding == nullptr)
+    arch.embedding = arch.head = arch.own_head;
+  else if (head->shape != embedding->shape || !is_float(*head) || !is_float(*embedding) ||
+           !same_values(*head, *embedding))
+    arch.head = arch.own_head;
+}
+
+std::vector<std::string> unread_tensors(const Architecture& arch, const Safetensors& weights) {
+  std::set<std::string> read, packed;
+  for (const NamedShape& named : tensor_shapes(arch)) read.insert(named.name);
+  if (arch.tied()) read.insert(arch.own_head);  // equal to the embedding
+  for (const Block& block : arch.blocks)
+    for (const Linear* linear : block.linears())
+      if (weights.find(linear->name + ".codes") != nullptr) packed.insert(linear->name);
+  std::vector<std::string> unread;
+  for (const TensorView& view : weights.tensors()) {
+    const bool other = std::ranges::any_of(
+        arch.left_alone, [&](const std::string& prefix) { return view.name.starts_with(prefix); });
+    if (!other && !read.contains(view.name) && !belongs_to(view.name, packed) && !is_buffer(view))
+      unread.push_back(view.name);
+  }
+  return unread;
+}
+
+}  // namespace karat
