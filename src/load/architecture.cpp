@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "karat/error.h"
 #include "load/family.h"
+#include "load/folder.h"
 #include "load/json.h"
 
 namespace karat {
@@ -62,6 +63,7 @@ Architecture parse_architecture(std::string_view text, const std::string& path) 
 }
 
 Architecture read_architecture(const std::filesystem::path& folder) {
+  check_model_folder(folder);
   const auto path = folder / "config.json";
   return parse_architecture(read_text(path, kMaxConfigBytes), path.string());
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "karat/error.h"
+#include "load/folder.h"
 
 namespace karat {
 namespace {
@@ -21,6 +22,7 @@ std::string excerpt(std::string_view text) {
 }
 
 nlohmann::json parse_json(std::string_view text, const std::string& path) {
+  refuse_pointer(text, path);
   // nlohmann takes a NUL byte for the end of the text, so whatever follows it would be ignored.
   if (text.find('\0') != std::string_view::npos) fail("read " + path, "a NUL byte", "JSON text");
   const auto bound_depth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {

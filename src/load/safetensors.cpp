@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "karat/error.h"
+#include "load/folder.h"
 #include "load/json.h"
 #include "load/safetensors_header.h"
 
@@ -45,6 +46,7 @@ bool by_name(const TensorView& a, const TensorView& b) {
 
 void Safetensors::add_file(const fs::path& file) {
   auto mapped = MappedFile::open(file);
+  refuse_pointer(mapped->text(), file.string());
   SafetensorsContent content = parse_safetensors(mapped->bytes(), file.string());
   std::sort(content.tensors.begin(), content.tensors.end(), by_name);
   const auto old = static_cast<std::ptrdiff_t>(tensors_.size());
@@ -70,10 +72,7 @@ std::vector<fs::path> Safetensors::files_of(const fs::path& folder) {
   std::error_code ignored;
   if (fs::exists(folder / kWhole, ignored)) return {folder / kWhole};
   const fs::path index = folder / kIndex;
-  if (!fs::exists(index, ignored))
-    fail("open " + folder.string(), "neither model.safetensors nor model.safetensors.index.json",
-         "a folder as Hugging Face writes it",
-         "a checkpoint of .bin files has to be converted to safetensors first");
+  if (!fs::exists(index, ignored)) refuse_weights(folder);
   std::set<fs::path> shards;
   for (const auto& [tensor, shard] : read_index(index)) shards.insert(folder / shard);
   for (const fs::path& shard : shards)

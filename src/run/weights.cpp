@@ -107,9 +107,6 @@ void chain(LanguageModel::Impl& model) {
 }  // namespace
 
 LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder))
-    fail("model " + folder.string(), "no such folder",
-         "a folder with config.json and model.safetensors");
   LanguageModel::Impl model;
   model.folder = folder;
   model.arch = read_architecture(folder);
