@@ -14,6 +14,16 @@ namespace {
 
 constexpr std::size_t kMaxConfigBytes = 16u << 20;
 
+/// Tokens that end a text by generation_config.json, which wins where it names any, as in
+/// transformers: chat models name there what ends a turn.
+void read_stops(const std::filesystem::path& path, Architecture& arch) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return;
+  const std::string name = path.string();
+  const ConfigReader config(parse_json(read_text(path, kMaxConfigBytes), name), name);
+  if (config.holds("eos_token_id")) arch.eos = config.token_ids("eos_token_id", 0, arch.vocab);
+}
+
 void add_norm(std::vector<NamedShape>& list, const Norm& norm, std::int64_t size) {
   list.push_back({norm.name + ".weight", {size}});
   if (norm.kind == Norm::Kind::layer) list.push_back({norm.name + ".bias", {size}});
@@ -65,7 +75,9 @@ Architecture parse_architecture(std::string_view text, const std::string& path) 
 Architecture read_architecture(const std::filesystem::path& folder) {
   check_model_folder(folder);
   const auto path = folder / "config.json";
-  return parse_architecture(read_text(path, kMaxConfigBytes), path.string());
+  Architecture arch = parse_architecture(read_text(path, kMaxConfigBytes), path.string());
+  read_stops(folder / "generation_config.json", arch);
+  return arch;
 }
 
 std::vector<NamedShape> tensor_shapes(const Architecture& arch) {

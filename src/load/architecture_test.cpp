@@ -402,6 +402,22 @@ TEST_CASE("a config that is missing, cut off at any length, or nested without en
   contains(error_of([&] { parse_architecture("{}" + std::string(1, '\0'), "c"); }), "NUL");
 }
 
+TEST_CASE("tokens that end a text: generation_config.json wins where it names them") {
+  const TempFolder folder;
+  folder.write("config.json", with(kLlama, R"({"eos_token_id":2})").dump());
+  const auto eos = [&](const char* generation) {
+    folder.write("generation_config.json", generation);
+    return read_architecture(folder.path()).eos;
+  };
+  CHECK(read_architecture(folder.path()).eos == std::vector<std::int32_t>{2});
+  CHECK(eos(R"({"eos_token_id":[3,7,8]})") == std::vector<std::int32_t>{3, 7});
+  CHECK(eos(R"({"eos_token_id":5,"temperature":0.6})") == std::vector<std::int32_t>{5});
+  CHECK(eos(R"({"do_sample":true})") == std::vector<std::int32_t>{2});
+  CHECK(eos(R"({"eos_token_id":null})") == std::vector<std::int32_t>{2});
+  contains(error_of([&] { eos(R"({"eos_token_id":"</s>"})"); }), "generation_config.json");
+  contains(error_of([&] { eos("{"); }), "generation_config.json");
+}
+
 TEST_CASE("weights that fit, in each of the families") {
   for (const auto& config : {kLlama, with(kLlama, R"({"model_type":"qwen2"})"),
                              with(kLlama, R"({"model_type":"qwen3","head_dim":8})"), kGpt2}) {

@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "karat/error.h"
+#include "load/side_files.h"
 #include "pipeline/passes.h"
 
 namespace karat {
@@ -67,8 +68,10 @@ void save(const QuantizeJob& job, const Source& model, const BlockStore& blocks,
   }
   shards.finish();
   write_file(folder.path() / "config.json", quantized_config(model.folder, config));
-  for (const fs::path& file : Tokenizer::files(model.folder))
-    write_file(folder.path() / file.filename(), read_text(file));
+  for (const fs::path& file : side_files(model.folder)) {
+    fs::create_directories((folder.path() / file).parent_path());
+    write_file(folder.path() / file, read_text(model.folder / file));
+  }
   report.file_bytes = weight_bytes(folder.path());
   count_bits(report, model);
   report.peak_bytes = peak_memory();

@@ -1,0 +1,39 @@
+#include "load/side_files.h"
+
+#include <doctest/doctest.h>
+
+#include "load/testing.h"
+
+using namespace karat;
+using namespace karat::testing;
+namespace fs = std::filesystem;
+
+TEST_CASE("what belongs to a model beside its weights, and nothing else") {
+  const TempFolder folder;
+  fs::create_directory(folder / "additional_chat_templates");
+  const std::vector<fs::path> wanted = {"LICENSE",
+                                        "Llama-Licence.txt",
+                                        "NOTICE.md",
+                                        "USE_POLICY.md",
+                                        "added_tokens.json",
+                                        "additional_chat_templates/tool_use.jinja",
+                                        "chat_template.jinja",
+                                        "chat_template.json",
+                                        "generation_config.json",
+                                        "merges.txt",
+                                        "preprocessor_config.json",
+                                        "processor_config.json",
+                                        "special_tokens_map.json",
+                                        "tokenizer.json",
+                                        "tokenizer.model",
+                                        "tokenizer_config.json",
+                                        "vocab.json"};
+  for (const fs::path& name : wanted) folder.write(name.string(), "x");
+  for (const char* name : {"config.json", "model.safetensors", "README.md", "modeling_x.py",
+                           "karat_report.json", "optimizer.bin", "additional_chat_templates/x.txt"})
+    folder.write(name, "x");
+  fs::create_symlink("gone", folder / "image_processor_config.json");
+  fs::create_directory(folder / "license");
+  CHECK(side_files(folder.path()) == wanted);
+  CHECK(side_files(folder / "nowhere").empty());
+}
