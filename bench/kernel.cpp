@@ -64,8 +64,8 @@ struct Case {
 };
 
 /// Two bits, the smallest and so the hardest to unpack fast enough.
-PackedLayout trellis(TrellisCode code, std::optional<std::uint32_t> rotation = {}) {
-  return {.bits = 2, .group = 0, .codebook = Codebook::trellis, .code = code, .rotation = rotation};
+PackedLayout trellis(const char* code, std::optional<std::uint32_t> rotation = {}) {
+  return {.format = "trellis", .variant = code, .bits = 2, .group = 0, .rotation = rotation};
 }
 
 const std::vector<Case> kCases = {
@@ -75,21 +75,22 @@ const std::vector<Case> kCases = {
     {"8 bit g128", PackedLayout{.bits = 8, .group = 128}},
     {"4 bit g128", PackedLayout{.bits = 4, .group = 128}},
     {"4 bit g128 + 1 %", PackedLayout{.bits = 4, .group = 128}, DType::f32, 0.01},
-    {"3 bit g128", PackedLayout{.bits = 3, .group = 128, .blocks = true}},
+    {"3 bit g128", PackedLayout{.variant = "blocks", .bits = 3, .group = 128}},
     {"3 bit g128 stream", PackedLayout{.bits = 3, .group = 128}},
-    {"3 bit g16 bilevel", PackedLayout{.bits = 3, .group = 16, .bilevel = true}},
-    {"3 bit g16 bi + 1 %", PackedLayout{.bits = 3, .group = 16, .bilevel = true}, DType::f32, 0.01},
+    {"3 bit g16 bilevel", PackedLayout{.variant = "bilevel", .bits = 3, .group = 16}},
+    {"3 bit g16 bi + 1 %", PackedLayout{.variant = "bilevel", .bits = 3, .group = 16}, DType::f32,
+     0.01},
     {"2 bit g64", PackedLayout{.bits = 2, .group = 64}},
-    {"nf4 g128", PackedLayout{.bits = 4, .group = 128, .codebook = Codebook::nf4}},
-    {"4 bit tables", PackedLayout{.bits = 4, .group = 0, .codebook = Codebook::lut}},
-    {"3 bit tables", PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::lut}},
-    {"3 bit tables g128", PackedLayout{.bits = 3, .group = 128, .codebook = Codebook::lut}},
-    {"2 bit tables", PackedLayout{.bits = 2, .group = 0, .codebook = Codebook::lut}},
-    {"4 bit trellis", PackedLayout{.bits = 4, .group = 0, .codebook = Codebook::trellis}},
-    {"3 bit trellis", PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::trellis}},
-    {"2 bit trellis", trellis(TrellisCode::one_mad)},
-    {"2 bit trellis 3inst", trellis(TrellisCode::three_inst)},
-    {"2 bit trellis, rot.", trellis(TrellisCode::one_mad, 0)},
+    {"nf4 g128", PackedLayout{.format = "nf4", .bits = 4, .group = 128}},
+    {"4 bit tables", PackedLayout{.format = "lut", .bits = 4, .group = 0}},
+    {"3 bit tables", PackedLayout{.format = "lut", .bits = 3, .group = 0}},
+    {"3 bit tables g128", PackedLayout{.format = "lut", .bits = 3, .group = 128}},
+    {"2 bit tables", PackedLayout{.format = "lut", .bits = 2, .group = 0}},
+    {"4 bit trellis", PackedLayout{.format = "trellis", .variant = "1mad", .bits = 4, .group = 0}},
+    {"3 bit trellis", PackedLayout{.format = "trellis", .variant = "1mad", .bits = 3, .group = 0}},
+    {"2 bit trellis", trellis("1mad")},
+    {"2 bit trellis 3inst", trellis("3inst")},
+    {"2 bit trellis, rot.", trellis("1mad", 0)},
 };
 
 /// One matrix of a case, and the memory that it lies in.

@@ -31,6 +31,8 @@ set_source_files_properties(${PROJECT_SOURCE_DIR}/src/task/definition.cpp PROPER
   COMPILE_DEFINITIONS "KARAT_TASKS_BELOW_PREFIX=\"${CMAKE_INSTALL_DATADIR}/karat/tasks\";KARAT_SOURCE_TASKS=\"${PROJECT_SOURCE_DIR}/tasks\";KARAT_INSTALLED_TASKS=\"${CMAKE_INSTALL_FULL_DATADIR}/karat/tasks\"")
 set(run_layers core load format kernel run evaluate report task)
 
+karat_registry(layer_format FOLDER format/codec TABLE codec_table HEADER format/codec.h
+               TYPE "const Codec&" ARGUMENTS "" SUFFIX _codec)
 karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/family.h
                TYPE Architecture ARGUMENTS "const ConfigReader&" SUFFIX _family)
 

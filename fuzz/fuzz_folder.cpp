@@ -36,19 +36,25 @@ void add(std::vector<OwnedTensor>& tensors, Bytes& input, const char* name, DTyp
 }
 
 void read_parts(Bytes& input) {
-  PackedLayout layout{input.next() % 10,
-                      input.next() % 40,
-                      (input.next() & 1) != 0,
-                      (input.next() & 1) != 0,
-                      Codebook(input.next() % 8),
-                      (input.next() & 3) == 3,
-                      TrellisCode(input.next() % 3)};
+  static const char* const kFormats[] = {"uniform",  "nf4", "fp4",     "e2m1",
+                                         "e2m1-daq", "lut", "trellis", "none"};
+  static const char* const kCodes[] = {"1mad", "3inst", "1mad12"};
+  PackedLayout layout{
+      .bits = input.next() % 10, .group = input.next() % 40, .symmetric = (input.next() & 1) != 0};
+  const bool bilevel = (input.next() & 1) != 0;
+  layout.format = kFormats[input.next() % 8];
+  layout.input_scales = (input.next() & 3) == 3;
+  const char* code = kCodes[input.next() % 3];
   if ((input.next() & 3) == 3) layout.rotation = input.next();
-  layout.blocks = (input.next() & 7) == 7;
-  const std::int64_t out = input.next() % 40, in = input.next() % (layout.blocks ? 240 : 80);
+  const bool in_blocks = (input.next() & 7) == 7;
+  if (layout.format == "trellis")
+    layout.variant = code;
+  else
+    layout.variant = bilevel ? "bilevel" : in_blocks ? "blocks" : "";
+  const std::int64_t out = input.next() % 40, in = input.next() % (in_blocks ? 240 : 80);
   const std::int64_t groups = layout.groups(in), blocks = (out + 15) / 16, n = input.next() % 32;
   std::vector<OwnedTensor> tensors;
-  const bool trellis = layout.codebook == Codebook::trellis;
+  const bool trellis = layout.format == "trellis";
   if (trellis) {
     const std::int64_t band = (in % 16 * layout.bits * 16 + 7) / 8 + in / 16 * 32 * layout.bits,
                        last = (in % 16 * layout.bits * (out % 16) + 7) / 8 +
@@ -58,17 +64,17 @@ void read_parts(Bytes& input) {
   } else {
     add(tensors, input, "m.codes", DType::u8, {out, (in * layout.bits + 7) / 8});
   }
-  const bool lut = layout.codebook == Codebook::lut, stray = (input.next() & 31) == 31;
+  const bool lut = layout.format == "lut", stray = (input.next() & 31) == 31;
   if (lut || stray) add(tensors, input, "m.tables", DType::f16, {out, groups, 1 << layout.bits});
   if (layout.input_scales) add(tensors, input, "m.input_scales", DType::f16, {in});
-  if (!lut && !trellis && !layout.bilevel) {
+  if (!lut && !trellis && !bilevel) {
     add(tensors, input, "m.scales", DType::f16, {out, groups});
     if (!layout.symmetric) add(tensors, input, "m.zeros", DType::f16, {out, groups});
   }
   for (const char* name : {"m.scale_codes", "m.zero_codes"})
-    if (layout.bilevel) add(tensors, input, name, DType::u8, {blocks, groups, 6});
+    if (bilevel) add(tensors, input, name, DType::u8, {blocks, groups, 6});
   for (const char* name : {"m.scale_stats", "m.zero_stats"})
-    if (layout.bilevel) add(tensors, input, name, DType::f16, {blocks, groups, 2});
+    if (bilevel) add(tensors, input, name, DType::f16, {blocks, groups, 2});
   add(tensors, input, "m.outlier_counts", (input.next() & 1) ? DType::u8 : DType::u16, {out});
   add(tensors, input, "m.outlier_columns", DType::u16, {n});
   add(tensors, input, "m.outlier_values", DType::f16, {n});

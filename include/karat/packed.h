@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,37 +14,21 @@
 
 namespace karat {
 
-/// What a code stands for. uniform: its own number; nf4 … e2m1_daq: a value of a fixed list; lut: a
-/// value of a table that the layer stores for each row and group; trellis: the first bits of a
-/// state, which the codes after it complete.
-enum class Codebook : std::uint8_t { uniform, nf4, fp4, e2m1, e2m1_daq, lut, trellis };
-
-/// "uniform", "nf4", "fp4", "e2m1", "e2m1-daq", "lut", "trellis"; nothing for another name.
-std::string_view name_of(Codebook codebook);
-std::optional<Codebook> find_codebook(std::string_view name);
-/// The list, ascending: 16 values of nf4, 15 of the others; empty where there is none.
-std::span<const float> codebook_values(Codebook codebook);
-
-/// How a trellis computes a value from a state of 16 bits (QTIP, arXiv 2406.11235).
-enum class TrellisCode : std::uint8_t { one_mad, three_inst, one_mad_12 };
-std::string_view name_of(TrellisCode code);  // "1mad", "3inst"
-std::optional<TrellisCode> find_trellis_code(std::string_view name);
-
-/// How a matrix is stored, one set of statistics per row and group of inputs:
-/// ŵ = scale · (value[code] − zero), ŵ = table[code] for lut, ŵ = scale · value(state) for trellis.
+/// How a matrix is stored: the format's name and what its room (src/format/codec/<format>.cpp)
+/// makes of the rest. Statistics belong to a row and a group of inputs.
 struct PackedLayout {
-  int bits = 4;              // uniform: 2, 3, 4 or 8; lut, trellis: 2, 3 or 4; the lists: 4
-  std::int64_t group = 128;  // inputs that share statistics; 0: the whole row
-  bool symmetric = false;    // zero is not stored: 2^(bits−1) for uniform, 0 for the lists
-  bool bilevel = false;      // 3-bit scales and zeros over 16 rows (SpQR), FP16 second level
-  Codebook codebook = Codebook::uniform;
-  bool input_scales = false;                // ŵ[o, i] is multiplied by input_scale[i] at the end
-  TrellisCode code = TrellisCode::one_mad;  // trellis alone
-  /// A seed below 2^31: ŵ is stored as R_out ŵ R_inᵀ (core/rotation.h).
-  std::optional<std::uint32_t> rotation = {};
-  /// Codes lie in blocks of kCodeBlock inputs, made for 8-bit kernels: uniform, 3 bits, not
-  /// bilevel, group a multiple of kCodeBlock.
-  bool blocks = false;
+  /// "uniform": ŵ = scale · (code − zero); a list of values ("nf4", "fp4", "e2m1", "e2m1-daq"):
+  /// ŵ = scale · (value[code] − zero); "lut": ŵ = table[code]; what else docs/format.md specifies.
+  std::string format = "uniform";
+  /// What the format alone has, by the name that it has there; most have none. Of uniform:
+  /// "bilevel", 3-bit scales and zeros over 16 rows (SpQR) with an FP16 second level, or "blocks",
+  /// 3-bit codes in blocks of kCodeBlock inputs, made for 8-bit kernels.
+  std::string variant = {};
+  int bits = 4;               // of a code
+  std::int64_t group = 128;   // inputs that share statistics; 0: the whole row
+  bool symmetric = false;     // the zero is not stored: 2^(bits−1) for uniform, 0 for the lists
+  bool input_scales = false;  // ŵ[o, i] is multiplied by input_scale[i] at the end
+  std::optional<std::uint32_t> rotation = {};  // a seed below 2^31: ŵ is stored as R_out ŵ R_inᵀ
 
   std::int64_t groups(std::int64_t in) const;      // ceil(in / group)
   std::int64_t group_size(std::int64_t in) const;  // group, or in
@@ -63,7 +46,7 @@ struct Overlay {
   std::vector<std::uint16_t> values;   // FP16 bits
 };
 
-/// A quantized matrix before packing: plain arrays, row-major.
+/// A quantized matrix before packing: plain arrays, row-major, of which a format has some.
 struct PackedMatrix {
   PackedLayout layout;
   std::int64_t out = 0, in = 0;
@@ -71,8 +54,8 @@ struct PackedMatrix {
   std::vector<std::uint16_t> scales, zeros;           // FP16 bits [out, groups]; plain layouts
   std::vector<std::uint8_t> scale_codes, zero_codes;  // [out, groups]; bilevel
   std::vector<std::uint16_t> scale_stats,
-      zero_stats;                     // FP16 [ceil(out/16), groups, 2]: {scale, zero}
-  std::vector<std::uint16_t> tables;  // FP16 bits [out, groups, 2^bits]; lut, which has no others
+      zero_stats;                           // FP16 [ceil(out/16), groups, 2]: {scale, zero}
+  std::vector<std::uint16_t> tables;        // FP16 bits [out, groups, 2^bits]; lut
   std::vector<std::uint16_t> input_scales;  // FP16 bits [in]; with layout.input_scales
   Overlay overlay;
 };
@@ -80,9 +63,12 @@ struct PackedMatrix {
 /// Tensors `name`.codes, .scales … as docs/format.md lays them out. Throws on values out of range.
 std::vector<OwnedTensor> pack(const std::string& name, const PackedMatrix& matrix);
 
+struct Codec;  // a storage format's functions (src/format/codec.h)
+
 /// A packed matrix as it lies in a mapped file.
 struct PackedView {
   PackedLayout layout;
+  const Codec* codec = nullptr;  // of layout.format
   std::int64_t out = 0, in = 0;
   TensorView codes, scales, zeros, scale_codes, zero_codes, scale_stats, zero_stats, tables;
   TensorView input_scales;
@@ -94,8 +80,7 @@ struct PackedView {
 
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
-/// written is the lowest that has what the layouts use: 1; 2 for lists, tables and input scales; 3
-/// for trellis and rotations; 4 for blocks; 5 for trellis codes of 5 bits.
+/// written is the lowest that has what the layouts use (docs/format.md).
 inline constexpr int kFormatVersion = 5;
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"

@@ -83,7 +83,7 @@ TEST_CASE("what a rotated trellis will take is known beforehand") {
     const Overrides overrides{.solver = "nearest", .bits = bits};  // reads no text
     const StoredSize size = size_of(assemble(find_method("qtip"), overrides));
     CHECK(size.layout.rotation == 0u);
-    CHECK(size.layout.codebook == Codebook::trellis);
+    CHECK(size.layout.format == "trellis");
     CHECK(predicted_bits(read_architecture(kFamilies / "llama3"), size) ==
           doctest::Approx(counted_bits(temporary.path, "qtip", overrides)).epsilon(1e-12));
   }

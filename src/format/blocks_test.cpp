@@ -1,7 +1,7 @@
 // The order of 3-bit codes in blocks, written byte by byte as docs/format.md shows it.
 #include <doctest/doctest.h>
 
-#include "format/blocks.h"
+#include "format/codec/uniform/blocks.h"
 #include "format/random_matrix.h"
 #include "karat/error.h"
 
@@ -24,7 +24,7 @@ std::vector<std::byte> row_by_bytes(const std::uint8_t* c, std::int64_t in) {
   return row;
 }
 
-constexpr PackedLayout kInBlocks{.bits = 3, .group = 0, .blocks = true};
+const PackedLayout kInBlocks{.variant = "blocks", .bits = 3, .group = 0};
 
 }  // namespace
 
@@ -40,7 +40,7 @@ TEST_CASE("codes in blocks lie as docs/format.md shows, and are read from there"
       const std::byte* row = codes.data.data() + o * stride;
       CHECK(std::vector<std::byte>(row, row + stride) == expected);
       for (std::int64_t i = 0; i < in; ++i)
-        CHECK(read_code(kInBlocks, row, in, i) == m.codes[static_cast<std::size_t>(o * in + i)]);
+        CHECK(read_block_code(row, in, i) == m.codes[static_cast<std::size_t>(o * in + i)]);
     }
   }
 }
@@ -50,9 +50,9 @@ TEST_CASE("blocks and streams take as many bits and mean the same") {
   for (const std::int64_t group : {0, 128, 256})
     for (const std::int64_t in : {100, 128, 700}) {
       PackedMatrix m =
-          random_matrix(rng, {.bits = 3, .group = group, .blocks = true}, 20, in, 0.02);
+          random_matrix(rng, {.variant = "blocks", .bits = 3, .group = group}, 20, in, 0.02);
       const PackedTensors blocks = pack_and_view(m);
-      m.layout.blocks = false;
+      m.layout.variant.clear();
       const PackedTensors streams = pack_and_view(m);
       CHECK(blocks.view.stored_bits() == streams.view.stored_bits());
       CHECK(unpack(blocks.view) == unpack(streams.view));
@@ -61,16 +61,16 @@ TEST_CASE("blocks and streams take as many bits and mean the same") {
 }
 
 TEST_CASE("blocks are refused where no 8-bit kernel would read them") {
-  CHECK_NOTHROW(check_layout("m", {.bits = 3, .group = 1024, .blocks = true}));
+  CHECK_NOTHROW(check_layout("m", {.variant = "blocks", .bits = 3, .group = 1024}));
   for (const PackedLayout& layout :
-       {PackedLayout{.bits = 4, .group = 128, .blocks = true},
-        PackedLayout{.bits = 3, .group = 64, .blocks = true},
-        PackedLayout{.bits = 3, .group = 192, .blocks = true},
-        PackedLayout{.bits = 3, .bilevel = true, .blocks = true},
-        PackedLayout{.bits = 4, .codebook = Codebook::nf4, .blocks = true},
-        PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::lut, .blocks = true},
-        PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::trellis, .blocks = true}}) {
-    CHECK_THROWS_WITH_AS(check_layout("m", layout), doctest::Contains("in blocks"), Error);
+       {PackedLayout{.variant = "blocks", .bits = 4, .group = 128},
+        PackedLayout{.variant = "blocks", .bits = 3, .group = 64},
+        PackedLayout{.variant = "blocks", .bits = 3, .group = 192},
+        PackedLayout{.format = "nf4", .variant = "blocks", .bits = 4},
+        PackedLayout{.format = "lut", .variant = "blocks", .bits = 3, .group = 0},
+        PackedLayout{.format = "trellis", .variant = "blocks", .bits = 3, .group = 0}}) {
+    CHECK_THROWS_WITH_AS(check_layout("m", layout), doctest::Contains("blocks"), Error);
     CHECK_FALSE(may_have_blocks(layout));
   }
+  CHECK_FALSE(may_have_blocks({.variant = "bilevel", .bits = 3}));
 }

@@ -15,18 +15,17 @@ using Json = nlohmann::json;
 using Ordered = nlohmann::ordered_json;
 
 constexpr std::string_view kFormat = "karat-packed";
-constexpr std::string_view kUpgrade = "this folder was written by a newer karat; upgrade karat";
 const std::string kWhere = "read quantization_config";
 
-/// The format version that brought what a layout uses.
-int version_of(const PackedLayout& layout) {
-  if (layout.codebook == Codebook::trellis && layout.bits == 5) return 5;
-  if (layout.blocks) return 4;
-  if (layout.codebook == Codebook::trellis || layout.rotation) return 3;
-  return layout.codebook == Codebook::uniform && !layout.input_scales ? 1 : 2;
+/// The version that a layout needs, and for what.
+Since since(const PackedLayout& layout) {
+  Since found = find_codec(kWhere, layout.format).since(layout);
+  if (layout.input_scales && found.version < 2) found = {2, " with input scales"};
+  if (layout.rotation && found.version < 3) found = {3, " with a rotation"};
+  return found;
 }
 
-const Json& field(const Json& object, const char* key) {
+const Json& field(const Json& object, std::string_view key) {
   const auto found = object.find(key);
   if (found == object.end()) fail(kWhere, fmt::format("no \"{}\"", key), "one");
   return *found;
@@ -39,7 +38,7 @@ std::string brief(const Json& value) {
   return text.size() > 60 ? text.substr(0, 57) + "..." : text;
 }
 
-std::int64_t integer(const Json& object, const char* key) {
+std::int64_t integer(const Json& object, std::string_view key) {
   const Json& value = field(object, key);
   if (!value.is_number_integer() ||
       (value.is_number_unsigned() && value.get<std::uint64_t>() >> 31))
@@ -47,101 +46,63 @@ std::int64_t integer(const Json& object, const char* key) {
   return value.get<std::int64_t>();
 }
 
-bool boolean(const Json& object, const char* key) {
+bool boolean(const Json& object, std::string_view key) {
   const Json& value = field(object, key);
   if (!value.is_boolean())
     fail(fmt::format("{}, \"{}\"", kWhere, key), brief(value), "true or false");
   return value.get<bool>();
 }
 
-std::string text(const Json& object, const char* key) {
+std::string text(const Json& object, std::string_view key) {
   const Json& value = field(object, key);
   if (!value.is_string()) fail(fmt::format("{}, \"{}\"", kWhere, key), brief(value), "a string");
   return value.get<std::string>();
 }
 
-void expect_text(const Json& object, const char* key, std::string_view wanted,
+void expect_text(const Json& object, std::string_view key, std::string_view wanted,
                  std::string_view hint) {
   if (const std::string got = text(object, key); got != wanted)
     fail(fmt::format("{}, \"{}\"", kWhere, key), brief(got), fmt::format("\"{}\"", wanted), hint);
 }
 
-constexpr std::string_view kInputScales = "input_scales";  // absent means false
-constexpr std::string_view kRotation = "rotation";         // absent means none
-constexpr std::string_view kBlocks = "blocks";             // absent means false
-
-/// The keys of a grid's layouts in the order they are written in. The optional ones come after
-/// `before_optional`.
-struct Keys {
-  std::vector<std::string_view> required;
-  std::string_view before_optional;
-};
-Keys keys_of(Codebook codebook) {
-  if (codebook == Codebook::trellis) return {{"grid", "code", "bits", "layers"}, "bits"};
-  Keys keys{{"grid", "bits", "group"}, "group"};
-  if (codebook != Codebook::lut) keys.required.push_back("symmetric");
-  if (codebook == Codebook::uniform) keys.required.push_back("bilevel");
-  keys.required.push_back("layers");
-  return keys;
+/// The value of a key, of the type that `like` has.
+KeyValue read_value(const Json& object, std::string_view key, const KeyValue& like) {
+  if (std::holds_alternative<bool>(like)) return boolean(object, key);
+  if (std::holds_alternative<std::int64_t>(like)) return integer(object, key);
+  return text(object, key);
 }
 
-bool is_optional(Codebook codebook, std::string_view key) {
-  return key == kInputScales || key == kRotation ||
-         (key == kBlocks && codebook == Codebook::uniform);
-}
-
-Codebook read_grid(const Json& object) {
-  const std::string name = text(object, "grid");
-  const auto codebook = find_codebook(name);
-  if (!codebook)
-    fail(fmt::format("{}, \"grid\"", kWhere), brief(field(object, "grid")),
-         "uniform, nf4, fp4, e2m1, e2m1-daq, lut or trellis", kUpgrade);
-  return *codebook;
-}
-
-TrellisCode read_code(const Json& object) {
-  const auto code = find_trellis_code(text(object, "code"));
-  if (!code)
-    fail(fmt::format("{}, \"code\"", kWhere), brief(field(object, "code")), "1mad, 3inst or 1mad12",
-         kUpgrade);
-  return *code;
-}
-
-std::uint32_t read_seed(const Json& object) {
-  const std::int64_t seed = integer(object, "rotation");
-  if (seed < 0) fail(fmt::format("{}, \"rotation\"", kWhere), fmt::format("{}", seed), "0 or more");
-  return static_cast<std::uint32_t>(seed);
+void refuse_unknown_keys(const Json& object, const Codec& codec) {
+  std::vector<std::string_view> required = {"grid"};
+  const auto known = [&](std::string_view name) {
+    return name == "grid" || name == "layers" ||
+           std::ranges::find(codec.keys, name, &Key::name) != codec.keys.end();
+  };
+  for (const Key& key : codec.keys)
+    if (key.required) required.push_back(key.name);
+  required.push_back("layers");
+  for (const auto& [name, value] : object.items())
+    if (!known(name))
+      fail(kWhere, fmt::format("\"{}\" in a layout of grid {}", name, codec.name),
+           fmt::format("the keys {}", fmt::join(required, ", ")), kUpgrade);
 }
 
 void check_version(const PackedLayout& layout, std::int64_t version) {
-  if (version >= version_of(layout)) return;
-  fail(kWhere,
-       fmt::format("grid {}{}{}{}{} in format version {}", name_of(layout.codebook),
-                   version_of(layout) == 5 ? " of 5 bits" : "",
-                   layout.input_scales ? " with input scales" : "",
-                   layout.rotation ? " with a rotation" : "", layout.blocks ? " in blocks" : "",
-                   version),
-       fmt::format("version {}", version_of(layout)));
+  const Since needed = since(layout);
+  if (version >= needed.version) return;
+  fail(kWhere, fmt::format("grid {}{} in format version {}", layout.format, needed.what, version),
+       fmt::format("version {}", needed.version));
 }
 
 PackedLayout read_layout(const Json& object, std::int64_t version) {
   if (!object.is_object()) fail(kWhere, brief(object), "an object in \"layouts\"");
-  PackedLayout layout;
-  layout.codebook = read_grid(object);
-  const std::vector<std::string_view> keys = keys_of(layout.codebook).required;
-  const auto has = [&](std::string_view key) { return std::ranges::find(keys, key) != keys.end(); };
-  for (const auto& [key, value] : object.items())
-    if (!has(key) && !is_optional(layout.codebook, key))
-      fail(kWhere, fmt::format("\"{}\" in a layout of grid {}", key, name_of(layout.codebook)),
-           fmt::format("the keys {}", fmt::join(keys, ", ")), kUpgrade);
-  layout.bits = static_cast<int>(std::clamp<std::int64_t>(integer(object, "bits"), -1, 255));
-  layout.group = has("group") ? integer(object, "group") : 0;
-  layout.symmetric = has("symmetric") && boolean(object, "symmetric");
-  layout.bilevel = has("bilevel") && boolean(object, "bilevel");
-  layout.input_scales = object.contains(kInputScales) && boolean(object, "input_scales");
-  if (has("code")) layout.code = read_code(object);
-  if (object.contains(kRotation)) layout.rotation = read_seed(object);
-  layout.blocks = object.contains(kBlocks) && boolean(object, "blocks");
+  const std::string grid = text(object, "grid");
+  const Codec& codec = find_codec(kWhere + ", \"grid\"", grid);
+  refuse_unknown_keys(object, codec);
+  PackedLayout layout{.format = grid, .group = 0};
+  for (const Key& key : codec.keys)
+    if (key.required || object.contains(key.name))
+      key.set(layout, read_value(object, key.name, key.get(layout)));
   check_version(layout, version);
   check_layout(kWhere, layout);
   return layout;
@@ -174,23 +135,14 @@ std::int64_t read_header(const Json& config) {
 }
 
 Ordered layout_json(const PackedLayout& layout) {
-  const Keys keys = keys_of(layout.codebook);
-  const Ordered values = {{"grid", name_of(layout.codebook)},
-                          {"code", name_of(layout.code)},
-                          {"bits", layout.bits},
-                          {"group", layout.group},
-                          {"symmetric", layout.symmetric},
-                          {"bilevel", layout.bilevel},
-                          {"layers", Ordered::array()}};
-  Ordered json;
-  for (const std::string_view key : keys.required) {
-    const std::string name(key);
-    json[name] = values[name];
-    if (key != keys.before_optional) continue;
-    if (layout.input_scales) json["input_scales"] = true;
-    if (layout.rotation) json["rotation"] = *layout.rotation;
-    if (layout.blocks) json["blocks"] = true;
+  const PackedLayout absent{.format = layout.format};
+  Ordered json = {{"grid", layout.format}};
+  for (const Key& key : find_codec(kWhere, layout.format).keys) {
+    const KeyValue value = key.get(layout);
+    if (key.required || value != key.get(absent))
+      std::visit([&](const auto& one) { json[std::string(key.name)] = one; }, value);
   }
+  json["layers"] = Ordered::array();
   return json;
 }
 
@@ -206,7 +158,7 @@ std::string quantization_json(const QuantizationConfig& config) {
     if (at == seen.size()) {
       seen.push_back(layout);
       groups.push_back(layout_json(layout));
-      version = std::max(version, version_of(layout));
+      version = std::max(version, since(layout).version);
     }
     groups[at]["layers"].push_back(name);
   }

@@ -16,7 +16,7 @@ inline PackedMatrix plain_example() {
   return m;
 }
 inline PackedMatrix bilevel_example() {
-  PackedMatrix m = empty_matrix({.bits = 2, .group = 4, .bilevel = true}, 3, 4);
+  PackedMatrix m = empty_matrix({.variant = "bilevel", .bits = 2, .group = 4}, 3, 4);
   m.codes = {0, 1, 2, 3, 3, 2, 1, 0, 1, 1, 2, 2};
   m.scale_codes = {5, 6, 7};
   m.zero_codes = {1, 0, 4};
@@ -26,14 +26,14 @@ inline PackedMatrix bilevel_example() {
 }
 
 inline PackedMatrix nf4_example() {
-  PackedMatrix m = empty_matrix({.bits = 4, .group = 4, .codebook = Codebook::nf4}, 2, 5);
+  PackedMatrix m = empty_matrix({.format = "nf4", .bits = 4, .group = 4}, 2, 5);
   m.codes = {0, 1, 7, 15, 8, 15, 7, 14, 0, 3};
   m.scales = {kOne, kHalf, kTwo, kQuarter};
   m.zeros = {0, kOne, 0xbc00, kHalf};
   return m;
 }
 inline PackedMatrix lut_example() {
-  PackedMatrix m = empty_matrix({.bits = 2, .group = 0, .codebook = Codebook::lut}, 2, 4);
+  PackedMatrix m = empty_matrix({.format = "lut", .bits = 2, .group = 0}, 2, 4);
   m.codes = {0, 1, 2, 3, 3, 3, 0, 2};
   m.tables = {0xbc00, 0xb400, kHalf, kTwo, 0x4400, 0, kOne, 0xb800};  // −1 −¼ ½ 2, 4 0 1 −½
   m.overlay = {{0, 0, 1}, {2}, {kOne}};
@@ -41,7 +41,8 @@ inline PackedMatrix lut_example() {
 }
 
 inline PackedMatrix trellis_example() {
-  PackedMatrix m = empty_matrix({.bits = 2, .group = 0, .codebook = Codebook::trellis}, 1, 18);
+  PackedMatrix m =
+      empty_matrix({.format = "trellis", .variant = "1mad", .bits = 2, .group = 0}, 1, 18);
   m.codes = {0, 1, 2, 3, 3, 2, 1, 0, 0, 0, 1, 1, 2, 2, 3, 3, 1, 2};
   m.scales = {kHalf};
   return m;
@@ -54,7 +55,7 @@ inline PackedMatrix turned_example() {
 }
 inline PackedMatrix blocks_example() {
   PackedMatrix m =
-      empty_matrix({.bits = 3, .group = 128, .symmetric = true, .blocks = true}, 1, 131);
+      empty_matrix({.variant = "blocks", .bits = 3, .group = 128, .symmetric = true}, 1, 131);
   for (int i = 0; i < 131; ++i) m.codes.push_back(static_cast<std::uint8_t>((5 * i + i / 7) % 8));
   m.scales = {kHalf, kTwo};
   return m;

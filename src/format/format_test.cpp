@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "core/rotation.h"
+#include "format/codec/trellis/stream.h"
 #include "format/examples.h"
 #include "format/random_matrix.h"
 #include "format/rows.h"
@@ -36,6 +37,10 @@ void check_near(const std::vector<float>& got, const std::vector<double>& expect
 }
 
 /// The value of a state, in the words of the QTIP paper.
+std::span<const float> values_of(const std::string& format) {
+  return find_codec("test", format).values;
+}
+
 float trellis_definition(TrellisCode code, std::uint32_t state) {
   if (code == TrellisCode::one_mad_12)
     return trellis_definition(TrellisCode::one_mad, state % 4096);
@@ -63,20 +68,21 @@ float trellis_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) 
   std::uint32_t state = 0;
   for (std::size_t bit = 0; bit < 16; ++bit)
     state |= static_cast<std::uint32_t>(stream[(first + bit) % stream.size()]) << bit;
-  return f16_to_float(m.scales[o]) * trellis_definition(m.layout.code, state);
+  return f16_to_float(m.scales[o]) *
+         trellis_definition(*find_trellis_code(m.layout.variant), state);
 }
 
 /// ŵ of one element by the definition, without its outlier, from the plain arrays.
 float dense_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
-  if (m.layout.codebook == Codebook::trellis) return trellis_definition(m, o, i);
+  if (m.layout.format == "trellis") return trellis_definition(m, o, i);
   const std::int64_t groups = m.layout.groups(m.in), g = i / m.layout.group_size(m.in);
   const int code = m.codes[o * m.in + i];
-  if (m.layout.codebook == Codebook::lut)
+  if (m.layout.format == "lut")
     return f16_to_float(m.tables[((o * groups + g) << m.layout.bits) + code]);
-  const bool uniform = m.layout.codebook == Codebook::uniform;
-  const float value = uniform ? static_cast<float>(code) : codebook_values(m.layout.codebook)[code];
+  const bool uniform = m.layout.format == "uniform";
+  const float value = uniform ? static_cast<float>(code) : values_of(m.layout.format)[code];
   float scale, zero = uniform ? static_cast<float>(1 << (m.layout.bits - 1)) : 0;
-  if (m.layout.bilevel) {
+  if (m.layout.variant == "bilevel") {
     const auto value = [&](const auto& codes, const auto& stats) {
       const std::size_t cell = static_cast<std::size_t>(2 * (o / 16 * groups + g));
       return f16_to_float(stats[cell]) * (codes[o * groups + g] - f16_to_float(stats[cell + 1]));
@@ -141,18 +147,16 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
   check_equal(unpack(pack_and_view(blocks_example()).view), blocks);
 }
 
-TEST_CASE("codebooks: names there and back, lists ascending, of the length the format says") {
-  for (const auto& [codebook, name, count, last] :
-       {std::tuple{Codebook::uniform, "uniform", 0, 0.0f},
-        {Codebook::nf4, "nf4", 16, 1.0f},
-        {Codebook::fp4, "fp4", 15, 12.0f},
-        {Codebook::e2m1, "e2m1", 15, 6.0f},
-        {Codebook::e2m1_daq, "e2m1-daq", 15, 6.0f},
-        {Codebook::lut, "lut", 0, 0.0f},
-        {Codebook::trellis, "trellis", 0, 0.0f}}) {
-    CHECK(name_of(codebook) == name);
-    CHECK(find_codebook(name) == codebook);
-    const std::span<const float> values = codebook_values(codebook);
+TEST_CASE("formats are found by name; lists ascending, of the length the format says") {
+  for (const auto& [name, count, last] : {std::tuple{"uniform", 0, 0.0f},
+                                          {"nf4", 16, 1.0f},
+                                          {"fp4", 15, 12.0f},
+                                          {"e2m1", 15, 6.0f},
+                                          {"e2m1-daq", 15, 6.0f},
+                                          {"lut", 0, 0.0f},
+                                          {"trellis", 0, 0.0f}}) {
+    CHECK(find_codec("test", name).name == name);
+    const std::span<const float> values = values_of(name);
     REQUIRE(static_cast<int>(values.size()) == count);
     for (std::size_t i = 1; i < values.size(); ++i) CHECK(values[i - 1] < values[i]);
     if (count == 0) continue;
@@ -160,13 +164,13 @@ TEST_CASE("codebooks: names there and back, lists ascending, of the length the f
     CHECK(values[7] == 0);
     CHECK(values.back() == last);
   }
-  CHECK_FALSE(find_codebook("NF4").has_value());
+  CHECK_THROWS_WITH_AS(find_codec("test", "NF4"), doctest::Contains("one of e2m1"), Error);
   CHECK(find_trellis_code("1mad") == TrellisCode::one_mad);
   CHECK(find_trellis_code(name_of(TrellisCode::three_inst)) == TrellisCode::three_inst);
   CHECK_FALSE(find_trellis_code("hyb").has_value());
-  CHECK(codebook_values(Codebook::fp4)[8] == 0.0625f);
-  CHECK(codebook_values(Codebook::e2m1)[8] == 0.5f);
-  CHECK(codebook_values(Codebook::e2m1_daq)[8] == 0.0625f);
+  CHECK(values_of("fp4")[8] == 0.0625f);
+  CHECK(values_of("e2m1")[8] == 0.5f);
+  CHECK(values_of("e2m1-daq")[8] == 0.0625f);
 }
 
 TEST_CASE("unpack after pack is exact, over layouts, groups and odd sizes") {
@@ -178,7 +182,7 @@ TEST_CASE("unpack after pack is exact, over layouts, groups and odd sizes") {
         std::vector<float> expected;
         for (std::int64_t o = 0; o < out; ++o)
           for (std::int64_t i = 0; i < in; ++i) expected.push_back(definition(m, o, i));
-        CAPTURE(name_of(layout.codebook));
+        CAPTURE(layout.format);
         CHECK(unpack(pack_and_view(m).view) == expected);
       }
 }
@@ -203,7 +207,7 @@ TEST_CASE("a rotated layer unpacks to R_outᵀ Ŵ R_in, outliers and input scale
 }
 
 TEST_CASE("code 15 of a list of 15 reads as its last value") {
-  PackedMatrix m = empty_matrix({.bits = 4, .group = 0, .codebook = Codebook::fp4}, 1, 3);
+  PackedMatrix m = empty_matrix({.format = "fp4", .bits = 4, .group = 0}, 1, 3);
   m.codes = {0, 14, 7};
   m.scales = {kHalf};
   m.zeros = {kOne};
@@ -242,7 +246,7 @@ TEST_CASE("dense slot plus overlay gives the weight within FP16 rounding of the 
 
 TEST_CASE("bits per weight: 3-bit bilevel g16 with 1 % outliers is 3.945 within 0.005") {
   Rng rng(3);
-  const PackedLayout layout{.bits = 3, .group = 16, .bilevel = true};
+  const PackedLayout layout{.variant = "bilevel", .bits = 3, .group = 16};
   for (const auto& [out, in] : {std::pair{2048, 2048}, {4096, 4096}, {8192, 2048}, {2048, 8192}}) {
     const PackedTensors packed = pack_and_view(random_matrix(rng, layout, out, in, 0.01));
     const double weights = static_cast<double>(out) * in;
@@ -259,10 +263,10 @@ TEST_CASE("bits per weight: 3-bit bilevel g16 with 1 % outliers is 3.945 within 
 TEST_CASE("bits per weight of the other grids: 4-bit lists at g128, 3-bit tables per row") {
   Rng rng(5);
   for (const auto& [layout, expected] :
-       {std::pair{PackedLayout{.group = 128, .codebook = Codebook::nf4}, 4.25},
-        {PackedLayout{.group = 128, .symmetric = true, .codebook = Codebook::e2m1}, 4.125},
-        {PackedLayout{.bits = 3, .group = 0, .codebook = Codebook::lut}, 3.125},
-        {PackedLayout{.bits = 2, .group = 0, .codebook = Codebook::trellis, .rotation = 1},
+       {std::pair{PackedLayout{.format = "nf4", .group = 128}, 4.25},
+        {PackedLayout{.format = "e2m1", .group = 128, .symmetric = true}, 4.125},
+        {PackedLayout{.format = "lut", .bits = 3, .group = 0}, 3.125},
+        {PackedLayout{.format = "trellis", .variant = "1mad", .bits = 2, .group = 0, .rotation = 1},
          2 + 16.0 / 1024}}) {
     const PackedTensors packed = pack_and_view(random_matrix(rng, layout, 64, 1024, 0));
     CHECK(static_cast<double>(packed.view.stored_bits()) == expected * 64 * 1024);

@@ -47,7 +47,10 @@ void check(const std::string& name, const PackedView& layer, std::span<const Res
 std::vector<OwnedTensor> add_residuals(const std::string& name, const PackedView& layer,
                                        std::span<const Residual> residuals) {
   check(name, layer, residuals);
-  PackedMatrix matrix{.layout = layer.layout, .out = layer.out, .in = layer.in};
+  PackedMatrix matrix;
+  matrix.layout = layer.layout;
+  matrix.out = layer.out;
+  matrix.in = layer.in;
   const std::vector<std::uint32_t> offsets = outlier_offsets(layer);
   matrix.overlay.offsets.push_back(0);
   auto next = residuals.begin();

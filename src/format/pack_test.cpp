@@ -38,21 +38,22 @@ TEST_CASE("pack refuses values that do not fit, naming the tensor") {
   refused(
       plain, [](PackedMatrix& m) { m.layout.group = -1; }, "packed layer m");
   refused(
-      plain, [](PackedMatrix& m) { m.layout.blocks = true; }, "packed layer m");  // groups of 8
+      plain, [](PackedMatrix& m) { m.layout.variant = "blocks"; },
+      "packed layer m");  // groups of 8
   refused(
       plain, [](PackedMatrix& m) { m.in = 1ll << 40; }, "packed layer m");
   refused(
       nf4, [](PackedMatrix& m) { m.codes[3] = 16; }, "m.codes");
   refused(
-      nf4, [](PackedMatrix& m) { m.layout.codebook = Codebook::fp4; }, "m.codes");  // has a 15
+      nf4, [](PackedMatrix& m) { m.layout.format = "fp4"; }, "m.codes");  // has a 15
   refused(
-      nf4, [](PackedMatrix& m) { m.layout.codebook = Codebook::lut; }, "m.tables");
+      nf4, [](PackedMatrix& m) { m.layout.format = "lut"; }, "m.tables");
   refused(
       nf4, [](PackedMatrix& m) { m.layout.bits = 3; }, "packed layer m");
   refused(
-      nf4, [](PackedMatrix& m) { m.layout.bilevel = true; }, "packed layer m");
+      nf4, [](PackedMatrix& m) { m.layout.variant = "bilevel"; }, "packed layer m");
   refused(
-      nf4, [](PackedMatrix& m) { m.layout.codebook = Codebook(7); }, "packed layer m");
+      nf4, [](PackedMatrix& m) { m.layout.format = "nf5"; }, "packed layer m");
   refused(
       lut, [](PackedMatrix& m) { m.tables.pop_back(); }, "m.tables");
   refused(
@@ -62,7 +63,7 @@ TEST_CASE("pack refuses values that do not fit, naming the tensor") {
   refused(
       lut, [](PackedMatrix& m) { m.layout.symmetric = true; }, "packed layer m");
   refused(
-      lut, [](PackedMatrix& m) { m.layout.bilevel = true; }, "packed layer m");
+      lut, [](PackedMatrix& m) { m.layout.variant = "bilevel"; }, "packed layer m");
   refused(
       trellis, [](PackedMatrix& m) { m.codes[17] = 4; }, "m.codes");
   refused(
@@ -78,7 +79,7 @@ TEST_CASE("pack refuses values that do not fit, naming the tensor") {
   refused(
       trellis, [](PackedMatrix& m) { m.layout.symmetric = true; }, "packed layer m");
   refused(
-      trellis, [](PackedMatrix& m) { m.layout.code = TrellisCode(3); }, "packed layer m");
+      trellis, [](PackedMatrix& m) { m.layout.variant = "2mad"; }, "packed layer m");
   refused(
       plain, [](PackedMatrix& m) { m.layout.rotation = 1u << 31; }, "packed layer m");
   refused(

@@ -1,24 +1,28 @@
-// The parts of a packed layer: their names, types and shapes, said once for the writer, the checks
-// of the reader and the unpacker. Specified in docs/format.md.
+// The parts of a packed layer, which its format's codec names, with what every format has beside
+// them. Specified in docs/format.md.
 #pragma once
 
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "karat/packed.h"
+#include "format/codec.h"
 
 namespace karat {
 
-/// One part whose shape follows from the layout alone (all but the overlay).
-struct Part {
-  std::string_view name;  // "codes": the tensor is "<layer>.codes"
-  DType dtype;
-  std::vector<std::int64_t> shape;
+/// The parts of a layer but its overlay, in the order of the file.
+std::vector<Part> layout_parts(const PackedLayout& layout, std::int64_t out, std::int64_t in);
+/// The names and places of all that any layout has.
+struct NamedPart {
+  std::string_view name;
   TensorView PackedView::*view;
 };
-std::vector<Part> layout_parts(const PackedLayout& layout, std::int64_t out, std::int64_t in);
+std::span<const NamedPart> all_parts();
+
+/// What a layout is in words, "3-bit g16 bilevel scaled".
+std::string describe(const PackedLayout& layout);
 
 /// Throws unless the layout is one that docs/format.md allows and 1 <= out, in <= 2^31 − 1.
 void check_layout(const std::string& name, const PackedLayout& layout, std::int64_t out,
@@ -37,21 +41,16 @@ inline std::int64_t row_blocks(std::int64_t out) {
   return (out + kBilevelRows - 1) / kBilevelRows;
 }
 
-/// Codes of a layout are below it: 2^bits, or the length of its list.
-int code_limit(const PackedLayout& layout);
-/// value[code] of every 4-bit code [16], a list of 15 with its last value twice; nullptr where
-/// there is no list.
-const float* code_values(Codebook codebook);
-/// The zero of a symmetric layout.
-inline float fixed_zero(const PackedLayout& layout) {
-  return layout.codebook == Codebook::uniform ? static_cast<float>(1 << (layout.bits - 1)) : 0;
-}
-
 /// Element i of unaligned little-endian 16-bit data.
 inline std::uint16_t load_u16(const std::byte* data, std::int64_t i) {
   std::uint16_t value;
   std::memcpy(&value, data + 2 * i, 2);
   return value;
+}
+
+/// Element i of an F16 tensor.
+inline float half_at(const TensorView& view, std::int64_t i) {
+  return f16_to_float(load_u16(view.data, i));
 }
 
 /// `bits` bits at bit `offset` of an LSB-first stream; at most 8, so at most two bytes are read.

@@ -7,6 +7,7 @@
 
 #include "core/rng.h"
 #include "format/parts.h"
+#include "format/shared/code_parts.h"
 #include "karat/packed.h"
 
 namespace karat {
@@ -16,29 +17,39 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
   std::vector<PackedLayout> layouts;
   for (const int bits : {2, 3, 4, 8})
     for (const bool symmetric : {false, true})
-      for (const bool bilevel : {false, true}) layouts.push_back({bits, group, symmetric, bilevel});
+      for (const char* variant : {"", "bilevel"})
+        layouts.push_back(
+            {.variant = variant, .bits = bits, .group = group, .symmetric = symmetric});
   for (const bool symmetric : {false, true})
     if (group % kCodeBlock == 0)
-      layouts.push_back({.bits = 3, .group = group, .symmetric = symmetric, .blocks = true});
-  for (const auto codebook : {Codebook::nf4, Codebook::fp4, Codebook::e2m1, Codebook::e2m1_daq})
+      layouts.push_back({.variant = "blocks", .bits = 3, .group = group, .symmetric = symmetric});
+  for (const Codec* codec : all_codecs())
     for (const bool symmetric : {false, true})
-      layouts.push_back({4, group, symmetric, false, codebook});
-  for (const int bits : {2, 3, 4}) layouts.push_back({bits, group, false, false, Codebook::lut});
-  for (const Codebook codebook : {Codebook::uniform, Codebook::nf4, Codebook::lut})
-    layouts.push_back({4, group, false, false, codebook, /*input_scales=*/true});
+      if (!codec->values.empty())
+        layouts.push_back(
+            {.format = std::string(codec->name), .group = group, .symmetric = symmetric});
+  for (const int bits : {2, 3, 4})
+    layouts.push_back({.format = "lut", .bits = bits, .group = group});
+  for (const char* format : {"uniform", "nf4", "lut"})
+    layouts.push_back({.format = format, .group = group, .input_scales = true});
   for (const int bits : {2, 3, 4, 5})
-    for (const auto code : {TrellisCode::one_mad, TrellisCode::three_inst, TrellisCode::one_mad_12})
-      layouts.push_back({bits, 0, false, false, Codebook::trellis, bits == 3, code});
+    for (const char* code : {"1mad", "3inst", "1mad12"})
+      layouts.push_back({.format = "trellis",
+                         .variant = code,
+                         .bits = bits,
+                         .group = 0,
+                         .input_scales = bits == 3});
   return layouts;
 }
 
 /// Some layouts with a rotation.
 inline std::vector<PackedLayout> rotated_layouts(std::int64_t group) {
   const PackedLayout uniform{
-      .bits = 3, .group = group, .rotation = 0, .blocks = group % kCodeBlock == 0};
+      .variant = group % kCodeBlock == 0 ? "blocks" : "", .bits = 3, .group = group, .rotation = 0};
   const PackedLayout scaled{.group = group, .input_scales = true, .rotation = 0x7fffffff};
-  const PackedLayout lut{.bits = 3, .group = group, .codebook = Codebook::lut, .rotation = 5};
-  const PackedLayout trellis{.bits = 2, .group = 0, .codebook = Codebook::trellis, .rotation = 1};
+  const PackedLayout lut{.format = "lut", .bits = 3, .group = group, .rotation = 5};
+  const PackedLayout trellis{
+      .format = "trellis", .variant = "1mad", .bits = 2, .group = 0, .rotation = 1};
   return {uniform, scaled, lut, trellis};
 }
 
@@ -85,13 +96,13 @@ inline void random_statistics(Rng& rng, PackedMatrix& m) {
   const PackedLayout& layout = m.layout;
   const std::int64_t cells = m.out * layout.groups(m.in);
   const std::int64_t stats = row_blocks(m.out) * layout.groups(m.in) * 2;
-  const std::span<const float> values = codebook_values(layout.codebook);
+  const std::span<const float> values = find_codec("m", layout.format).values;
   const float top = values.empty() ? static_cast<float>(1 << layout.bits) : values.back();
-  if (layout.codebook == Codebook::trellis) {
+  if (layout.format == "trellis") {
     m.scales = random_halves(rng, cells, 0.01f, 0.06f);
-  } else if (layout.codebook == Codebook::lut) {
+  } else if (layout.format == "lut") {
     m.tables = random_halves(rng, cells << layout.bits, -0.2f, 0.2f);
-  } else if (layout.bilevel) {
+  } else if (layout.variant == "bilevel") {
     m.scale_codes = random_codes(rng, cells, 1 << kBilevelBits);
     m.scale_stats = random_halves(rng, stats, 0.01f, 0.2f / top);
     if (!layout.symmetric) m.zero_codes = random_codes(rng, cells, 1 << kBilevelBits);

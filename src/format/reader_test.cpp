@@ -15,7 +15,8 @@ struct Layer {
   PackedLayout layout;
   PackedTensors packed;
 
-  explicit Layer(bool bilevel) : Layer(PackedLayout{.bits = 3, .group = 16, .bilevel = bilevel}) {}
+  explicit Layer(bool bilevel)
+      : Layer(PackedLayout{.variant = bilevel ? "bilevel" : "", .bits = 3, .group = 16}) {}
   explicit Layer(const PackedLayout& wanted) : layout(wanted) {
     Rng rng(4);
     packed = pack_and_view(random_matrix(rng, layout, 20, 40, 0.05));
@@ -75,18 +76,18 @@ TEST_CASE("packed_view refuses parts that are missing, misshapen or of another t
 }
 
 TEST_CASE("packed_view refuses parts that belong to another grid") {
-  const PackedLayout lut{.bits = 3, .group = 16, .codebook = Codebook::lut};
-  const PackedLayout e2m1{.bits = 4, .group = 16, .codebook = Codebook::e2m1};
+  const PackedLayout lut{.format = "lut", .bits = 3, .group = 16};
+  const PackedLayout e2m1{.format = "e2m1", .bits = 4, .group = 16};
   refused(lut, "m.tables: got nothing", [](Layer& l) { l.view("tables").name.clear(); });
   refused(lut, "m.tables: got F16 [20, 3, 4]", [](Layer& l) {
     l.view("tables").shape = {20, 3, 4};
   });
   refused(lut, "m.tables: got BF16", [](Layer& l) { l.view("tables").dtype = DType::bf16; });
   refused(lut, "m.tables: got NaN", [](Layer& l) { l.set_u16("tables", 479, 0x7c00); });
-  refused(lut, "m.scales: got nothing", [](Layer& l) { l.layout.codebook = Codebook::uniform; });
+  refused(lut, "m.scales: got nothing", [](Layer& l) { l.layout.format = "uniform"; });
   refused(e2m1, "m.zeros: got a part", [](Layer& l) { l.layout.symmetric = true; });
   refused(e2m1, "m.zeros: got NaN", [](Layer& l) { l.set_u16("zeros", 59, 0x7c00); });
-  refused(e2m1, "bilevel e2m1", [](Layer& l) { l.layout.bilevel = true; });
+  refused(e2m1, "bilevel e2m1", [](Layer& l) { l.layout.variant = "bilevel"; });
   for (const char* stray : {"m.tables", "m.scales"}) {
     Layer layer(stray[2] == 't' ? e2m1 : lut);
     TensorView extra = layer.packed.views.front();
@@ -97,7 +98,8 @@ TEST_CASE("packed_view refuses parts that belong to another grid") {
 }
 
 TEST_CASE("packed_view refuses parts of a trellis that are wrong") {
-  const PackedLayout trellis{.bits = 3, .group = 0, .codebook = Codebook::trellis, .rotation = 1};
+  const PackedLayout trellis{
+      .format = "trellis", .variant = "1mad", .bits = 3, .group = 0, .rotation = 1};
   // Bands of 16 and 4 rows: two tiles of 16 columns and one of 8 in each.
   refused(trellis, "m.codes: got U8 [20, 15], expected U8 [300]", [](Layer& l) {
     l.view("codes").shape = {20, 15};
@@ -107,7 +109,8 @@ TEST_CASE("packed_view refuses parts of a trellis that are wrong") {
           [](Layer& l) { l.view("scales").shape = {20}; });
   refused(trellis, "m.scales: got NaN", [](Layer& l) { l.set_u16("scales", 0, 0x7e00); });
   refused(trellis, "m.scales: got nothing", [](Layer& l) { l.view("scales").name.clear(); });
-  refused(trellis, "m.codes: got U8 [300]", [](Layer& l) { l.layout.codebook = Codebook::lut; });
+  refused(trellis, "m.codes: got U8 [300]",
+          [](Layer& l) { l.layout = {.format = "lut", .bits = 3, .group = 0}; });
   refused(trellis, "m.codes: got U8 [300]", [](Layer& l) { l.layout.bits = 2; });
   refused(trellis, "groups of 16", [](Layer& l) { l.layout.group = 16; });
 }
@@ -154,7 +157,7 @@ TEST_CASE("the layout itself is checked before any size is computed from it") {
 }
 
 TEST_CASE("quantization_config survives the round trip, layers grouped by layout") {
-  const PackedLayout bilevel{.bits = 3, .group = 16, .bilevel = true};
+  const PackedLayout bilevel{.variant = "bilevel", .bits = 3, .group = 16};
   const PackedLayout rows{.bits = 8, .group = 0, .symmetric = true};
   const QuantizationConfig written{"gwq", {{"a", bilevel}, {"b \"x\"", rows}, {"c", bilevel}}};
   const std::string json = quantization_json(written);
@@ -170,9 +173,9 @@ TEST_CASE("quantization_config survives the round trip, layers grouped by layout
 }
 
 TEST_CASE("a folder with another grid is of version 2, with the keys that its grids have") {
-  const PackedLayout nf4{.bits = 4, .group = 128, .codebook = Codebook::nf4};
-  const PackedLayout daq{.bits = 4, .group = 0, .symmetric = true, .codebook = Codebook::e2m1_daq};
-  const PackedLayout lut{.bits = 3, .group = 0, .codebook = Codebook::lut};
+  const PackedLayout nf4{.format = "nf4", .bits = 4, .group = 128};
+  const PackedLayout daq{.format = "e2m1-daq", .bits = 4, .group = 0, .symmetric = true};
+  const PackedLayout lut{.format = "lut", .bits = 3, .group = 0};
   const PackedLayout uniform{.bits = 4, .group = 128};
   const QuantizationConfig written{
       "daq", {{"a", nf4}, {"b", lut}, {"c", uniform}, {"d", daq}, {"e", nf4}}};
@@ -213,10 +216,13 @@ TEST_CASE("version 2 layouts that are wrong, or in a version 1 folder") {
 }
 
 TEST_CASE("a folder with a trellis or a rotation is of version 3") {
-  const PackedLayout trellis{
-      .bits = 2, .group = 0, .codebook = Codebook::trellis, .code = TrellisCode::three_inst};
-  const PackedLayout turned{
-      .bits = 2, .group = 0, .codebook = Codebook::trellis, .input_scales = true, .rotation = 0};
+  const PackedLayout trellis{.format = "trellis", .variant = "3inst", .bits = 2, .group = 0};
+  const PackedLayout turned{.format = "trellis",
+                            .variant = "1mad",
+                            .bits = 2,
+                            .group = 0,
+                            .input_scales = true,
+                            .rotation = 0};
   const PackedLayout uniform{.bits = 4, .group = 128, .rotation = 0x7fffffff};
   const QuantizationConfig written{"qtip", {{"a", trellis}, {"b", turned}, {"c", uniform}}};
   const std::string json = quantization_json(written);
@@ -259,13 +265,13 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
 }
 
 TEST_CASE("a folder with codes in blocks is of version 4, and only such a folder") {
-  const PackedLayout blocks{.bits = 3, .group = 128, .blocks = true};
-  const PackedLayout turned{.bits = 3,
+  const PackedLayout blocks{.variant = "blocks", .bits = 3, .group = 128};
+  const PackedLayout turned{.variant = "blocks",
+                            .bits = 3,
                             .group = 0,
                             .symmetric = true,
                             .input_scales = true,
-                            .rotation = 1,
-                            .blocks = true};
+                            .rotation = 1};
   const PackedLayout stream{.bits = 3, .group = 128};
   const QuantizationConfig written{"rtn", {{"a", blocks}, {"b", stream}, {"c", turned}}};
   const std::string json = quantization_json(written);
@@ -290,9 +296,12 @@ TEST_CASE("blocks that are wrong, or in an older folder") {
                   "\"grid\":\"uniform\",\"symmetric\":false," + rest);
   };
   const std::string good = "\"bits\":3,\"group\":128,\"bilevel\":false";
-  CHECK(parse_quantization(uniform(4, good + ",\"blocks\":true"))->layers.at("a").blocks);
-  CHECK_FALSE(parse_quantization(uniform(4, good + ",\"blocks\":false"))->layers.at("a").blocks);
-  CHECK_FALSE(parse_quantization(uniform(4, good))->layers.at("a").blocks);
+  const auto variant = [&](const std::string& rest) {
+    return parse_quantization(uniform(4, good + rest))->layers.at("a").variant;
+  };
+  CHECK(variant(",\"blocks\":true") == "blocks");
+  CHECK(variant(",\"blocks\":false").empty());
+  CHECK(variant("").empty());
   config_refused(uniform(3, good + ",\"blocks\":true"),
                  "grid uniform in blocks in format version 3");
   config_refused(uniform(4, good + ",\"blocks\":1"), "got 1, expected true or false");

@@ -2,42 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <limits>
 
 #include "core/rotation.h"
-#include "format/blocks.h"
-#include "format/trellis.h"
+#include "format/parts.h"
 #include "karat/error.h"
 
 namespace karat {
 namespace {
-
-float half_at(const TensorView& view, std::int64_t i) {
-  return f16_to_float(load_u16(view.data, i));
-}
-
-/// One second-level value: s2 · (code − z2).
-float second_level(const TensorView& codes, const TensorView& stats, std::int64_t cell, int lane) {
-  const unsigned code =
-      read_bits(codes.data + cell * kBilevelBytes, lane * kBilevelBits, kBilevelBits);
-  return half_at(stats, 2 * cell) * (static_cast<float>(code) - half_at(stats, 2 * cell + 1));
-}
-
-void trellis_row(const PackedView& view, std::int64_t row, float* w) {
-  const TrellisTiles tiles{view.out, view.in, view.layout.bits};
-  const float* values = trellis_values(view.layout.code);
-  const float scale = half_at(view.scales, row);
-  for (std::int64_t i = 0; i < tiles.across(); ++i) {
-    const Tile tile = tiles.at(row / kTileSide * tiles.across() + i);
-    const std::int64_t first = (row - tile.row) * tile.columns;
-    const auto code_at = [&](std::int64_t t) {
-      return read_bits(view.codes.data + tile.byte, t * tiles.bits, tiles.bits);
-    };
-    for (std::int64_t t = first; t < first + tile.columns; ++t)
-      *w++ = scale * values[trellis_state(t, tile.size(), tiles.bits, code_at)];
-  }
-}
 
 void undo_rotation(const PackedView& view, std::vector<float>& weights) {
   const std::uint32_t seed = *view.layout.rotation;
@@ -64,38 +36,8 @@ std::vector<std::uint32_t> outlier_offsets(const PackedView& view) {
   return offsets;
 }
 
-GroupStats group_stats(const PackedView& view, std::int64_t row, std::int64_t group) {
-  const PackedLayout& layout = view.layout;
-  const std::int64_t groups = layout.groups(view.in);
-  GroupStats stats{0, fixed_zero(layout)};
-  if (layout.bilevel) {
-    const std::int64_t cell = row / kBilevelRows * groups + group;
-    const int lane = static_cast<int>(row % kBilevelRows);
-    stats.scale = second_level(view.scale_codes, view.scale_stats, cell, lane);
-    if (!layout.symmetric) stats.zero = second_level(view.zero_codes, view.zero_stats, cell, lane);
-  } else {
-    stats.scale = half_at(view.scales, row * groups + group);
-    if (!layout.symmetric) stats.zero = half_at(view.zeros, row * groups + group);
-  }
-  return stats;
-}
-
 void dense_row(const PackedView& view, std::int64_t row, float* w) {
-  if (view.layout.codebook == Codebook::trellis) return trellis_row(view, row, w);
-  const int bits = view.layout.bits;
-  const std::int64_t size = view.layout.group_size(view.in), groups = view.layout.groups(view.in);
-  const std::byte* codes = view.codes.data + row * row_bytes(view.in, bits);
-  const bool lut = view.layout.codebook == Codebook::lut;
-  const float* values = code_values(view.layout.codebook);
-  for (std::int64_t g = 0, i = 0; i < view.in; ++g) {
-    const GroupStats stats = lut ? GroupStats{} : group_stats(view, row, g);
-    const std::int64_t table = (row * groups + g) << bits;
-    for (const std::int64_t end = std::min(i + size, view.in); i < end; ++i) {
-      const unsigned code = read_code(view.layout, codes, view.in, i);
-      const float value = values != nullptr ? values[code] : static_cast<float>(code);
-      w[i] = lut ? half_at(view.tables, table + code) : stats.scale * (value - stats.zero);
-    }
-  }
+  view.codec->read_row(view, row, w);
 }
 
 void add_outliers(const PackedView& view, std::uint32_t begin, std::uint32_t end, float* w) {

@@ -11,12 +11,6 @@ namespace karat {
 /// end at the number of columns.
 std::vector<std::uint32_t> outlier_offsets(const PackedView& view);
 
-/// Scale and zero of a row's group, second level undone; not for lut and trellis.
-struct GroupStats {
-  float scale, zero;
-};
-GroupStats group_stats(const PackedView& view, std::int64_t row, std::int64_t group);
-
 /// Writes row `row` as it is stored, without its outliers, to `w` [in]: of R_out ŵ R_inᵀ where the
 /// layout has a rotation. The other adds the outliers `begin` to `end`.
 void dense_row(const PackedView& view, std::int64_t row, float* w);

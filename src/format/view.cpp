@@ -34,13 +34,12 @@ void check_finite(const TensorView& view) {
 /// The parts that `layout` does not have must not be there: they would be read by nobody.
 void refuse_strays(const std::string& name, const std::vector<Part>& parts,
                    const FindTensor& find) {
-  for (const std::string_view stray : {"scales", "zeros", "scale_codes", "scale_stats",
-                                       "zero_codes", "zero_stats", "tables", "input_scales"}) {
+  for (const NamedPart& stray : all_parts()) {
     bool known = false;
-    for (const Part& part : parts) known |= part.name == stray;
-    if (!known && find(fmt::format("{}.{}", name, stray)) != nullptr)
-      fail(fmt::format("read tensor {}.{}", name, stray), "a part that the layer's layout has not",
-           "the parts of its layout alone");
+    for (const Part& part : parts) known |= part.name == stray.name;
+    if (!known && find(fmt::format("{}.{}", name, stray.name)) != nullptr)
+      fail(fmt::format("read tensor {}.{}", name, stray.name),
+           "a part that the layer's layout has not", "the parts of its layout alone");
   }
 }
 
@@ -83,6 +82,7 @@ PackedView packed_view(const std::string& name, const PackedLayout& layout, std:
   check_layout(name, layout, out, in);
   PackedView view;
   view.layout = layout;
+  view.codec = &find_codec("packed layer " + name, layout.format);
   view.out = out;
   view.in = in;
   const std::vector<Part> parts = layout_parts(layout, out, in);

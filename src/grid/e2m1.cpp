@@ -7,7 +7,7 @@ namespace karat {
 Grid e2m1_grid(Options& options) {
   const std::string smallest =
       options.choice("smallest", "0.5", {"0.5", "0.0625"}, "the smallest positive value");
-  return codebook_grid(smallest == "0.5" ? Codebook::e2m1 : Codebook::e2m1_daq, options);
+  return list_grid(smallest == "0.5" ? "e2m1" : "e2m1-daq", options);
 }
 
 }  // namespace karat

@@ -29,7 +29,7 @@ Affine fit(Fit (*factory)(Options&), const std::string& text, const Slab& slab,
   return line;
 }
 
-const Levels kNf4 = levels_of({.bits = 4, .codebook = Codebook::nf4});
+const Levels kNf4 = levels_of({.format = "nf4", .bits = 4});
 
 std::vector<int> codes_of(const torch::Tensor& weight, const Affine& line, const Levels& levels) {
   const torch::Tensor codes = encode(weight, line.scale, zero_of(line), levels);
@@ -133,7 +133,7 @@ TEST_CASE("the Gaussian's best range is QuEST's table") {
   CHECK(error(integer_levels(2)) == doctest::Approx(0.1188460504).epsilon(1e-7));
   CHECK(error(integer_levels(3)) == doctest::Approx(0.0374396594).epsilon(1e-7));
   CHECK(error(integer_levels(4)) == doctest::Approx(0.0115428845).epsilon(1e-7));
-  const Levels e2m1 = levels_of({.bits = 4, .codebook = Codebook::e2m1});
+  const Levels e2m1 = levels_of({.format = "e2m1", .bits = 4});
   CHECK(gaussian_scale(e2m1) == doctest::Approx(0.4870794839).epsilon(1e-5));
   CHECK(error(e2m1) == doctest::Approx(0.0126849041).epsilon(1e-6));
 }

@@ -4,7 +4,7 @@
 namespace karat {
 
 Grid fp4_grid(Options& options) {
-  return codebook_grid(Codebook::fp4, options);
+  return list_grid("fp4", options);
 }
 
 }  // namespace karat

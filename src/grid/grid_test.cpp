@@ -256,6 +256,28 @@ TEST_CASE("a group that is wholly kept does not disturb the statistics of its ne
   CHECK(torch::equal(with.slice(0, 0, 15), without));
 }
 
+TEST_CASE("a nearly constant group does not spoil the groups that share its statistics") {
+  const torch::Tensor ordinary = random_weight(32, 64, 11);
+  const auto others = torch::arange(32) != 5;
+  for (const int bits : {2, 3, 4})
+    for (const float sign : {1.0f, -1.0f}) {
+      const Grid grid = grid_of("bits=" + std::to_string(bits) + ",group=16,bilevel=1");
+      const auto error = [&](const torch::Tensor& weight) {
+        return (grid.store("layer", round_all(grid, weight, {})).decoded - weight).abs();
+      };
+      const float far = sign * 2.5f * ordinary.std().item<float>();
+      torch::Tensor odd = ordinary.clone();
+      odd[5] = far + 0.002f * ordinary[5];
+      const torch::Tensor before = error(ordinary), after = error(odd);
+      const auto mean = [&](const torch::Tensor& errors) {
+        return errors.index({others}).square().mean().item<double>();
+      };
+      CHECK(mean(after) < 1.3 * mean(before));
+      // Its own weights are rounded as those of a range from 0 are, and scales to 3 bits.
+      CHECK(after[5].max().item<float>() < std::abs(far) / static_cast<float>((1 << bits) - 1));
+    }
+}
+
 TEST_CASE("grids that do not exist are refused") {
   for (const char* text : {"bits=5", "bits=1", "group=-1", "bilevel=1,symmetric=1", "levels=4"})
     CHECK_THROWS_AS(grid_of(text), Error);

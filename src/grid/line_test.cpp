@@ -66,8 +66,8 @@ std::vector<Line> random_lines(std::size_t count, double size, const Levels& lev
 }
 
 const std::vector<Levels> kLevels = {integer_levels(2), integer_levels(3), integer_levels(8),
-                                     levels_of({.bits = 4, .codebook = Codebook::nf4}),
-                                     levels_of({.bits = 4, .codebook = Codebook::e2m1})};
+                                     levels_of({.format = "nf4", .bits = 4}),
+                                     levels_of({.format = "e2m1", .bits = 4})};
 
 }  // namespace
 

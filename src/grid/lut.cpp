@@ -60,7 +60,7 @@ Stored store(const std::string& name, const Solution& solution, const PackedLayo
 
 Grid lut_grid(Options& options) {
   PackedLayout layout;
-  layout.codebook = Codebook::lut;
+  layout.format = "lut";
   layout.bits = static_cast<int>(options.integer("bits", 4, 2, 4, "2, 3 or 4 bits a code"));
   layout.group = options.integer("group", 0, 0, 65536, "inputs that share a table; 0: a row");
   const Cost cost = choose_cost(options, "equal");

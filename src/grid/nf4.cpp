@@ -4,7 +4,7 @@
 namespace karat {
 
 Grid nf4_grid(Options& options) {
-  return codebook_grid(Codebook::nf4, options);
+  return list_grid("nf4", options);
 }
 
 }  // namespace karat

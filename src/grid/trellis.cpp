@@ -61,7 +61,7 @@ torch::Tensor encode(const torch::Tensor& weight, const torch::Tensor& scale,
   const torch::Tensor codes = torch::empty(x.sizes(), torch::kUInt8);
   const float* from = x.data_ptr<float>();
   auto* to = codes.data_ptr<std::uint8_t>();
-  for_tiles(x.size(0), columns, coding.bits, [&](const Tile& tile) {
+  for_tiles(x.size(0), columns, coding.bits, [&](const TrellisTile& tile) {
     float sequence[kTileSide * kTileSide];
     std::uint8_t found[kTileSide * kTileSide];
     const std::int64_t first = tile.row * columns + tile.column;
@@ -81,7 +81,7 @@ torch::Tensor decode(const torch::Tensor& codes, const torch::Tensor& scale, con
   const auto* from = flat.data_ptr<std::uint8_t>();
   auto* to = values.data_ptr<float>();
   const float* table = trellis_values(coding.code);
-  for_tiles(flat.size(0), columns, coding.bits, [&](const Tile& tile) {
+  for_tiles(flat.size(0), columns, coding.bits, [&](const TrellisTile& tile) {
     const auto place = [&](std::int64_t t) {
       return (tile.row + t / tile.columns) * columns + tile.column + t % tile.columns;
     };
@@ -94,8 +94,10 @@ torch::Tensor decode(const torch::Tensor& codes, const torch::Tensor& scale, con
 
 Stored store(const std::string& name, const Solution& solution, const Coding& coding) {
   PackedMatrix matrix;
-  matrix.layout = {
-      .bits = coding.bits, .group = 0, .codebook = Codebook::trellis, .code = coding.code};
+  matrix.layout = {.format = "trellis",
+                   .variant = std::string(name_of(coding.code)),
+                   .bits = coding.bits,
+                   .group = 0};
   matrix.out = solution.codes.size(0);
   matrix.in = solution.codes.size(1);
   matrix.codes = to_vector<std::uint8_t>(solution.codes);

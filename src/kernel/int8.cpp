@@ -2,10 +2,10 @@
 
 namespace karat {
 
+static_assert(kInt8Block == kCodeBlock);
+
 bool takes_int8(const MatrixView& m) {
-  return m.store == MatrixView::Store::packed && !m.trellis && !m.bilevel && m.tables == nullptr &&
-         m.values == nullptr && m.bits < 8 && (m.bits != 3 || m.blocks) &&
-         (m.groups == 1 || m.group % kInt8Block == 0);
+  return m.int8;
 }
 
 std::int64_t int8_scale(const MatrixView& m, std::int64_t i) {

@@ -21,8 +21,7 @@ struct Int8Input {
   const float* sums = nullptr;  // [tokens, sums_stride] Σ x̂ of each block, then zeros
 };
 
-/// Whether a matrix may be multiplied with an Int8Input: uniform, 2 to 4 bits, those of 3 bits in
-/// blocks, not bilevel, groups of whole blocks or one a row.
+/// Whether a matrix may be multiplied with an Int8Input (CodeFacts::int8).
 bool takes_int8(const MatrixView& matrix);
 /// The scale that input i of a block has: inputs whose codes meet in one lane of a sum share it.
 std::int64_t int8_scale(const MatrixView& matrix, std::int64_t i);

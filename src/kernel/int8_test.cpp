@@ -37,7 +37,8 @@ struct RoundedInput {
 
 /// One that has 8-bit kernels.
 PackedLayout layout_of(int bits, std::int64_t group, bool symmetric = false) {
-  return {.bits = bits, .group = group, .symmetric = symmetric, .blocks = bits == 3};
+  return {
+      .variant = bits == 3 ? "blocks" : "", .bits = bits, .group = group, .symmetric = symmetric};
 }
 
 std::vector<float> draw(Rng& rng, std::int64_t n) {
@@ -215,7 +216,7 @@ TEST_CASE("8-bit activations: layouts without such kernels are multiplied as bef
   Rng rng(36);
   for (const PackedLayout& layout :
        {PackedLayout{.bits = 4, .group = 32}, PackedLayout{.bits = 8}, PackedLayout{.bits = 3},
-        PackedLayout{.bits = 4, .codebook = Codebook::nf4}}) {
+        PackedLayout{.format = "nf4", .bits = 4}}) {
     const Packed p(random_matrix(rng, layout, 20, 256, 0.02));
     CHECK_FALSE(takes_int8(p.matrix));
     const std::vector<float> x = draw(rng, 512);

@@ -115,13 +115,14 @@ KernelInput prepare(const KernelSet& set, std::span<const MatrixProduct> product
   input.x = x;
   input.tokens = tokens;
   input.row_by_row = set.row_by_row;
+  input.formats = set.formats;
   if (activations == Activations::q8 && takes_int8(m)) {
     int8 = rounded.round(set, m, x, tokens);
     input.int8 = &int8;
     const bool outliers = std::ranges::any_of(
         products, [](const MatrixProduct& p) { return p.matrix->outlier_offsets != nullptr; });
     if (outliers && tokens > 1) turn(x, m.in, tokens, input, turned);
-  } else if (m.store == MatrixView::Store::packed && m.tables == nullptr && tokens == 1) {
+  } else if (m.sums && tokens == 1) {
     sums.resize(static_cast<std::size_t>(m.groups));
     set.group_sums(x, m.in, m.group, sums.data());
     input.group_sums = sums.data();
@@ -137,7 +138,7 @@ bool see_alike(const MatrixView& a, const MatrixView& b, Activations activations
              b8 = activations == Activations::q8 && takes_int8(b);
   if (a.in != b.in || a8 != b8) return false;
   if (a8) return a.bits == b.bits;
-  return a.store == b.store && a.group == b.group && (a.tables == nullptr) == (b.tables == nullptr);
+  return a.store == b.store && a.group == b.group && a.sums == b.sums;
 }
 
 /// y = x Wᵀ of what the set's kernels can see, the stored codes and, where not rotated, outliers,

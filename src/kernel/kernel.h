@@ -13,6 +13,13 @@
 
 namespace karat {
 
+/// The kernels of one storage format: kernel/cpu/isa has their types and, by file name, them.
+struct FormatKernels;
+struct NamedKernels {
+  const char* name;  // Codec::kernels; nullptr ends a list
+  const FormatKernels* kernels;
+};
+
 /// What one call multiplies with: x [tokens, in] and, for one token and a packed matrix that has
 /// scales, the sums of x over each group of inputs [groups] (Σ s(q − z)x = sΣqx − szΣx; rows share
 /// Σx).
@@ -24,7 +31,8 @@ struct KernelInput {
   /// xᵀ [in, turned_stride], zeros after the tokens: with int8, outliers and more than one token.
   const float* turned = nullptr;
   std::int64_t turned_stride = 0;
-  bool row_by_row = false;  // KernelSet::row_by_row
+  bool row_by_row = false;                        // KernelSet::row_by_row
+  const FormatKernels* const* formats = nullptr;  // KernelSet::formats
 };
 
 /// Rows of numbers that attention multiplies with: B [k, columns], columns % 8 == 0.
@@ -45,6 +53,9 @@ struct KernelSet {
   /// One token's product with 8-bit activations reads a row after the other and not four side by
   /// side: faster where the CPU's prefetchers follow one stream of addresses best.
   bool row_by_row = false;
+  /// Its kernels of each storage format, by MatrixView::format; nullptr where it has none, whose
+  /// rows are then read through the format's codec. nullptr: it has none at all.
+  const FormatKernels* const* formats = nullptr;
   /// y[t·out + o] = Σ_i x[t, i]·W[o, i] for o in [row_begin, row_end); row_begin % 16 == 0.
   void (*matmul)(const MatrixView& matrix, const KernelInput& input, float* y,
                  std::int64_t row_begin, std::int64_t row_end);

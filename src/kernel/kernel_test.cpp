@@ -86,8 +86,7 @@ void check_product(const KernelSet& set, const GuardedMatrix& m, std::int64_t to
   const PackedView* packed = m.matrix.view().packed;
   CHECK_MESSAGE(wrong == 0, set.isa, ": ", wrong, " of ", tokens * out, " outputs, ", out, " x ",
                 in, ", ", tokens, " tokens, ", m.matrix.view().bits, " bits, group ",
-                m.matrix.view().group, ", ",
-                packed == nullptr ? "dense" : name_of(packed->layout.codebook));
+                m.matrix.view().group, ", ", packed == nullptr ? "dense" : packed->layout.format);
 }
 
 constexpr std::int64_t kTokens[] = {1, 2, 3, 5, 33};
@@ -136,7 +135,7 @@ TEST_CASE("products with codes in blocks of every set, whatever is left of a row
                                     {4, 2112},
                                     {1, 8321}}) {
         const PackedLayout layout{
-            .bits = 3, .group = group, .symmetric = symmetric, .blocks = true};
+            .variant = "blocks", .bits = 3, .group = group, .symmetric = symmetric};
         const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, out, in, 0.02));
         for (const KernelSet* set : usable_kernels())
           for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
@@ -155,9 +154,20 @@ TEST_CASE(
       }
 }
 
+TEST_CASE("a format that a set has no kernels for is multiplied through its codec") {
+  Rng rng(19);
+  KernelSet bare = *usable_kernels().back();
+  const std::vector<const FormatKernels*> none(all_codecs().size(), nullptr);
+  bare.formats = none.data();
+  for (const PackedLayout& layout : all_layouts(16)) {
+    const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 21, 70, 0.03));
+    for (const std::int64_t tokens : {1, 3}) check_product(bare, m, tokens, rng);
+  }
+}
+
 TEST_CASE("code 15 of a list of 15 is multiplied as its last value") {
   Rng rng(15);
-  const PackedLayout layout{.bits = 4, .group = 16, .codebook = Codebook::e2m1};
+  const PackedLayout layout{.format = "e2m1", .bits = 4, .group = 16};
   GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 20, 70, 0));
   std::memset(m.parts[0].data(), 0xff, m.parts[0].size());  // the codes, under the view
   m.weights = unpack(*m.matrix.view().packed);
@@ -168,7 +178,7 @@ TEST_CASE("code 15 of a list of 15 is multiplied as its last value") {
 TEST_CASE("an overlay of every size adds what unpack adds") {
   Rng rng(13);
   for (const double share : {0.0, 0.001, 0.01, 0.3, 1.0}) {
-    const PackedLayout layout{.bits = 3, .group = 16, .bilevel = true};
+    const PackedLayout layout{.variant = "bilevel", .bits = 3, .group = 16};
     const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 50, 333, share));
     for (const KernelSet* set : usable_kernels())
       for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
@@ -179,11 +189,12 @@ TEST_CASE("the number of threads changes no bit") {
   Rng rng(14);
   const int before = thread_count();
   for (const PackedLayout& layout :
-       {PackedLayout{.bits = 3, .group = 16, .bilevel = true},
-        PackedLayout{.bits = 3, .blocks = true}, PackedLayout{.bits = 4, .codebook = Codebook::nf4},
-        PackedLayout{.bits = 4, .group = 0, .codebook = Codebook::lut},
-        PackedLayout{.bits = 3, .codebook = Codebook::lut},
-        PackedLayout{.bits = 2, .group = 0, .codebook = Codebook::trellis, .rotation = 4}}) {
+       {PackedLayout{.variant = "bilevel", .bits = 3, .group = 16},
+        PackedLayout{.variant = "blocks", .bits = 3}, PackedLayout{.format = "nf4", .bits = 4},
+        PackedLayout{.format = "lut", .bits = 4, .group = 0},
+        PackedLayout{.format = "lut", .bits = 3},
+        PackedLayout{
+            .format = "trellis", .variant = "1mad", .bits = 2, .group = 0, .rotation = 4}}) {
     const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, 1000, 520, 0.01));
     for (const KernelSet* set : usable_kernels())
       for (const std::int64_t tokens : {1, 7}) {
@@ -207,9 +218,9 @@ TEST_CASE("products of one input give the bits of one after the other, whatever 
   for (const PackedLayout& layout :
        {PackedLayout{.bits = 4, .group = 128},
         PackedLayout{.bits = 4, .group = 128, .symmetric = true},
-        PackedLayout{.bits = 3, .group = 128, .blocks = true}, PackedLayout{.bits = 4, .group = 16},
-        PackedLayout{.bits = 4, .group = 16, .codebook = Codebook::nf4},
-        PackedLayout{.bits = 3, .codebook = Codebook::lut},
+        PackedLayout{.variant = "blocks", .bits = 3, .group = 128},
+        PackedLayout{.bits = 4, .group = 16}, PackedLayout{.format = "nf4", .bits = 4, .group = 16},
+        PackedLayout{.format = "lut", .bits = 3},
         PackedLayout{.bits = 4, .group = 128, .rotation = 4}})
     for (const std::int64_t out : {5, 300})
       matrices.push_back(guarded_packed(random_matrix(rng, layout, out, 260, out == 5 ? 0.1 : 0)));

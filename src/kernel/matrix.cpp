@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "format/parts.h"
+#include "format/codec.h"
 #include "format/rows.h"
 #include "karat/error.h"
 
@@ -17,6 +17,11 @@ MatrixView::Store store_of(const TensorView& view) {
   if (view.dtype == DType::bf16) return MatrixView::Store::bf16;
   fail("use tensor " + view.name + " as a matrix", std::string(name_of(view.dtype)),
        "F32, F16 or BF16");
+}
+
+int number_of(const Codec& codec) {
+  const std::vector<const Codec*>& all = all_codecs();
+  return static_cast<int>(std::ranges::find(all, &codec) - all.begin());
 }
 
 }  // namespace
@@ -39,16 +44,17 @@ Matrix::Matrix(const PackedView& view)
   view_.in = view.in;
   view_.bits = view.layout.bits;
   view_.symmetric = view.layout.symmetric;
-  view_.bilevel = view.layout.bilevel;
-  view_.blocks = view.layout.blocks;
-  view_.fixed_zero = fixed_zero(view.layout);
   view_.group = view.layout.group_size(view.in);
   view_.groups = view.layout.groups(view.in);
-  view_.trellis = view.layout.codebook == Codebook::trellis;
-  view_.code = view.layout.code;
-  view_.row_bytes = view_.trellis ? 0 : view.codes.shape.at(1);
+  view_.format = number_of(*view.codec);
+  const CodeFacts facts = view.codec->facts(view);
+  view_.variant = facts.variant;
+  view_.fixed_zero = facts.fixed_zero;
+  view_.sums = facts.sums;
+  view_.int8 = facts.int8;
+  view_.row_bytes = facts.row_bytes;
   view_.codes = view.codes.data;
-  view_.values = code_values(view.layout.codebook);
+  view_.values = facts.values;
   view_.tables = view.tables.data;
   view_.scales = view.scales.data;
   view_.zeros = view.zeros.data;

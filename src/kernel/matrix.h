@@ -24,12 +24,14 @@ struct MatrixView {
 
   const PackedView* packed = nullptr;  // for Store::packed, what follows is taken from it
   int bits = 0;
-  bool symmetric = false, bilevel = false;
-  bool blocks = false;   // of codes, each kCodeBlock inputs; only what is left of a row is a stream
-  float fixed_zero = 0;  // when symmetric
+  int format = 0;   // its number among all_codecs() (format/codec.h)
+  int variant = 0;  // these and what follows: CodeFacts
+  float fixed_zero = 0;
+  bool sums = false, int8 = false;
+  bool symmetric = false;
   std::int64_t group = 0, groups = 0, row_bytes = 0;              // inputs, per row, of codes
   const std::byte* codes = nullptr;                               // [out, row_bytes]
-  const float* values = nullptr;                                  // [16] by code; a codebook's
+  const float* values = nullptr;                                  // [16] by code; a list's
   const std::byte* tables = nullptr;                              // F16 [out, groups, 2^bits]
   const std::byte *scales = nullptr, *zeros = nullptr;            // F16 [out, groups]
   const std::byte *scale_codes = nullptr, *zero_codes = nullptr;  // [ceil(out/16), groups, 6]
@@ -39,8 +41,6 @@ struct MatrixView {
   Upcoming next;                        // the matrices that are multiplied after this one
   std::int64_t next_in = 0;             // their inputs
   const float* input_scales = nullptr;  // [in]; x is multiplied by them before a kernel sees it
-  bool trellis = false;                 // codes are tiles (format/trellis.h): row_bytes is 0
-  TrellisCode code = TrellisCode::one_mad;
   // x is turned before a kernel sees it, and y back afterwards; outliers know nothing of that.
   const Rotation *in_rotation = nullptr, *out_rotation = nullptr;
 };

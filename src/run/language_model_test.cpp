@@ -26,12 +26,13 @@ TEST_CASE("a Karat folder runs as the dense model of the same weights") {
   for (const PackedLayout& layout :
        {PackedLayout{.bits = 4, .group = 16},
         PackedLayout{.bits = 2, .group = 8, .symmetric = true},
-        PackedLayout{.bits = 3, .group = 16, .bilevel = true}, PackedLayout{.bits = 8, .group = 0},
-        PackedLayout{.bits = 3, .blocks = true},
+        PackedLayout{.variant = "bilevel", .bits = 3, .group = 16},
+        PackedLayout{.bits = 8, .group = 0}, PackedLayout{.variant = "blocks", .bits = 3},
         PackedLayout{.bits = 4, .group = 16, .rotation = 3},
-        PackedLayout{.bits = 2,
+        PackedLayout{.format = "trellis",
+        .variant = "1mad",
+        .bits = 2,
         .group = 0,
-        .codebook = Codebook::trellis,
         .input_scales = true,
         .rotation = 4}}) {
     const Twins twins(layout);
@@ -84,7 +85,7 @@ TEST_CASE("the portrait counts what is stored") {
 }
 
 TEST_CASE("the portrait names the code and the rotation of a trellis") {
-  const Twins twins({.bits = 2, .group = 0, .codebook = Codebook::trellis, .rotation = 1});
+  const Twins twins({.format = "trellis", .variant = "1mad", .bits = 2, .group = 0, .rotation = 1});
   const Portrait packed = draw_portrait(LanguageModel::open(twins.packed.path()));
   CHECK(packed.types.at("2-bit trellis 1mad rotated") == packed.layer_weights);
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "format/parts.h"
 #include "karat/error.h"
 #include "kernel/kernel.h"
 #include "run/weights.h"
@@ -20,21 +21,6 @@ const PackedLayout* packed_layout(const LanguageModel& model, std::string_view t
   const auto& layers = model.quantization()->layers;
   const auto found = layers.find(std::string(tensor));
   return found == layers.end() ? nullptr : &found->second;
-}
-
-std::string describe(const PackedLayout& layout) {
-  std::string text = std::to_string(layout.bits) + "-bit";
-  if (layout.codebook != Codebook::uniform) text += " " + std::string(name_of(layout.codebook));
-  if (layout.codebook == Codebook::trellis)
-    text += " " + std::string(name_of(layout.code));
-  else
-    text += layout.group > 0 ? " g" + std::to_string(layout.group) : " rows";
-  if (layout.symmetric) text += " symmetric";
-  if (layout.bilevel) text += " bilevel";
-  if (layout.input_scales) text += " scaled";
-  if (layout.rotation) text += " rotated";
-  if (layout.blocks) text += " blocks";
-  return text;
 }
 
 PackedView view_of(const LanguageModel& model, const TensorPortrait& tensor,

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "format/codec.h"
+
 namespace karat {
 namespace {
 
@@ -11,15 +13,40 @@ torch::Tensor through_half(const torch::Tensor& x) {
   return x.to(torch::kFloat16).to(torch::kFloat32);
 }
 
+/// [out, 1] as tiles of kBilevelRows rows, the last one filled up with `value`.
+torch::Tensor tiled(const torch::Tensor& x, double value) {
+  const std::int64_t padding = (kBilevelRows - x.size(0) % kBilevelRows) % kBilevelRows;
+  return torch::constant_pad_nd(x, {0, 0, 0, padding}, value).view({-1, kBilevelRows});
+}
+
+/// Lines whose zeros lie close enough together to share 3-bit codes. A range that misses 0 has its
+/// zero beyond the levels, thousands of them where a group is nearly constant, and would leave the
+/// other 15 rows a code or two. Rounding the zeros costs less than rounding the weights as long as
+/// a step of their code is less than a level; where it would be more, ranges that miss 0 are
+/// stretched to reach it, so that every zero is a level.
+Affine with_near_zeros(const Affine& line, const torch::Tensor& absent, const Levels& levels) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity(),
+                   kSteps = (1 << kBilevelBits) - 1;
+  const torch::Tensor zero = zero_of(line);
+  const torch::Tensor low = tiled(zero.masked_fill(absent, kInfinity), kInfinity),
+                      high = tiled(zero.masked_fill(absent, -kInfinity), -kInfinity);
+  const torch::Tensor wide = (high.amax(1) - low.amin(1) > kSteps)
+                                 .repeat_interleave(kBilevelRows)
+                                 .narrow(0, 0, zero.size(0))
+                                 .view({-1, 1});
+  const torch::Tensor first = line.offset + line.scale * levels.values.front();
+  const torch::Tensor last = first + line.scale * levels.span();
+  const torch::Tensor stretch = wide & ((first > 0) | (last < 0));
+  const torch::Tensor scale = (last.clamp_min(0) - first.clamp_max(0)) / levels.span();
+  const torch::Tensor offset = first.clamp_max(0) - scale * levels.values.front();
+  return {torch::where(stretch, scale, line.scale), torch::where(stretch, offset, line.offset)};
+}
+
 /// Rounds one statistic [out, 1] to 3 bits over 16 rows: {decoded [out, 1], codes [out, 1], FP16
 /// {scale, zero} [ceil(out/16), 2]}. Rows in `absent` [out, 1] and the padding do not count.
 std::vector<torch::Tensor> second_level(const torch::Tensor& statistic,
                                         const torch::Tensor& absent) {
   const std::int64_t out = statistic.size(0);
-  const std::int64_t padding = (kBilevelRows - out % kBilevelRows) % kBilevelRows;
-  const auto tiled = [&](const torch::Tensor& x, double value) {
-    return torch::constant_pad_nd(x, {0, 0, 0, padding}, value).view({-1, kBilevelRows});
-  };
   const Levels levels = integer_levels(kBilevelBits);
   const torch::Tensor tiles = tiled(statistic, 0);
   const GridParams level = store_plain(min_max(tiles, tiled(absent, 1), levels));
@@ -37,8 +64,8 @@ Levels integer_levels(int bits) {
 }
 
 Levels levels_of(const PackedLayout& layout) {
-  if (layout.codebook == Codebook::uniform) return integer_levels(layout.bits);
-  const std::span<const float> values = codebook_values(layout.codebook);
+  const std::span<const float> values = find_codec("grid", layout.format).values;
+  if (values.empty()) return integer_levels(layout.bits);
   return {.values = {values.begin(), values.end()}};
 }
 
@@ -92,9 +119,10 @@ GridParams store_plain(const Affine& line) {
   return {stored, through_half(zero_of({stored, line.offset}))};
 }
 
-GridParams store_bilevel(const Affine& line, const Kept& kept) {
-  const torch::Tensor absent =
-      kept.defined() ? kept.all(1, /*keepdim=*/true) : torch::zeros_like(line.scale, torch::kBool);
+GridParams store_bilevel(const Affine& fitted, const Kept& kept, const Levels& levels) {
+  const torch::Tensor absent = kept.defined() ? kept.all(1, /*keepdim=*/true)
+                                              : torch::zeros_like(fitted.scale, torch::kBool);
+  const Affine line = with_near_zeros(fitted, absent, levels);
   const auto scales = second_level(line.scale, absent);
   const auto zeros = second_level(zero_of(line), absent);
   return {scales[0], zeros[0], scales[1], zeros[1], scales[2], zeros[2]};

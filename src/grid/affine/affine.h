@@ -50,13 +50,14 @@ Affine line_of(const torch::Tensor& scale, const torch::Tensor& zero);
 /// {scale, zero} rounded to FP16. The zero follows the rounded scale, so the offset stays.
 GridParams store_plain(const Affine& line);
 /// {scale, zero, scale codes, zero codes, scale statistics, zero statistics}: 3-bit codes over 16
-/// rows with FP16 statistics of their own (SpQR, arXiv 2306.03078). Wholly kept rows do not count.
-GridParams store_bilevel(const Affine& line, const Kept& kept);
+/// rows with FP16 statistics of their own (SpQR, arXiv 2306.03078). Wholly kept rows do not count,
+/// and no row's range lies so far from 0 that its zero spoils those of the others.
+GridParams store_bilevel(const Affine& fitted, const Kept& kept, const Levels& levels);
 
 /// The grid of a layout whose bits, group, levels are settled; asks for the fit and its options.
 Grid affine_grid(const PackedLayout& layout, Options& options);
-/// The grid of a 4-bit codebook, with its options.
-Grid codebook_grid(Codebook codebook, Options& options);
+/// The grid of a format whose 4-bit codes stand for a list of values, with its options.
+Grid list_grid(const std::string& format, Options& options);
 /// The layer as its tensors will hold it.
 Stored store_affine(const std::string& name, const Solution& solution, const PackedLayout& layout);
 

@@ -1,4 +1,5 @@
 // An affine grid: a layout, and a fit found by name.
+#include "format/codec/uniform/blocks.h"
 #include "grid/affine/affine.h"
 #include "karat/error.h"
 
@@ -42,9 +43,9 @@ Fit choose_fit(Options& options, bool symmetric) {
 
 }  // namespace
 
-Grid codebook_grid(Codebook codebook, Options& options) {
+Grid list_grid(const std::string& format, Options& options) {
   PackedLayout layout;
-  layout.codebook = codebook;
+  layout.format = format;
   layout.bits = static_cast<int>(options.integer("bits", 4, 4, 4, "this grid has 4-bit codes"));
   layout.group = options.integer("group", 128, 0, 65536, "inputs that share statistics; 0: a row");
   layout.symmetric = options.flag("symmetric", false, "absmax, no zero stored");
@@ -54,6 +55,7 @@ Grid codebook_grid(Codebook codebook, Options& options) {
 Grid affine_grid(const PackedLayout& layout, Options& options) {
   const Fit fit = choose_fit(options, layout.symmetric);
   const Levels levels = levels_of(layout);
+  const bool bilevel = layout.variant == kBilevel;
   Grid grid{.group = layout.group, .needs = fit.cost.needs, .cost = fit.cost.of, .gram = fit.gram};
   grid.needs.hessian = fit.gram;
   const auto line = [fit, levels](const Slab& slab) {
@@ -61,12 +63,14 @@ Grid affine_grid(const PackedLayout& layout, Options& options) {
   };
   if (layout.symmetric)
     grid.fit = [levels](const Slab& slab) { return fit_symmetric(slab, levels); };
-  else if (layout.bilevel)
-    grid.fit = [line](const Slab& slab) { return store_bilevel(line(slab), slab.kept); };
+  else if (bilevel)
+    grid.fit = [line, levels](const Slab& slab) {
+      return store_bilevel(line(slab), slab.kept, levels);
+    };
   else
     grid.fit = [line](const Slab& slab) { return store_plain(line(slab)); };
   grid.fit_rows = grid.fit;
-  if (layout.bilevel && !fit.gram)
+  if (bilevel && !fit.gram)
     grid.fit_rows = [line](const Slab& slab) { return store_plain(line(slab)); };
   if (fit.gram)
     grid.fit_rows = [levels](const Slab& slab) {

@@ -1,13 +1,14 @@
 // From a solver's codes and parameters to the arrays of the file.
 #include "grid/shared/store.h"
 
+#include "format/codec/uniform/blocks.h"
 #include "grid/affine/affine.h"
 
 namespace karat {
 
 Stored store_affine(const std::string& name, const Solution& solution, const PackedLayout& layout) {
   PackedMatrix matrix = with_codes(solution, layout);
-  if (layout.bilevel) {
+  if (layout.variant == kBilevel) {
     matrix.scale_codes = to_vector<std::uint8_t>(gather(solution.params, 2));
     matrix.zero_codes = to_vector<std::uint8_t>(gather(solution.params, 3));
     matrix.scale_stats = half_bits(gather(solution.params, 4));

@@ -1,10 +1,10 @@
 // The search for a closed stream of codes whose values come closest to given numbers (QTIP, arXiv
-// 2406.11235; format/trellis.h says what a stream is).
+// 2406.11235; format/codec/trellis/stream.h says what a stream is).
 #pragma once
 
 #include <vector>
 
-#include "format/trellis.h"
+#include "format/codec/trellis/stream.h"
 
 namespace karat {
 

@@ -3,6 +3,7 @@
 #include "kernel/cpu/sets.h"
 
 #include "core/platform.h"
+#include "format/codec.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -14,6 +15,7 @@
 namespace karat {
 
 namespace avx2 {
+extern const NamedKernels format_kernels[];
 void fill_floats(KernelSet& set);
 void fill_int8(KernelSet& set);
 }  // namespace avx2
@@ -21,6 +23,7 @@ namespace avx_vnni {
 void fill_int8(KernelSet& set);
 }
 namespace avx512 {
+extern const NamedKernels format_kernels[];
 void fill_floats(KernelSet& set);
 void fill_int8(KernelSet& set);
 }  // namespace avx512
@@ -47,6 +50,21 @@ template <class... Fill>
   return set;
 }
 
+/// A set's kernels of every storage format, in the order of their numbers.
+template <const NamedKernels* named>
+[[maybe_unused]] const FormatKernels* const* by_format() {
+  static const std::vector<const FormatKernels*> found = [] {
+    std::vector<const FormatKernels*> all;
+    for (const Codec* codec : all_codecs()) {
+      const NamedKernels* one = named;
+      while (one->name != nullptr && codec->kernels != one->name) ++one;
+      all.push_back(one->kernels);
+    }
+    return all;
+  }();
+  return found.data();
+}
+
 #if defined(__x86_64__)
 /// __builtin_cpu_supports("f16c") is unknown to Clang 14.
 bool has_f16c() {
@@ -69,13 +87,15 @@ std::vector<KernelSet> cpu_kernels() {
   if (!has_avx2() || !has_fma() || !has_f16c()) return found;
   KernelSet base = extended(reference_kernels(), "avx2", avx2::fill_floats, avx2::fill_int8);
   base.row_by_row = made_by_amd();
+  base.formats = by_format<avx2::format_kernels>();
   found.push_back(base);
 #if defined(KARAT_HAS_avx_vnni)
   if (has_avx_vnni()) found.push_back(extended(base, "avx-vnni", avx_vnni::fill_int8));
 #endif
 #if defined(KARAT_HAS_avx512)
   if (!has_avx512()) return found;
-  const KernelSet wide = extended(base, "avx512", avx512::fill_floats, avx512::fill_int8);
+  KernelSet wide = extended(base, "avx512", avx512::fill_floats, avx512::fill_int8);
+  wide.formats = by_format<avx512::format_kernels>();
   found.push_back(wide);
 #if defined(KARAT_HAS_avx512_vnni)
   if (__builtin_cpu_supports("avx512vnni"))

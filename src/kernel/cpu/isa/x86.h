@@ -3,21 +3,24 @@
 #pragma once
 
 #include "kernel/cpu/isa/eight.h"
+#include "kernel/cpu/isa/x86_format.h"
 
 namespace karat::KARAT_ISA {
 
-void multiply_one(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
-                  std::int64_t row_end);  // one token
-void multiply_lut(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
-                  std::int64_t row_end);  // one token, lookup tables
-void multiply_trellis(const MatrixView& m, const KernelInput& input, float* y,
-                      std::int64_t row_begin, std::int64_t row_end);  // one token
+void multiply_dense(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+                    std::int64_t row_end);  // one token
 void multiply_many(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                    std::int64_t row_end);
 
 namespace {
 
-constexpr std::int64_t kRows = 16;  // rows read together: one block of bilevel statistics
+using x86::kInputs, x86::kRows, x86::Stats, x86::Tile;
+
+/// The set's kernels of a packed matrix's format, or nullptr.
+[[maybe_unused]] inline const FormatKernels* format_of(const MatrixView& m,
+                                                       const KernelInput& input) {
+  return input.formats[m.format];
+}
 
 [[maybe_unused]] inline __m256 load_dense(MatrixView::Store store, const std::byte* data,
                                           std::int64_t i) {
@@ -41,14 +44,6 @@ constexpr std::int64_t kRows = 16;  // rows read together: one block of bilevel 
 [[maybe_unused]] inline __m256i broadcast_word(const std::byte* p) {
   return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p)));
 }
-
-/// Scales and zeros of up to kGroups groups for the kRows rows from `row`: [group][row], second
-/// level undone. Rows past the last have finite values that nobody uses.
-struct Stats {
-  static constexpr std::int64_t kGroups = 256;
-  alignas(32) float scale[kGroups * kRows];
-  alignas(32) float zero[kGroups * kRows];
-};
 
 /// s2 · (code − z2) of 16 rows from 6 bytes of codes and two halves. Rows 8 to 15 are bits 24 to
 /// 47: bit 8 of the word at byte 2.
@@ -102,10 +97,11 @@ struct Stats {
       to[g * kRows + r] = r < rows ? load_half(data, r * stride + g) : 0;
 }
 
+/// Scales and zeros of groups [begin, end) for the kRows rows from `row`, second level undone.
 [[maybe_unused]] inline void load_stats(const MatrixView& m, std::int64_t row, std::int64_t begin,
                                         std::int64_t end, Stats& stats) {
   const std::int64_t rows = least(kRows, m.out - row), groups = end - begin;
-  if (m.bilevel) {
+  if (m.scale_codes != nullptr) {
     for (std::int64_t g = 0; g < groups; ++g) {
       const std::int64_t cell = row / kRows * m.groups + begin + g;
       second_level(m.scale_codes + 6 * cell, m.scale_stats + 4 * cell, stats.scale + g * kRows);

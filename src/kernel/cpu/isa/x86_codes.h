@@ -43,12 +43,6 @@ struct Numbers {
   static float one(unsigned code) { return static_cast<float>(code); }
 };
 
-/// Stands for a decoder of 3-bit codes in blocks, which are unpacked as wholes (x86_blocks.h).
-struct InBlocks {
-  static constexpr int kBits = 3;
-  static __m256 lane_scale() { return _mm256_set1_ps(1); }
-};
-
 /// Codes that index a list of 2^bits values in registers.
 template <int bits>
 struct Lookup {
@@ -77,7 +71,7 @@ struct Lookup {
   }
 };
 
-/// The 16 values of a codebook.
+/// The 16 values of a list.
 [[maybe_unused]] inline Lookup<4> load_list(const float* values) {
   return {{_mm256_loadu_ps(values), _mm256_loadu_ps(values + 8)}};
 }

@@ -6,10 +6,13 @@
 
 namespace karat {
 
+/// The variants of a uniform layout.
+inline constexpr std::string_view kBilevel = "bilevel", kBlocks = "blocks";
+
 /// Whether a layout's codes may lie in blocks: it is one that the 8-bit kernels read, whatever the
 /// width of the layer.
 inline bool may_have_blocks(const PackedLayout& layout) {
-  return layout.codebook == Codebook::uniform && layout.bits == 3 && !layout.bilevel &&
+  return layout.format == "uniform" && layout.bits == 3 && layout.variant != kBilevel &&
          layout.group % kCodeBlock == 0;
 }
 
@@ -31,11 +34,9 @@ inline CodePlace place_in_block(std::int64_t i) {
 
 /// Code i of a row of `in` codes that begins at `row`. Blocks take as many bits as a stream, so
 /// what follows the last whole one lies where it would lie in a stream.
-inline unsigned read_code(const PackedLayout& layout, const std::byte* row, std::int64_t in,
-                          std::int64_t i) {
+inline unsigned read_block_code(const std::byte* row, std::int64_t in, std::int64_t i) {
   const std::int64_t block = i / kCodeBlock;
-  if (!layout.blocks || block == in / kCodeBlock)
-    return read_bits(row, i * layout.bits, layout.bits);
+  if (block == in / kCodeBlock) return read_bits(row, i * 3, 3);
   const CodePlace place = place_in_block(i % kCodeBlock);
   const std::byte* at = row + block * kCodeBlockBytes;
   const unsigned low = read_bits(at, place.first, place.low);
@@ -43,11 +44,10 @@ inline unsigned read_code(const PackedLayout& layout, const std::byte* row, std:
 }
 
 /// Writes it; the bits there must be 0.
-inline void write_code(const PackedLayout& layout, std::byte* row, std::int64_t in, std::int64_t i,
-                       unsigned code) {
+inline void write_block_code(std::byte* row, std::int64_t in, std::int64_t i, int /*bits*/,
+                             unsigned code) {
   const std::int64_t block = i / kCodeBlock;
-  if (!layout.blocks || block == in / kCodeBlock)
-    return write_bits(row, i * layout.bits, layout.bits, code);
+  if (block == in / kCodeBlock) return write_bits(row, i * 3, 3, code);
   const CodePlace place = place_in_block(i % kCodeBlock);
   std::byte* at = row + block * kCodeBlockBytes;
   write_bits(at, place.first, place.low, code & ((1u << place.low) - 1));

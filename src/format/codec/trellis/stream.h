@@ -4,10 +4,15 @@
 
 #include <algorithm>
 #include <cstdint>
-
-#include "karat/packed.h"
+#include <optional>
+#include <string_view>
 
 namespace karat {
+
+/// How a value is computed from a state of 16 bits: the variants of a layout.
+enum class TrellisCode : std::uint8_t { one_mad, three_inst, one_mad_12 };
+std::string_view name_of(TrellisCode code);  // "1mad", "3inst", "1mad12"
+std::optional<TrellisCode> find_trellis_code(std::string_view name);
 
 inline constexpr std::int64_t kTileSide = 16;
 inline constexpr int kStateBits = 16;
@@ -30,7 +35,7 @@ unsigned trellis_state(std::int64_t t, std::int64_t n, int bits, const CodeAt& c
 
 /// Where a tile's stream lies. Tiles at the border have fewer rows or columns. Row by row in a
 /// tile; tiles from left to right, then down; each begins at a byte.
-struct Tile {
+struct TrellisTile {
   std::int64_t row, column;    // of its first weight
   std::int64_t rows, columns;  // at most 16
   std::int64_t byte;           // of codes
@@ -43,7 +48,7 @@ struct TrellisTiles {
 
   std::int64_t across() const { return (in + kTileSide - 1) / kTileSide; }
   std::int64_t count() const { return (out + kTileSide - 1) / kTileSide * across(); }
-  Tile at(std::int64_t index) const;
+  TrellisTile at(std::int64_t index) const;
   std::int64_t bytes() const;  // of all tiles
   /// Of the tiles of `rows` rows that lie side by side.
   std::int64_t band_bytes(std::int64_t rows) const;

@@ -1,7 +1,7 @@
 // One token (decode) with lookup tables, as in SqueezeLLM (arXiv 2306.07629): the table of a row
 // and group lies in registers while its codes are multiplied. No scale, no zero: Σ table[code]·x.
 #include "kernel/cpu/isa/outliers.h"
-#include "kernel/cpu/isa/x86_codes.h"
+#include "kernel/cpu/isa/x86_tile.h"
 
 namespace karat::KARAT_ISA {
 namespace {
@@ -65,13 +65,41 @@ void lut_rows(const MatrixView& m, const float* x, float* y, std::int64_t row_be
   for (; row < row_end; ++row) rows_dot<bits, 1>(m, row, x, y);
 }
 
+template <int bits>
+void unpack_tables(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+                   std::int64_t end, Tile& tile) {
+  unpack_tile(m, row, rows, begin, end, tile,
+              [&](std::int64_t r, std::int64_t g) { return load_table<bits>(m, row + r, g); });
+}
+
+/// body(bits as a type) of the matrix's codes.
+template <int bits>
+struct Width {
+  static constexpr int kBits = bits;
+};
+template <class Body>
+void with_width(const MatrixView& m, const Body& body) {
+  if (m.bits == 2) return body(Width<2>{});
+  if (m.bits == 3) return body(Width<3>{});
+  body(Width<4>{});
+}
+
+void one(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+         std::int64_t row_end) {
+  with_width(
+      m, [&](auto width) { lut_rows<decltype(width)::kBits>(m, input.x, y, row_begin, row_end); });
+}
+
+void unpack(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+            std::int64_t end, Tile& tile) {
+  with_width(m, [&](auto width) {
+    unpack_tables<decltype(width)::kBits>(m, row, rows, begin, end, tile);
+  });
+}
+
 }  // namespace
 
-void multiply_lut(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
-                  std::int64_t row_end) {
-  if (m.bits == 2) return lut_rows<2>(m, input.x, y, row_begin, row_end);
-  if (m.bits == 3) return lut_rows<3>(m, input.x, y, row_begin, row_end);
-  lut_rows<4>(m, input.x, y, row_begin, row_end);
-}
+extern const FormatKernels lut_kernels;
+const FormatKernels lut_kernels = {one, unpack};
 
 }  // namespace karat::KARAT_ISA

@@ -1,11 +1,15 @@
-// Trellis-coded weights (format/trellis.h): eight states at a time from a tile's stream, and their
-// values by the arithmetic of QTIP (arXiv 2406.11235).
-#pragma once
-
+// Trellis-coded weights (format/codec/trellis/stream.h): eight states at a time from a tile's
+// stream, and their values by the arithmetic of QTIP (arXiv 2406.11235). With one token a tile's 16
+// rows share the loads of x; the zero of 1MAD, the same for all weights, comes off at the end
+// through Σ x.
+#include "format/codec/trellis/stream.h"
+#include "kernel/cpu/isa/outliers.h"
 #include "kernel/cpu/isa/x86.h"
 
 namespace karat::KARAT_ISA {
 namespace {
+
+static_assert(kTileSide == kRows);
 
 /// The states of the eight codes at p; reads at most 8 bytes. A state has 16 bits, so at 3 and 4
 /// bits the last four take a word of their own, and at 5 bits every one does.
@@ -113,10 +117,99 @@ inline void with_code(const MatrixView& m, const Body& body) {
     if (m.bits == 4) return body(code, Bits<4>{});
     body(code, Bits<5>{});
   };
-  if (m.code == TrellisCode::one_mad) return with_bits(OneMad{});
-  if (m.code == TrellisCode::one_mad_12) return with_bits(OneMad12{});
+  const auto code = static_cast<TrellisCode>(m.variant);
+  if (code == TrellisCode::one_mad) return with_bits(OneMad{});
+  if (code == TrellisCode::one_mad_12) return with_bits(OneMad12{});
   with_bits(ThreeInst{});
 }
 
+template <class Code, int bits>
+inline void whole_tiles(const MatrixView& m, std::int64_t row, std::int64_t rows, const float* x,
+                        __m256* acc) {
+  const std::byte* tile = band(m, row);
+  for (std::int64_t i = 0; i + kRows <= m.in; i += kRows, tile += 2 * rows * bits) {
+    const __m256 low = _mm256_loadu_ps(x + i), high = _mm256_loadu_ps(x + i + kLanes);
+    for_rows<Code, bits>(tile, rows, [&](std::int64_t r, __m256 a, __m256 b) {
+      acc[r] = _mm256_fmadd_ps(b, high, _mm256_fmadd_ps(a, low, acc[r]));
+    });
+  }
+}
+
+/// Adds the last tile's products where it has fewer than 16 columns.
+template <class Code, int bits>
+void last_tile(const MatrixView& m, std::int64_t row, std::int64_t rows, const float* x,
+               __m256* acc) {
+  const std::int64_t columns = m.in % kRows, first = m.in - columns;
+  if (columns == 0) return;
+  alignas(32) float w[kRows][kRows];
+  narrow_tile<Code>(band(m, row) + first / kRows * (2 * rows * bits), rows, columns, bits, w);
+  for (std::int64_t i = 0; i < columns; i += kLanes) {
+    const __m256 xs = _mm256_maskload_ps(x + first + i, first_lanes(least(columns - i, kLanes)));
+    for (std::int64_t r = 0; r < rows; ++r)
+      acc[r] = _mm256_fmadd_ps(_mm256_load_ps(w[r] + i), xs, acc[r]);
+  }
+}
+
+template <class Code, int bits>
+void trellis_rows(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+                  std::int64_t row_end) {
+  const float zero = Code::kZero * *input.group_sums;
+  for (std::int64_t row = row_begin; row < row_end; row += kRows) {
+    const std::int64_t rows = least(kRows, m.out - row);
+    __m256 acc[kRows];
+    for (std::int64_t r = 0; r < kRows; ++r) acc[r] = _mm256_setzero_ps();
+    whole_tiles<Code, bits>(m, row, rows, input.x, acc);
+    last_tile<Code, bits>(m, row, rows, input.x, acc);
+    for (std::int64_t r = 0; r < least(rows, row_end - row); ++r)
+      y[row + r] = load_half(m.scales, row + r) * Code::kStep * (sum_lanes(acc[r]) - zero) +
+                   outlier_dot(m, row + r, input.x);
+  }
+}
+
+/// Inputs [begin, end), from a tile's first to a tile's last; rows past `rows` of its band, which a
+/// band's tiles have, are unpacked too.
+template <class Code, int bits>
+void unpack_tiles(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
+                  Tile& to) {
+  const std::int64_t rows = least(kRows, m.out - row);
+  const __m256 zero = _mm256_set1_ps(Code::kZero);
+  float scale[kRows];
+  for (std::int64_t r = 0; r < rows; ++r) scale[r] = load_half(m.scales, row + r) * Code::kStep;
+  const auto weights = [&](std::int64_t r, __m256 value) {
+    return _mm256_mul_ps(_mm256_broadcast_ss(scale + r), _mm256_sub_ps(value, zero));
+  };
+  const std::byte* tile = band(m, row) + begin / kRows * (2 * rows * bits);
+  std::int64_t i = 0;
+  for (; begin + i + kRows <= end; i += kRows, tile += 2 * rows * bits)
+    for_rows<Code, bits>(tile, rows, [&](std::int64_t r, __m256 a, __m256 b) {
+      _mm256_store_ps(to.w[r] + i, weights(r, a));
+      _mm256_store_ps(to.w[r] + i + kLanes, weights(r, b));
+    });
+  if (begin + i == end) return;
+  alignas(32) float values[kRows][kRows];
+  narrow_tile<Code>(tile, rows, end - begin - i, bits, values);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t k = 0; k < kRows; k += kLanes)
+      _mm256_store_ps(to.w[r] + i + k, weights(r, _mm256_load_ps(values[r] + k)));
+}
+
+void one(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
+         std::int64_t row_end) {
+  with_code(m, [&](auto code, auto bits) {
+    trellis_rows<decltype(code), decltype(bits)::kBits>(m, input, y, row_begin, row_end);
+  });
+}
+
+void unpack(const MatrixView& m, std::int64_t row, std::int64_t, std::int64_t begin,
+            std::int64_t end, Tile& tile) {
+  with_code(m, [&](auto code, auto bits) {
+    unpack_tiles<decltype(code), decltype(bits)::kBits>(m, row, begin, end, tile);
+  });
+}
+
 }  // namespace
+
+extern const FormatKernels trellis_kernels;
+const FormatKernels trellis_kernels = {one, unpack};
+
 }  // namespace karat::KARAT_ISA

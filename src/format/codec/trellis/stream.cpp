@@ -1,4 +1,4 @@
-#include "format/trellis.h"
+#include "format/codec/trellis/stream.h"
 
 #include <array>
 #include <memory>
@@ -64,12 +64,12 @@ std::int64_t TrellisTiles::bytes() const {
   return out / kTileSide * band_bytes(kTileSide) + band_bytes(out % kTileSide);
 }
 
-Tile TrellisTiles::at(std::int64_t index) const {
-  Tile tile{.row = index / across() * kTileSide,
-            .column = index % across() * kTileSide,
-            .rows = 0,
-            .columns = 0,
-            .byte = 0};
+TrellisTile TrellisTiles::at(std::int64_t index) const {
+  TrellisTile tile{.row = index / across() * kTileSide,
+                   .column = index % across() * kTileSide,
+                   .rows = 0,
+                   .columns = 0,
+                   .byte = 0};
   tile.rows = std::min(kTileSide, out - tile.row);
   tile.columns = std::min(kTileSide, in - tile.column);
   tile.byte =

@@ -1,0 +1,16 @@
+// Keys of quantization_config that several formats have.
+#pragma once
+
+#include "format/codec.h"
+
+namespace karat {
+
+Key bits_key();
+Key group_key();
+Key symmetric_key();
+
+// Of every format; optional.
+Key input_scales_key();
+Key rotation_key();
+
+}  // namespace karat
