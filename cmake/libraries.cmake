@@ -38,7 +38,8 @@ karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/fami
 
 set(torch_layers "")
 if(KARAT_TORCH)
-  set(axes metric selector transform grid solver)
+  set(axis_types Metric Selector Transform Grid Solver)  # src/pipeline/axes.h lists them too
+  string(TOLOWER "${axis_types}" axes)
   karat_layer(model TORCH KNOWS load core)
   karat_layer(calibrate TORCH KNOWS model load core)
   karat_layer(recipe TORCH KNOWS core)  # what the axes share: options, the Hessian's inverse
@@ -52,7 +53,7 @@ if(KARAT_TORCH)
   karat_layer(train TORCH KNOWS model load core)
   set(torch_layers model calibrate recipe ${axes} method pipeline compare explain train)
 
-  foreach(axis Metric Selector Transform Grid Solver)
+  foreach(axis IN LISTS axis_types)
     string(TOLOWER ${axis} folder)
     karat_registry(layer_${folder} FOLDER ${folder} TABLE ${folder}_table HEADER karat/axes.h
                    TYPE ${axis} ARGUMENTS "Options&" SUFFIX _${folder})

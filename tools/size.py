@@ -12,7 +12,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-AXES = {"metric", "selector", "transform", "grid", "solver"}
+LAYERS = (ROOT / "cmake/libraries.cmake").read_text()
+AXES = set(re.search(r"set\(axis_types ([\w ]+)\)", LAYERS).group(1).lower().split())
 
 # folder -> most lines of one source file; the first match counts
 GATES = [

@@ -1,8 +1,10 @@
 // A method is a recipe: one value on each axis of karat/axes.h.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "karat/axes.h"
@@ -62,6 +64,25 @@ struct Overrides {
   std::string inputs = {}, detach = {};
   bool operator==(const Overrides&) const = default;
 };
+
+/// A flag by which a caller changes a recipe; reports call what it sets by the same name.
+struct RecipeFlag {
+  enum class Kind {
+    axis,      // replaces the value of an axis
+    shortcut,  // sets one option of it
+    sweep,     // how the quantizing sweep runs
+    step,      // a step after quantizing
+  };
+  std::string_view name, help;  // "grid"; what `--help` says
+  Kind kind = Kind::axis;
+  std::string Overrides::*changed = nullptr;
+  /// What the recipe says there; empty for a shortcut.
+  std::function<const std::string&(const Recipe& recipe)> text = {};
+};
+/// All that there are, in the order in which recipes are written down; the axes come first.
+const std::vector<RecipeFlag>& recipe_flags();
+/// "gradient:key=g | top:ratio=0.01,scope=matrix | none | uniform:… | nearest"
+std::string axes_text(const Recipe& recipe);
 
 /// A recipe whose every text was understood.
 struct Assembled {

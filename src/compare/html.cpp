@@ -73,7 +73,7 @@ std::string recipes(const CompareReport& report) {
     if (row.kind != CompareRow::Kind::original)
       html += fmt::format(
           "<tr><td class=\"name\">{}</td><td class=\"name\"><code>{}</code></td></tr>\n",
-          escape(row.name), escape(recipe_text(row.recipe)));
+          escape(row.name), escape(axes_text(row.recipe)));
   return html + "</table></div>\n";
 }
 

@@ -86,10 +86,8 @@ RowPlan uniform_plan(const Architecture& arch, std::int64_t code_bits, std::int6
   return plan;
 }
 
-bool same_recipe(const Recipe& a, const Recipe& b) {
-  return a.metric.text == b.metric.text && a.selector.text == b.selector.text &&
-         a.transform.text == b.transform.text && a.grid.text == b.grid.text &&
-         a.solver.text == b.solver.text;
+bool same_axes(const Recipe& a, const Recipe& b) {
+  return axes_text(a) == axes_text(b);
 }
 
 }  // namespace
@@ -154,7 +152,7 @@ std::vector<RowPlan> plan_uniform(const Architecture& arch, std::vector<RowPlan>
   std::vector<RowPlan> added;
   for (RowPlan& plan : plans) {
     const PackedLayout& own = plan.size.layout;
-    if (same_recipe(plan.row.recipe, uniform_plan(arch, own.bits, own.group).row.recipe)) continue;
+    if (same_axes(plan.row.recipe, uniform_plan(arch, own.bits, own.group).row.recipe)) continue;
     const double bits = plan.row.runs.empty() ? plan.row.predicted_bits : plan.row.bits().mean;
     const StoredSize plain{.layout = {.bits = own.bits, .group = own.group}};
     const auto group = group_for(arch, plain, bits);
@@ -162,7 +160,7 @@ std::vector<RowPlan> plan_uniform(const Architecture& arch, std::vector<RowPlan>
     if (!group && plan.row.note.empty()) plan.row.note = "smaller than any plain rounding";
     const auto find_in = [&](const std::vector<RowPlan>& list) {
       return std::find_if(list.begin(), list.end(), [&](const RowPlan& other) {
-        return same_recipe(other.row.recipe, uniform.row.recipe);
+        return same_axes(other.row.recipe, uniform.row.recipe);
       });
     };
     const auto row = find_in(plans), seen = find_in(added);

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "karat/compare.h"
@@ -28,22 +27,9 @@ std::vector<std::string> words_of(std::string_view text) {
 
 /// The text that `flag` sets; nullptr when there is no such flag.
 std::string* setting(CompareRecipe& recipe, std::string_view flag) {
-  Overrides& o = recipe.overrides;
-  const std::array<std::pair<std::string_view, std::string*>, 11> known{{
-      {"--method", &recipe.method},
-      {"--metric", &o.metric},
-      {"--selector", &o.selector},
-      {"--transform", &o.transform},
-      {"--grid", &o.grid},
-      {"--solver", &o.solver},
-      {"--bits", &o.bits},
-      {"--group", &o.group},
-      {"--ratio", &o.ratio},
-      {"--inputs", &o.inputs},
-      {"--detach", &o.detach},
-  }};
-  for (const auto& [name, text] : known)
-    if (name == flag) return text;
+  if (flag == "--method") return &recipe.method;
+  for (const RecipeFlag& known : recipe_flags())
+    if (flag == fmt::format("--{}", known.name)) return &(recipe.overrides.*known.changed);
   return nullptr;
 }
 

@@ -7,6 +7,7 @@
 
 #include "compare/views.h"
 #include "evaluate/views.h"
+#include "pipeline/report.h"
 
 namespace karat {
 namespace {
@@ -76,20 +77,11 @@ ordered_json run_json(const CompareRun& run) {
   return json;
 }
 
-/// The recipe's axes, as `karat quantize` takes them.
-ordered_json recipe_json(const CompareRow& row) {
-  const Recipe& r = row.recipe;
-  return {{"method", r.name},
-          {"paper", r.paper},
-          {"metric", r.metric.text},
-          {"selector", r.selector.text},
-          {"transform", r.transform.text},
-          {"grid", r.grid.text},
-          {"solver", r.solver.text},
-          {"inputs", r.inputs},
-          {"detach", r.detach},
-          {"samples", maybe(row.samples)},
-          {"length", maybe(row.length)}};
+ordered_json row_recipe_json(const CompareRow& row) {
+  ordered_json json = recipe_json(row.recipe);
+  json["samples"] = maybe(row.samples);
+  json["length"] = maybe(row.length);
+  return json;
 }
 
 ordered_json row_json(const CompareRow& row) {
@@ -98,7 +90,7 @@ ordered_json row_json(const CompareRow& row) {
   json["kind"] = original                                ? "original"
                  : row.kind == CompareRow::Kind::uniform ? "uniform"
                                                          : "method";
-  json["recipe"] = original ? ordered_json() : recipe_json(row);
+  json["recipe"] = original ? ordered_json() : row_recipe_json(row);
   json["bits"] = original ? ordered_json() : ordered_json(row.code_bits);
   json["bits_per_weight"] = row.bits().mean;
   json["predicted_bits"] = original ? ordered_json() : ordered_json(row.predicted_bits);
@@ -208,11 +200,6 @@ std::vector<std::string> compare_legend(const CompareReport& report) {
       "large or just smaller; below 1 is better"};
   if (report.seeds > 1) legend.push_back("sd: standard deviation over calibration seeds");
   return legend;
-}
-
-std::string recipe_text(const Recipe& recipe) {
-  return fmt::format("{} | {} | {} | {} | {}", recipe.metric.text, recipe.selector.text,
-                     recipe.transform.text, recipe.grid.text, recipe.solver.text);
 }
 
 std::string to_table(const CompareReport& report) {

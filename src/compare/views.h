@@ -18,8 +18,6 @@ inline bool is_text_column(std::size_t column) {
 std::vector<std::string> compare_facts(const CompareReport& report);
 /// What the table's columns mean, a sentence each.
 std::vector<std::string> compare_legend(const CompareReport& report);
-/// "gradient:key=g | top:ratio=0.01,scope=matrix | none | uniform:… | nearest"
-std::string recipe_text(const Recipe& recipe);
 
 /// An inline SVG of KL over bits per weight; empty when there is nothing to draw.
 std::string compare_plot(const CompareReport& report);

@@ -4,20 +4,12 @@
 #include <cmath>
 
 #include "karat/error.h"
-#include "karat/recipe.h"
+#include "pipeline/axes.h"
 #include "recipe/axis_text.h"
 
 namespace karat {
 
-template <class Value>
-using Table = std::map<std::string, Value (*)(Options&)>;
-// Written by cmake/registry.cmake from the file names.
-const Table<Metric>& metric_table();
-const Table<Selector>& selector_table();
-const Table<Transform>& transform_table();
-const Table<Grid>& grid_table();
-const Table<Solver>& solver_table();
-const std::map<std::string, Recipe (*)()>& method_table();
+const std::map<std::string, Recipe (*)()>& method_table();  // cmake/registry.cmake writes it
 
 namespace {
 
@@ -42,38 +34,36 @@ Value make(const std::string& kind, Axis<Value>& axis, const Table<Value>& table
   return value;
 }
 
-template <class Value>
-void replace(Axis<Value>& axis, const std::string& text) {
-  if (text.empty()) return;
-  if (name_of(text) != name_of(axis.text)) axis.own = nullptr;
-  axis.text = text;
+/// Sets an option of an axis. It may not be in `written` too, the axis as the caller wrote it.
+void set_option(const Shortcut& shortcut, const std::string& value, const std::string& written,
+                std::string& axis) {
+  if (value.empty()) return;
+  if (option_of(written, shortcut.option))
+    fail(std::string(shortcut.axis), fmt::format("--{} {} and '{}'", shortcut.option, value, axis),
+         "one of them");
+  axis = with_option(axis, shortcut.option, value);
 }
 
-/// Sets one option. If the caller also wrote the axis out, the option may not be in that text.
 template <class Value>
-void set_option(const std::string& kind, Axis<Value>& axis, bool written_out,
-                const std::string& key, const std::string& value) {
-  if (value.empty()) return;
-  const std::string options = options_of(axis.text);
-  if (written_out && fmt::format(",{}", options).find("," + key + "=") != std::string::npos)
-    fail(kind, fmt::format("--{} {} and '{}'", key, value, axis.text), "one of them");
-  axis.text = with_option(axis.text, key, value);
+void change(const AxisEntry<Value>& entry, const Overrides& overrides, Recipe& recipe) {
+  Axis<Value>& axis = recipe.*entry.recipe;
+  const std::string& written = overrides.*entry.changed;
+  if (!written.empty()) {
+    if (name_of(written) != name_of(axis.text)) axis.own = nullptr;
+    axis.text = written;
+  }
+  for (const Shortcut& shortcut : kShortcuts)
+    if (shortcut.axis == entry.name)
+      set_option(shortcut, overrides.*shortcut.changed, written, axis.text);
 }
 
 void apply(const Overrides& overrides, Recipe& recipe) {
-  replace(recipe.metric, overrides.metric);
-  replace(recipe.selector, overrides.selector);
-  replace(recipe.transform, overrides.transform);
-  replace(recipe.grid, overrides.grid);
-  replace(recipe.solver, overrides.solver);
-  set_option("grid", recipe.grid, !overrides.grid.empty(), "bits", overrides.bits);
-  set_option("grid", recipe.grid, !overrides.grid.empty(), "group", overrides.group);
-  set_option("selector", recipe.selector, !overrides.selector.empty(), "ratio", overrides.ratio);
-  if (!overrides.detach.empty()) recipe.detach = overrides.detach;
+  for_each_axis([&](const auto& entry) { change(entry, overrides, recipe); });
+  for (const RecipeText& text : kTexts)
+    if (!(overrides.*text.changed).empty()) recipe.*text.recipe = overrides.*text.changed;
   if (name_of(recipe.selector.text) == "none" && recipe.detach == "none" &&
       overrides.metric.empty())
     recipe.metric = {"none"};
-  if (!overrides.inputs.empty()) recipe.inputs = overrides.inputs;
 }
 
 /// Whether the options of a grid's text ask for layers of different widths.
@@ -101,8 +91,12 @@ std::map<int, Grid> make_widths(const Axis<Grid>& axis, std::string& options) {
   return grids;
 }
 
+template <class Value>
+void make_value(const AxisEntry<Value>& entry, Assembled& made) {
+  made.*entry.value = make(std::string(entry.name), made.recipe.*entry.recipe, entry.table());
+}
 /// The grid and, where its text mixes them, those of the other widths.
-void make_grids(Assembled& made) {
+void make_value(const AxisEntry<Grid>&, Assembled& made) {
   Axis<Grid>& axis = made.recipe.grid;
   const std::string name = name_of(axis.text), kind = "grid " + name;
   const bool mixed = mixes_widths(kind, options_of(axis.text));
@@ -199,11 +193,7 @@ std::vector<Recipe> all_methods() {
 Assembled assemble(Recipe recipe, const Overrides& overrides) {
   apply(overrides, recipe);
   Assembled made{.recipe = std::move(recipe), .overrides = overrides};
-  made.metric = make("metric", made.recipe.metric, metric_table());
-  made.selector = make("selector", made.recipe.selector, selector_table());
-  made.transform = make("transform", made.recipe.transform, transform_table());
-  make_grids(made);
-  made.solver = make("solver", made.recipe.solver, solver_table());
+  for_each_axis([&](const auto& entry) { make_value(entry, made); });
   made.detach = make_detach(made.recipe.detach);
   check_pair(made);
   check_grid(made);
@@ -212,11 +202,10 @@ Assembled assemble(Recipe recipe, const Overrides& overrides) {
 }
 
 std::map<std::string, std::vector<AxisValue>> axis_values() {
-  return {{"metric", values_of(metric_table())},
-          {"selector", values_of(selector_table())},
-          {"transform", values_of(transform_table())},
-          {"grid", values_of(grid_table())},
-          {"solver", values_of(solver_table())}};
+  std::map<std::string, std::vector<AxisValue>> values;
+  for_each_axis(
+      [&](const auto& entry) { values[std::string(entry.name)] = values_of(entry.table()); });
+  return values;
 }
 
 }  // namespace karat

@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "karat/error.h"
-#include "karat/recipe.h"
+#include "pipeline/report.h"
 
 using namespace karat;
 
@@ -14,11 +16,42 @@ TEST_CASE("every method assembles, and its spelled-out texts mean the same") {
     CHECK(!method.paper.empty());
     const Assembled once = assemble(method);
     const Assembled twice = assemble(once.recipe);
-    CHECK(once.recipe.grid.text == twice.recipe.grid.text);
-    CHECK(once.recipe.metric.text == twice.recipe.metric.text);
+    for (const RecipeFlag& flag : recipe_flags())
+      if (flag.text) CHECK(flag.text(once.recipe) == flag.text(twice.recipe));
     CHECK(once.grid.fit);
     CHECK(once.solver.solve);
   }
+}
+
+TEST_CASE("every flag is listed once, and changes what it says it does") {
+  const Overrides all{.metric = "magnitude",
+                      .selector = "top:ratio=0.02",
+                      .transform = "scale:steps=7",
+                      .grid = "uniform:bits=3,group=32",
+                      .solver = "gptq:damp=0.5",
+                      .inputs = "original",
+                      .detach = "ratio=0.001,rounds=3"};
+  const Recipe recipe = assemble(find_method("rtn"), all).recipe;
+  std::vector<std::string> axes;
+  for (const RecipeFlag& flag : recipe_flags()) {
+    CAPTURE(flag.name);
+    CHECK(!flag.help.empty());
+    const auto same = [&](const RecipeFlag& other) { return other.changed == flag.changed; };
+    CHECK(std::ranges::count_if(recipe_flags(), same) == 1);
+    CHECK(static_cast<bool>(flag.text) == (flag.kind != RecipeFlag::Kind::shortcut));
+    if (flag.text) CHECK(flag.text(recipe).starts_with(all.*flag.changed));
+    if (flag.kind == RecipeFlag::Kind::axis) axes.emplace_back(flag.name);
+  }
+  CHECK(axes.size() == axis_values().size());
+  for (const std::string& axis : axes) CHECK(axis_values().contains(axis));
+}
+
+TEST_CASE("a recipe in JSON has these keys, in this order") {
+  std::vector<std::string> keys;
+  const nlohmann::ordered_json json = recipe_json(find_method("gwq"));
+  for (const auto& [key, value] : json.items()) keys.push_back(key);
+  CHECK(keys == std::vector<std::string>{"method", "paper", "metric", "selector", "transform",
+                                         "grid", "solver", "inputs", "detach"});
 }
 
 TEST_CASE("gwq is what the dossier says") {

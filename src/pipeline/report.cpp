@@ -11,33 +11,10 @@ namespace {
 
 using nlohmann::ordered_json;
 
-ordered_json recipe_json(const Recipe& recipe) {
-  return {{"method", recipe.name},
-          {"paper", recipe.paper},
-          {"metric", recipe.metric.text},
-          {"selector", recipe.selector.text},
-          {"transform", recipe.transform.text},
-          {"grid", recipe.grid.text},
-          {"solver", recipe.solver.text},
-          {"inputs", recipe.inputs},
-          {"detach", recipe.detach}};
-}
-
 ordered_json overrides_json(const Overrides& overrides) {
   ordered_json json = ordered_json::object();
-  const auto add = [&](const char* key, const std::string& value) {
-    if (!value.empty()) json[key] = value;
-  };
-  add("metric", overrides.metric);
-  add("selector", overrides.selector);
-  add("transform", overrides.transform);
-  add("grid", overrides.grid);
-  add("solver", overrides.solver);
-  add("bits", overrides.bits);
-  add("group", overrides.group);
-  add("ratio", overrides.ratio);
-  add("inputs", overrides.inputs);
-  add("detach", overrides.detach);
+  for (const RecipeFlag& flag : recipe_flags())
+    if (const std::string& text = overrides.*flag.changed; !text.empty()) json[flag.name] = text;
   return json;
 }
 
@@ -73,6 +50,13 @@ ordered_json looked_back_json(const std::optional<LookedBack>& back) {
 }
 
 }  // namespace
+
+ordered_json recipe_json(const Recipe& recipe) {
+  ordered_json json = {{"method", recipe.name}, {"paper", recipe.paper}};
+  for (const RecipeFlag& flag : recipe_flags())
+    if (flag.text) json[flag.name] = flag.text(recipe);
+  return json;
+}
 
 ordered_json calibration_json(const std::optional<CalibrationSet>& set, double loss) {
   if (!set) return nullptr;

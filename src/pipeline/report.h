@@ -5,9 +5,12 @@
 #include <optional>
 
 #include "karat/calibrate.h"
+#include "karat/recipe.h"
 
 namespace karat {
 
+/// The recipe as `karat quantize` takes it.
+nlohmann::ordered_json recipe_json(const Recipe& recipe);
 /// null for an empty set; a loss of 0 was not computed.
 nlohmann::ordered_json calibration_json(const std::optional<CalibrationSet>& set, double loss);
 

@@ -21,9 +21,11 @@ fs::path work_path(fs::path out) {
   return out;
 }
 
-std::string recipe_text(const Recipe& r) {
-  return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", r.name, r.metric.text, r.selector.text,
-                     r.transform.text, r.grid.text, r.solver.text, r.inputs, r.detach);
+std::string recipe_text(const Recipe& recipe) {
+  std::string text = recipe.name;
+  for (const RecipeFlag& flag : recipe_flags())
+    if (flag.text) text += "|" + flag.text(recipe);
+  return text;
 }
 
 /// Weights are told apart by size and time of their files: reading them all takes too long.

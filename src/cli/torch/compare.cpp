@@ -31,10 +31,9 @@ peak memory. Plain rounding of the same size is always added, and each row says 
 one's: below 1, a method is worth its trouble. With --equal-bits the grids' groups, or the weights
 kept where a grid has none, are chosen so that all rows are as large, which is the fair comparison.
 
-A --recipe is a label, a method, and the flags that `karat quantize` takes: --metric, --selector,
---transform, --grid, --solver, --bits, --group, --ratio, --inputs, --detach. The options of this
-verb hold for whatever a recipe does not say itself. Quantized models are kept in a temporary
-folder, one at a time.)";
+A --recipe is a label, a method, and those flags of `karat quantize` that make a recipe, --metric to
+--detach. The options of this verb hold for whatever a recipe does not say itself. Quantized models
+are kept in a temporary folder, one at a time.)";
 
 /// A file that appears when it is complete; until then, whether it can be written is known.
 class NewFile {

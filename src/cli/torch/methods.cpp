@@ -34,19 +34,24 @@ std::string text_of(const Needs& needs) {
   return names.empty() ? "nothing" : list_text(names);
 }
 
+/// What tells methods apart: their axes and steps.
+std::vector<RecipeFlag> columns() {
+  std::vector<RecipeFlag> columns;
+  for (const RecipeFlag& flag : recipe_flags())
+    if (flag.kind == RecipeFlag::Kind::axis || flag.kind == RecipeFlag::Kind::step)
+      columns.push_back(flag);
+  return columns;
+}
+
 void print_json() {
   nlohmann::ordered_json methods = nlohmann::ordered_json::array(), axes;
-  for (const Assembled& method : assembled_methods())
-    methods.push_back({{"name", method.recipe.name},
-                       {"summary", method.recipe.summary},
-                       {"paper", method.recipe.paper},
-                       {"metric", method.recipe.metric.text},
-                       {"selector", method.recipe.selector.text},
-                       {"transform", method.recipe.transform.text},
-                       {"grid", method.recipe.grid.text},
-                       {"solver", method.recipe.solver.text},
-                       {"detach", method.recipe.detach},
-                       {"needs", text_of(method.needs())}});
+  for (const Assembled& method : assembled_methods()) {
+    const Recipe& r = method.recipe;
+    nlohmann::ordered_json json = {{"name", r.name}, {"summary", r.summary}, {"paper", r.paper}};
+    for (const RecipeFlag& column : columns()) json[column.name] = column.text(r);
+    json["needs"] = text_of(method.needs());
+    methods.push_back(json);
+  }
   for (const auto& [axis, values] : axis_values())
     for (const AxisValue& value : values) {
       nlohmann::ordered_json options = nlohmann::ordered_json::object();
@@ -58,13 +63,16 @@ void print_json() {
 }
 
 void print_markdown() {
-  fmt::print(
-      "| method | metric | selector | transform | grid | solver | detach | paper "
-      "|\n|---|---|---|---|---|---|---|---|\n");
+  std::string head = "| method |", line = "|---|";
+  for (const RecipeFlag& column : columns()) {
+    head += fmt::format(" {} |", column.name);
+    line += "---|";
+  }
+  fmt::print("{} paper |\n{}---|\n", head, line);
   for (const Assembled& method : assembled_methods()) {
-    const Recipe& r = method.recipe;
-    fmt::print("| `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | `{}` | {} |\n", r.name, r.metric.text,
-               r.selector.text, r.transform.text, r.grid.text, r.solver.text, r.detach, r.paper);
+    fmt::print("| `{}` |", method.recipe.name);
+    for (const RecipeFlag& column : columns()) fmt::print(" `{}` |", column.text(method.recipe));
+    fmt::print(" {} |\n", method.recipe.paper);
   }
 }
 
@@ -73,9 +81,9 @@ void print_text() {
     const Recipe& r = method.recipe;
     fmt::print("{}: {}\n  paper     {}\n  measures  {}\n", r.name, r.summary, r.paper,
                text_of(method.needs()));
-    fmt::print("  metric    {}\n  selector  {}\n  transform {}\n  grid      {}\n  solver    {}\n",
-               r.metric.text, r.selector.text, r.transform.text, r.grid.text, r.solver.text);
-    fmt::print("  detach    {}\n\n", r.detach);
+    for (const RecipeFlag& column : columns())
+      fmt::print("  {:<9} {}\n", column.name, column.text(r));
+    fmt::print("\n");
   }
   for (const auto& [axis, values] : axis_values()) {
     fmt::print("--{}\n", axis);

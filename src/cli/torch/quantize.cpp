@@ -20,15 +20,11 @@ constexpr const char* kHelp =
   karat quantize models/karat-tiny --method gptq --bits 4 --group 64 --calib text.txt --out small
 
 The default method gives every layer codes of its own width and keeps no weight at FP16; methods
-with a selector or a detach step keep some. A method is one value on each of five axes; `karat
-methods` lists both. Any axis can be replaced, so methods that no paper has are one flag away:
+with a selector or a detach step keep some. A method is one value on each of a few axes, --metric to
+--solver below; `karat methods` lists both. Any axis can be replaced, so methods that no paper has
+are one flag away:
 
-  --metric   what an error in a weight costs     gradient:key=gw
-  --selector who stays at FP16                   top:0.01,scope=row
-  --transform in which basis it is quantized     scale
-  --grid     which values the others may take    uniform:bits=3,group=16,bilevel=1
-  --solver   which of them each weight takes     gptq:damp=0.01
-  --detach   who returns to FP16 afterwards      0.005,rounds=1
+  karat quantize models/karat-tiny --method gwq --grid nf4 --solver gptq --calib text.txt --out new
 
 --bits 3.4 is a mean: every layer gets codes of 2 to 4 bits (a trellis: to 5), wider ones where an
 error costs more. The method karat does so with whole --bits too.
@@ -45,24 +41,13 @@ struct QuantizeArguments {
 
 void declare(CLI::App& app, QuantizeArguments& a) {
   QuantizeJob& job = a.job;
-  Overrides& overrides = job.overrides;
   app.add_option("model", job.model, "Folder of the original model")->required();
   app.add_option("--out", job.out, "Folder to write")->required();
   app.add_flag("--force", job.replace, "Replace an existing output folder");
   app.add_option("--method", job.method, "See `karat methods`")->capture_default_str();
-  app.add_option("--bits", overrides.bits,
-                 "Bits of a code: the grid's `bits`; with a point, their mean over layers");
-  app.add_option("--group", overrides.group, "Inputs that share statistics: the grid's `group`");
-  app.add_option("--ratio", overrides.ratio, "Share kept at FP16: the selector's `ratio`");
-  app.add_option("--metric", overrides.metric, "Replace the metric");
-  app.add_option("--selector", overrides.selector, "Replace the selector");
-  app.add_option("--transform", overrides.transform, "Replace the transform");
-  app.add_option("--grid", overrides.grid, "Replace the grid");
-  app.add_option("--solver", overrides.solver, "Replace the solver");
-  app.add_option("--inputs", overrides.inputs,
-                 "Layers see inputs from the blocks as quantized or as original");
-  app.add_option("--detach", overrides.detach,
-                 "Bring weights back to FP16 afterwards: 0.0005,rounds=2");
+  for (const RecipeFlag& flag : recipe_flags())
+    app.add_option(fmt::format("--{}", flag.name), job.overrides.*flag.changed,
+                   std::string(flag.help));
   declare_calibration(app, job.calibration);
   app.add_flag("--json", a.json, "Print the report as JSON");
 }
@@ -71,9 +56,7 @@ void print(const QuantizeJob& job, const QuantizeReport& report) {
   const Recipe& recipe = report.recipe;
   fmt::print("method    {} ({})\n", recipe.name, recipe.paper);
   const bool changed = !(report.overrides == Overrides{});
-  fmt::print("recipe    {} | {} | {} | {} | {}{}\n", recipe.metric.text, recipe.selector.text,
-             recipe.transform.text, recipe.grid.text, recipe.solver.text,
-             changed ? "  (changed)" : "");
+  fmt::print("recipe    {}{}\n", axes_text(recipe), changed ? "  (changed)" : "");
   if (report.calibration)
     fmt::print("text      {}: {} tokens, seed {}\n", report.calibration->file,
                report.calibration->ids.numel(), report.calibration->options.seed);
