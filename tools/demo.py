@@ -42,6 +42,7 @@ def main():
     texts = []
     with tempfile.TemporaryDirectory(prefix="karat-demo-") as scratch:
         folder = args.keep or pathlib.Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
         models = {"original": MODEL}
         for bits, method in itertools.product((4, 3), METHODS):
             out = folder / f"{method}-{bits}"

@@ -44,6 +44,9 @@ struct CompareJob {
   bool equal_bits = false;
   std::optional<double> target_bits = {};
   std::filesystem::path work = {};  // parent of temporary folders; empty: the system's
+  std::filesystem::path html = {},
+                        report = {};  // files to write: to_html(), to_json(); empty: none
+  bool replace = false;               // what compare wrote there before is replaced
   std::function<void(std::int64_t row, std::int64_t rows, const std::string& name)> announce = {};
   ProgressFn progress = {};
 };

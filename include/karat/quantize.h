@@ -23,7 +23,7 @@ struct CalibrationRequest {
 
 struct QuantizeJob {
   std::filesystem::path model = {}, out = {};
-  bool replace = false;  // an existing `out` is replaced once the new one is complete
+  bool replace = false;  // a former output in `out` is replaced once the new one is complete
   std::string method = "karat";
   Overrides overrides = {};
   CalibrationRequest calibration = {};
@@ -51,9 +51,10 @@ struct QuantizeReport {
   std::optional<CalibrationSet> calibration = {};
   double loss = 0;  // of the calibration text under the original model; 0 when not computed
   std::vector<LayerReport> layers = {};
-  std::int64_t resumed_blocks = 0;  // that an interrupted run had finished
-  double layer_bits = 0;            // per weight of the quantized layers
-  double file_bits = 0;             // per weight of the whole model
+  std::vector<std::string> files = {};  // of the output folder, this report aside
+  std::int64_t resumed_blocks = 0;      // that an interrupted run had finished
+  double layer_bits = 0;                // per weight of the quantized layers
+  double file_bits = 0;                 // per weight of the whole model
   std::int64_t file_bytes = 0;
   double seconds = 0;
   std::int64_t peak_bytes = 0;  // resident memory, mapped files included
@@ -61,7 +62,8 @@ struct QuantizeReport {
 /// JSON as karat_report.json holds it.
 std::string to_json(const QuantizeReport& report);
 
-/// Throws Error on whatever is wrong, and leaves nothing behind.
+/// Throws Error on whatever is wrong, and leaves nothing behind. What can be known beforehand is
+/// known before any pass: the output, the text, and whether the recipe fits the model.
 QuantizeReport quantize(const QuantizeJob& job);
 
 struct MeasureJob {

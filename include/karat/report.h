@@ -13,4 +13,8 @@ namespace karat {
 /// missing or holds none of them, or a file is damaged.
 std::string report_html(std::span<const std::filesystem::path> folders);
 
+/// Writes that page. With `replace`, a page that Karat wrote may be there already.
+void write_report(std::span<const std::filesystem::path> folders, const std::filesystem::path& out,
+                  bool replace);
+
 }  // namespace karat

@@ -8,15 +8,18 @@
 #include <cerrno>
 #include <ctime>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "calibrate/memory.h"
 #include "compare/plan.h"
 #include "core/hash.h"
+#include "core/output.h"
 #include "core/temporary.h"
 #include "core/threads.h"
 #include "karat/error.h"
 #include "pipeline/steps.h"
+#include "report/html.h"
 #include "run/portrait.h"
 
 namespace karat {
@@ -194,6 +197,34 @@ void describe_machine(CompareReport& report) {
   report.date = text;
 }
 
+/// What keeps `file` from being a to_json() of compare; empty: nothing.
+std::string not_comparison(const fs::path& file) try {
+  const auto json = nlohmann::json::parse(read_text(file));
+  return json.contains("machine") && json.contains("rows") ? "" : "no comparison in it";
+} catch (const std::exception&) {
+  return "no comparison in it";
+}
+
+Output page_output(const CompareJob& job) {
+  return {.path = job.html,
+          .replace = job.replace,
+          .inputs = {job.model, job.text, job.calibration.file},
+          .not_former = report::not_a_page};
+}
+Output json_output(const CompareJob& job) {
+  Output output = page_output(job);
+  output.path = job.report;
+  output.not_former = not_comparison;
+  return output;
+}
+
+void check_outputs(const CompareJob& job) {
+  if (!job.html.empty()) check_output(page_output(job), OutputKind::file);
+  if (!job.report.empty()) check_output(json_output(job), OutputKind::file);
+  if (!job.html.empty() && fs::weakly_canonical(job.html) == fs::weakly_canonical(job.report))
+    fail("compare", "one file for page and report", "two names");
+}
+
 /// The ratios to plain rounding, what broke the target, and the order.
 void conclude(CompareReport& report) {
   for (CompareRow& row : report.rows) {
@@ -214,6 +245,7 @@ void conclude(CompareReport& report) {
 }  // namespace
 
 CompareReport compare(const CompareJob& job) {
+  check_outputs(job);
   if (job.seeds < 1 || job.seeds > 1000)
     fail("compare", fmt::format("{} seeds", job.seeds), "1 to 1000");
   Context context{.job = job, .work = job.work.empty() ? fs::temp_directory_path() : job.work};
@@ -228,6 +260,8 @@ CompareReport compare(const CompareJob& job) {
   describe_machine(report);
   report.rows = run_all(context, report.target_bits, std::move(plans));
   conclude(report);
+  if (!job.html.empty()) write_output(page_output(job), to_html(report));
+  if (!job.report.empty()) write_output(json_output(job), to_json(report));
   return report;
 }
 

@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/temporary.h"
 #include "karat/error.h"
-#include "model/testing.h"
+#include "pipeline/testing.h"
 
 using namespace karat;
 namespace fs = std::filesystem;
@@ -43,12 +43,7 @@ CompareReport small_report() {
 
 /// Bits as quantize() counts them, of a recipe that reads no text.
 double counted_bits(const fs::path& folder, const std::string& method, const Overrides& overrides) {
-  const fs::path model = folder / "model";
-  fs::create_directories(model);
-  for (const char* name : {"config.json", "model.safetensors"})
-    fs::copy_file(kFamilies / "llama3" / name, model / name, fs::copy_options::skip_existing);
-  write_file(model / "tokenizer.json", "{}");  // nobody opens it
-  return quantize({.model = model,
+  return quantize({.model = model_folder(folder / "model", "llama3"),
                    .out = folder / "out",
                    .replace = true,
                    .method = method,

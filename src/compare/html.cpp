@@ -83,6 +83,7 @@ std::string to_html(const CompareReport& report) {
   const std::string title = escape("karat compare: " + report.model);
   std::string html = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
   html += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
+  html += std::string(report::kGenerator) + "\n";
   html += fmt::format("<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<h1>{}</h1>\n", title,
                       kStyle, title);
   for (const std::string& fact : compare_facts(report)) html += "<p>" + escape(fact) + "</p>\n";

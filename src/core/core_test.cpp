@@ -157,32 +157,6 @@ TEST_CASE("lines: blank ones are counted and left out, the last one may lack its
   CHECK(lines_of("").empty());
 }
 
-TEST_CASE("an output folder appears whole or not at all") {
-  const fs::path target = fs::temp_directory_path() / "karat-core-test";
-  fs::remove_all(target);
-  {
-    OutputFolder folder(target, /*replace=*/false);
-    write_file(folder.path() / "a", "half");
-  }
-  CHECK(!fs::exists(target));
-  {
-    OutputFolder folder(target, false);
-    write_file(folder.path() / "a", "whole");
-    folder.commit();
-  }
-  CHECK(read_text(target / "a") == "whole");
-  CHECK_THROWS_AS(OutputFolder(target, false), Error);
-  {
-    OutputFolder folder(target, /*replace=*/true);
-    write_file(folder.path() / "a", "newer");
-    folder.commit();
-  }
-  CHECK(read_text(target / "a") == "newer");
-  for (const auto& entry : fs::directory_iterator(fs::temp_directory_path()))
-    CHECK(entry.path().string().find("karat-core-test.") == std::string::npos);
-  fs::remove_all(target);
-}
-
 TEST_CASE("a full disk fails loudly and leaves no file") {
   if (!fs::exists("/dev/full")) return;
   CHECK_THROWS_AS(write_file("/dev/full/x", "text"), Error);

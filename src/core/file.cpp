@@ -33,12 +33,6 @@ std::string reason() {
   return std::strerror(errno);
 }
 
-void flush_path(const fs::path& path) {
-  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0 || ::fsync(file.fd) != 0)
-    fail("flush", fmt::format("{} ({})", path.string(), reason()), "a file on disk");
-}
-
 void write_all(int fd, const fs::path& path, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), bytes.size());
@@ -101,6 +95,12 @@ std::string read_text(const fs::path& path, std::size_t limit) {
   return std::string(file->text());
 }
 
+void flush_to_disk(const fs::path& path) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0 || ::fsync(file.fd) != 0)
+    fail("flush", fmt::format("{} ({})", path.string(), reason()), "a file on disk");
+}
+
 void write_file(const fs::path& path, std::span<const std::span<const std::byte>> pieces) {
   Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
   if (file.fd < 0)
@@ -119,47 +119,6 @@ void write_file(const fs::path& path, std::span<const std::span<const std::byte>
 void write_file(const fs::path& path, std::string_view text) {
   const std::span<const std::byte> piece = std::as_bytes(std::span(text.data(), text.size()));
   write_file(path, {&piece, 1});
-}
-
-OutputFolder::OutputFolder(fs::path target, bool replace)
-    : target_(std::move(target)), replace_(replace) {
-  if (!target_.has_filename()) target_ = target_.parent_path();
-  std::error_code error;
-  if (fs::exists(target_, error) && !replace_)
-    fail("create " + target_.string(), "a path that exists", "a new one",
-         "pass --force to replace it");
-  temporary_ = target_;
-  temporary_ += fmt::format(".partial-{}", ::getpid());
-  fs::create_directories(temporary_, error);
-  if (error) fail("create " + target_.string(), error.message(), "a folder that can be written");
-}
-
-OutputFolder::~OutputFolder() {
-  if (committed_) return;
-  std::error_code ignored;
-  fs::remove_all(temporary_, ignored);
-}
-
-void OutputFolder::commit() {
-  for (const auto& entry : fs::recursive_directory_iterator(temporary_)) flush_path(entry.path());
-  flush_path(temporary_);
-  std::error_code error;
-  if (replace_) {
-    // The old folder steps aside first: a crash between the two renames loses neither.
-    fs::path old = target_;
-    old += fmt::format(".old-{}", ::getpid());
-    fs::rename(target_, old, error);
-    fs::rename(temporary_, target_, error);
-    if (error)
-      fs::rename(old, target_);
-    else
-      fs::remove_all(old);
-  } else {
-    fs::rename(temporary_, target_, error);
-  }
-  if (error) fail("rename to " + target_.string(), error.message(), "a free name");
-  committed_ = true;
-  flush_path(fs::absolute(target_).parent_path());
 }
 
 }  // namespace karat

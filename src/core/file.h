@@ -1,4 +1,4 @@
-// Files: mapped for reading, and folders that appear only when they are complete.
+// Files: mapped for reading, and written so that they are on the disk.
 #pragma once
 
 #include <cstddef>
@@ -35,22 +35,7 @@ void write_file(const std::filesystem::path& path,
                 std::span<const std::span<const std::byte>> pieces);
 void write_file(const std::filesystem::path& path, std::string_view text);
 
-/// A folder written under a temporary name beside its target. Unless commit() is called, the
-/// destructor removes it, so a failure leaves nothing behind.
-class OutputFolder {
- public:
-  /// Throws Error when `target` exists and `replace` is false, or cannot be created.
-  OutputFolder(std::filesystem::path target, bool replace);
-  ~OutputFolder();
-  OutputFolder(const OutputFolder&) = delete;
-  OutputFolder& operator=(const OutputFolder&) = delete;
-
-  const std::filesystem::path& path() const { return temporary_; }  // write files here
-  void commit();  // flush, then rename onto the target (the old one, if any, is removed)
-
- private:
-  std::filesystem::path target_, temporary_;
-  bool replace_, committed_ = false;
-};
+/// Throws Error unless what was written to a file, or renamed in a folder, is on the disk.
+void flush_to_disk(const std::filesystem::path& path);
 
 }  // namespace karat

@@ -1,7 +1,6 @@
 #include "evaluate/logit_cache.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -137,7 +136,7 @@ CachedRow LogitRecorder::record(std::int64_t row, std::span<const float> logits,
   return made;
 }
 
-std::int64_t LogitRecorder::write(const fs::path& file, const CacheFingerprint& fingerprint,
+std::int64_t LogitRecorder::write(const Output& output, const CacheFingerprint& fingerprint,
                                   const CacheCheck& check) const {
   const auto rows = static_cast<std::int64_t>(nll_.size());
   const bool wide = vocab_ > kWideVocab;
@@ -149,17 +148,16 @@ std::int64_t LogitRecorder::write(const fs::path& file, const CacheFingerprint& 
       {"rest", DType::u16, {rows}, bytes(rest_)},
       {"ids", wide ? DType::u32 : DType::u16, matrix, wide ? bytes(ids_) : bytes(narrow)},
       {"log_p", DType::u16, matrix, bytes(codes_)}};
-  fs::path temporary = file;
-  temporary += fmt::format(".partial-{}", ::getpid());
-  write_safetensors(temporary, tensors, metadata_of(fingerprint, shape_, check));
-  std::error_code error;
-  fs::rename(temporary, file, error);
-  if (error) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    fail("write " + file.string(), error.message(), "a path that can be written");
-  }
-  return static_cast<std::int64_t>(fs::file_size(file));
+  AtomicFile file(output);
+  write_safetensors(file.path(), tensors, metadata_of(fingerprint, shape_, check));
+  file.commit();
+  return static_cast<std::int64_t>(fs::file_size(output.path));
+}
+
+std::string not_logits(const fs::path& file) try {
+  return Safetensors::open(file).metadata().contains(kVersionKey) ? "" : "no logits in it";
+} catch (const Error&) {
+  return "no logits in it";
 }
 
 LogitCache LogitCache::open(const fs::path& file, const CacheFingerprint& expected) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/output.h"
 #include "evaluate/logit_rows.h"
 #include "karat/evaluate.h"
 #include "karat/safetensors.h"
@@ -28,8 +29,8 @@ class LogitRecorder {
   CachedRow record(std::int64_t row, std::span<const float> logits, const LogSoftmax& p,
                    TokenId next);
   const RowShape& shape() const { return shape_; }
-  /// Writes the file under a temporary name and renames it; returns its bytes.
-  std::int64_t write(const std::filesystem::path& file, const CacheFingerprint& fingerprint,
+  /// Writes the file; returns its bytes.
+  std::int64_t write(const Output& output, const CacheFingerprint& fingerprint,
                      const CacheCheck& check) const;
 
  private:
@@ -39,6 +40,9 @@ class LogitRecorder {
   std::vector<std::uint16_t> rest_, codes_;  // [rows], [rows, entries]
   std::vector<TokenId> ids_;                 // [rows, entries]
 };
+
+/// What keeps `file` from being such a file; empty: nothing.
+std::string not_logits(const std::filesystem::path& file);
 
 class LogitCache {
  public:

@@ -38,6 +38,13 @@ Chosen choose_conventions(const TextJob& job) {
   return chosen;
 }
 
+Output logits_output(const TextJob& job) {
+  return {.path = job.save_logits,
+          .replace = job.replace,
+          .inputs = {job.model, job.original, job.text, job.calibration},
+          .not_former = not_logits};
+}
+
 void check_files(const TextJob& job, std::size_t conventions) {
   const bool cached = !job.logits.empty(), saved = !job.save_logits.empty();
   if (cached && saved) fail("evaluate", "cached logits to read and to write", "one of them");
@@ -46,16 +53,7 @@ void check_files(const TextJob& job, std::size_t conventions) {
   if ((cached || saved) && conventions != 1)
     fail("evaluate", fmt::format("cached logits and {} conventions", conventions), "one of them",
          "a cache holds the windows of one convention");
-  std::error_code ignored;
-  if (saved && fs::exists(job.save_logits, ignored) &&
-      (!job.replace || fs::is_directory(job.save_logits, ignored)))
-    fail("write " + job.save_logits.string(), "a path that exists", "a new one",
-         "pass --force to replace a file");
-  if (saved) {  // known before hours of work, not after
-    fs::path trial = job.save_logits;
-    write_file(trial += ".partial", "");
-    fs::remove(trial, ignored);
-  }
+  if (saved) check_output(logits_output(job), OutputKind::file);
 }
 
 std::vector<fs::path> weight_files(const fs::path& folder) {
@@ -151,7 +149,7 @@ class Work {
     const fs::path& source = original_ ? job_.original : job_.model;
     print.original = source.string();
     print.original_sha256 = hash_files(weight_files(source));
-    recorder.write(job_.save_logits, print, check);
+    recorder.write(logits_output(job_), print, check);
     tell_logits(job_.save_logits, print.original, print.original_sha256, print, true);
   }
 

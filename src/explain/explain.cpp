@@ -6,6 +6,7 @@
 
 #include "core/temporary.h"
 #include "karat/error.h"
+#include "pipeline/identity.h"
 #include "pipeline/look_back.h"
 #include "pipeline/report.h"
 #include "recipe/quadrature.h"

@@ -8,8 +8,8 @@
 #include "core/file.h"
 #include "core/temporary.h"
 #include "karat/error.h"
-#include "model/testing.h"
 #include "pipeline/look_back.h"
+#include "pipeline/testing.h"
 #include "recipe/quadrature.h"
 
 using namespace karat;
@@ -172,20 +172,14 @@ TEST_CASE("explanations of every block and of all, of parts of the way and of tw
 TEST_CASE("a Karat folder can be looked back on, of the same model alone") {
   Setting setting;
   const fs::path& base = setting.folder.path;
-  const auto model_folder = [&](const std::string& family) {
-    fs::create_directories(base / family);
-    for (const char* name : {"config.json", "model.safetensors"})
-      fs::copy_file(kFamilies / family / name, base / family / name);
-    write_file(base / family / "tokenizer.json", "{}");
-    return base / family;
-  };
-  const auto quantized = [&](const fs::path& model) {
+  const auto quantized = [&](const std::string& family) {
+    const fs::path model = model_folder(base / family, family);
     QuantizeJob job{.model = model, .out = model.string() + "-q", .method = "rtn"};
     job.overrides = {.bits = "3", .group = "16"};
     quantize(job);
     return job.out;
   };
-  const fs::path folder = quantized(model_folder("llama3"));
+  const fs::path folder = quantized("llama3");
   const BlockStore opened =
       quantization_of(setting.model, setting.recipe, {}, folder, setting.work, {});
   for (std::size_t block = 0; block < 2; ++block) {
@@ -200,6 +194,6 @@ TEST_CASE("a Karat folder can be looked back on, of the same model alone") {
         doctest::Contains(says), Error);
   };
   refused(base / "llama3", "not quantized");
-  refused(quantized(model_folder("llama-tied")), "another model");
-  refused(quantized(model_folder("gpt2")), "another model");
+  refused(quantized("llama-tied"), "another model");
+  refused(quantized("gpt2"), "another model");
 }

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/output.h"
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/owned.h"
@@ -77,10 +78,10 @@ void BlockStore::put(std::size_t block, const std::vector<QuantizedLayer>& layer
   for (const OwnedTensor& tensor : dense) views.push_back(tensor.view());
   const ordered_json quantization = {
       {"quantization_config", ordered_json::parse(quantization_json(config))}};
-  std::filesystem::path partial = path(block);
-  partial += ".partial";
-  write_safetensors(partial, views, {{"config", quantization.dump()}, {"reports", reports.dump()}});
-  std::filesystem::rename(partial, path(block));
+  AtomicFile file(path(block));
+  write_safetensors(file.path(), views,
+                    {{"config", quantization.dump()}, {"reports", reports.dump()}});
+  file.commit();
 }
 
 QuantizedBlock BlockStore::get(std::size_t block) const {

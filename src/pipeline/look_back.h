@@ -1,6 +1,7 @@
 // The quantization that a metric with a path looks back on when nothing is being quantized.
 #pragma once
 
+#include "pipeline/steps.h"
 #include "pipeline/work.h"
 
 namespace karat {

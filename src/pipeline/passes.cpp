@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/file.h"
+#include "core/output.h"
 #include "pipeline/owned.h"
 
 namespace karat {
@@ -32,10 +32,10 @@ void write_plan(const fs::path& file, const Plan& plan, double loss) {
   for (const auto& [layer, indices] : plan.kept)
     views.push_back(
         {layer, DType::i64, {indices.numel()}, static_cast<const std::byte*>(indices.data_ptr())});
-  const fs::path partial = file.string() + ".partial";
-  write_safetensors(partial, views,
+  AtomicFile written(file);
+  write_safetensors(written.path(), views,
                     {{"loss", fmt::format("{}", loss)}, {"widths", widths_text(plan.widths)}});
-  fs::rename(partial, file);
+  written.commit();
 }
 
 Plan read_plan(const fs::path& path, double& loss) {

@@ -8,9 +8,10 @@
 #include "core/file.h"
 #include "core/temporary.h"
 #include "karat/error.h"
-#include "model/testing.h"
 #include "model/threads.h"
+#include "pipeline/identity.h"
 #include "pipeline/passes.h"
+#include "pipeline/testing.h"
 #include "recipe/axis_text.h"
 
 using namespace karat;
@@ -53,16 +54,6 @@ std::map<std::string, std::string> files_of(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
     files[entry.path().filename()] = read_text(entry.path());
   return files;
-}
-
-/// A model folder with a tokenizer file that nobody opens.
-fs::path model_with_tokenizer(const fs::path& folder, const std::string& family) {
-  const fs::path model = folder / family;
-  fs::create_directories(model);
-  for (const char* name : {"config.json", "model.safetensors"})
-    fs::copy_file(kFamilies / family / name, model / name);
-  write_file(model / "tokenizer.json", "{}");
-  return model;
 }
 
 }  // namespace
@@ -147,6 +138,32 @@ TEST_CASE("gwq keeps the weights with the largest gradients of the whole graph")
   }
 }
 
+TEST_CASE("work is of the same model by what is in its files, not by their sizes or times") {
+  TemporaryFolder temporary;
+  const Assembled recipe = assemble(find_method("rtn"));
+  const auto mark = [&](const fs::path& folder) { return fingerprint(load(folder), recipe, {}); };
+  const fs::path one = model_folder(temporary.path / "one", "llama3"),
+                 two = model_folder(temporary.path / "two", "llama3");
+  const fs::path weights = two / "model.safetensors";
+  fs::last_write_time(weights, fs::last_write_time(weights) - std::chrono::hours(24));
+  CHECK(mark(one) == mark(two));
+  const auto time = fs::last_write_time(weights);
+  std::string bytes = read_text(weights);
+  for (const std::size_t back : {std::size_t{4}, bytes.size() / 2}) {  // one bit of one weight
+    std::string other = bytes;
+    other[bytes.size() - back] ^= 1;
+    write_file(weights, other);
+    fs::last_write_time(weights, time);
+    CHECK(mark(one) != mark(two));
+  }
+  write_file(weights, bytes);
+  CHECK(mark(one) == mark(two));
+  CHECK(fingerprint(load(one), assemble(find_method("rtn"), {.bits = "3"}), {}) != mark(one));
+  std::string config = read_text(two / "config.json");
+  write_file(two / "config.json", config.insert(config.find('{') + 1, "\"rms_norm_eps\":1e-4,"));
+  CHECK(mark(one) != mark(two));
+}
+
 TEST_CASE("interrupted work goes on to the same bytes") {
   TemporaryFolder temporary;
   for (const char* method : {"karat", "gptq", "rtn"}) {
@@ -211,7 +228,7 @@ TEST_CASE("with mixed widths every layer has its own, and all have their mean at
 
 TEST_CASE("a whole folder, and its report") {
   TemporaryFolder temporary;
-  const fs::path model = model_with_tokenizer(temporary.path, "llama3");
+  const fs::path model = model_folder(temporary.path / "llama3", "llama3");
   QuantizeJob job{.model = model, .out = temporary.path / "out", .method = "rtn"};
   job.overrides = {.bits = "3", .group = "0"};
   const QuantizeReport report = quantize(job);
@@ -224,7 +241,7 @@ TEST_CASE("a whole folder, and its report") {
   REQUIRE(config);
   CHECK(config->method == "rtn");
   CHECK(config->layers.size() == 14);
-  CHECK(read_text(job.out / "tokenizer.json") == "{}");
+  CHECK(read_text(job.out / "tokenizer.json") == small_tokenizer());
   const auto json = nlohmann::json::parse(read_text(job.out / "karat_report.json"));
   CHECK(json == nlohmann::json::parse(to_json(report)));
   CHECK(json["recipe"]["grid"] == "uniform:bits=3,group=0,bilevel=0,symmetric=0,fit=minmax");
@@ -236,7 +253,7 @@ TEST_CASE("a whole folder, and its report") {
   job.replace = true;
   quantize(job);
   job.model = job.out;
-  CHECK_THROWS_WITH_AS(quantize(job), doctest::Contains("same folder"), Error);
+  CHECK_THROWS_WITH_AS(quantize(job), doctest::Contains("which is read"), Error);
   job.out = temporary.path / "twice";
   CHECK_THROWS_WITH_AS(quantize(job), doctest::Contains("a quantized model"), Error);
 }
@@ -261,7 +278,7 @@ TEST_CASE("many tensors become shards with an index that reads as one model") {
 
 TEST_CASE("a bad job leaves nothing behind") {
   TemporaryFolder temporary;
-  const fs::path model = model_with_tokenizer(temporary.path, "llama3");
+  const fs::path model = model_folder(temporary.path / "llama3", "llama3");
   QuantizeJob job{.model = model, .out = temporary.path / "out", .method = "gwq"};
   const auto refused = [&](const char* says) {
     CHECK_THROWS_WITH_AS(quantize(job), doctest::Contains(says), Error);
@@ -282,8 +299,50 @@ TEST_CASE("a bad job leaves nothing behind") {
   std::memcpy(bytes.data() + last, &bad, sizeof bad);
   write_file(model / "model.safetensors", bytes);
   refused("NaN");
+  for (const char* text : {"{}", "{\"model\":{\"type\":\"Unigram\"}}"}) {
+    write_file(model / "tokenizer.json", text);
+    refused("tokenizer");
+  }
   fs::remove(model / "tokenizer.json");
   refused("tokenizer");
+}
+
+TEST_CASE("only what quantize and measure wrote is replaced, and never what they read") {
+  TemporaryFolder temporary;
+  const fs::path model = model_folder(temporary.path / "models" / "m", "llama3");
+  QuantizeJob job{.model = model, .out = temporary.path / "out", .replace = true, .method = "rtn"};
+  const auto refused = [&](const fs::path& out, const char* says) {
+    job.out = out;
+    CHECK_THROWS_WITH_AS(quantize(job), doctest::Contains(says), Error);
+  };
+  refused(temporary.path / "models", "which is read");
+  refused(temporary.path, "which is read");
+  refused(model, "which is read");
+  const fs::path out = job.out = temporary.path / "out";
+  quantize(job);
+  quantize(job);  // with what it wrote in the way
+  CHECK(!fs::exists(out.string() + ".work"));
+  write_file(out / "notes.txt", "mine");
+  refused(out, "notes.txt");
+  fs::remove(out / "notes.txt");
+  fs::rename(out / "karat_report.json", temporary.path / "report");
+  refused(out, "no model quantized by Karat");
+
+  const fs::path work = temporary.path / "other.work";
+  fs::create_directories(work);
+  write_file(work / "fingerprint", "mine");
+  refused(temporary.path / "other", "in the way");
+  write_file(work / "fingerprint", "");
+  write_file(work / "notes.txt", "mine");
+  refused(temporary.path / "other", "notes.txt in the way");
+  CHECK(fs::exists(work / "notes.txt"));
+
+  MeasureJob measured{.model = model, .out = temporary.path / "s", .metric = "magnitude"};
+  measure(measured);
+  measured.replace = true;
+  measure(measured);
+  measured.out = model / "model.safetensors";
+  CHECK_THROWS_WITH_AS(measure(measured), doctest::Contains("no scores"), Error);
 }
 
 TEST_CASE("measure writes every score and says how they are spread") {

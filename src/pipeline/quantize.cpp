@@ -1,13 +1,18 @@
 // The sentence: load, calibrate, measure, choose, quantize, save.
 #include "karat/quantize.h"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <set>
 
 #include "core/file.h"
+#include "core/output.h"
 #include "karat/error.h"
+#include "karat/language_model.h"
 #include "load/side_files.h"
+#include "pipeline/former.h"
+#include "pipeline/identity.h"
 #include "pipeline/passes.h"
 
 namespace karat {
@@ -52,10 +57,34 @@ std::int64_t weight_bytes(const fs::path& folder) {
   return bytes;
 }
 
+Output folder_output(const QuantizeJob& job) {
+  return {.path = job.out,
+          .replace = job.replace,
+          .inputs = {job.model, job.calibration.file},
+          .not_former = not_quantized};
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// Throws Error when Karat itself could not run the model in `folder`.
+void check_runs(const fs::path& folder) {
+  const LanguageModel model = LanguageModel::open(folder);
+  const std::int64_t tokens = Tokenizer::open(folder).vocab_size();
+  if (tokens > model.architecture().vocab)
+    fail("tokenizer of " + folder.string(), std::to_string(tokens) + " tokens",
+         "at most the model's " + std::to_string(model.architecture().vocab));
+}
+
 /// The files that make a model, and the report; then the folder appears.
 void save(const QuantizeJob& job, const Source& model, const BlockStore& blocks,
           QuantizeReport& report) {
-  OutputFolder folder(job.out, job.replace);
+  OutputFolder folder(folder_output(job));
   ShardWriter shards(folder.path(), kShardBytes);
   QuantizationConfig config{.method = report.recipe.name, .layers = {}};
   std::vector<QuantizedBlock> open;  // the shards read their bytes
@@ -74,20 +103,21 @@ void save(const QuantizeJob& job, const Source& model, const BlockStore& blocks,
   }
   report.file_bytes = weight_bytes(folder.path());
   count_bits(report, model);
+  report.files = names_in(folder.path());
   report.peak_bytes = peak_memory();
   write_file(folder.path() / "karat_report.json", to_json(report));
+  check_runs(folder.path());
   folder.commit();
 }
 
-void check_paths(const QuantizeJob& job) {
-  std::error_code ignored;
-  if (fs::equivalent(job.model, job.out, ignored))
-    fail("quantize " + job.model.string(), "the same folder as output", "another folder",
-         "the original would be lost");
+/// What can be known to be wrong before the weights are read.
+void check_job(const QuantizeJob& job) {
+  check_output(folder_output(job), OutputKind::folder);
+  Work::check(job.out);
   if (fs::exists(job.model) && Tokenizer::files(job.model).empty())
     fail("quantize " + job.model.string(), "no tokenizer",
          "tokenizer.json or tokenizer.model beside the weights");
-  OutputFolder(job.out, job.replace);  // whether it can be written
+  check_runs(job.model);
 }
 
 /// What is finished stays when the user stops the work.
@@ -105,10 +135,10 @@ BlockStore unless_interrupted(Work& work, const std::function<BlockStore()>& bod
 QuantizeReport quantize(const QuantizeJob& job) {
   const auto start = std::chrono::steady_clock::now();
   const Assembled recipe = assemble(find_method(job.method), job.overrides);
-  check_paths(job);
+  check_job(job);
   const Source model = load(job.model);
   const CalibrationSet text = calibrate(model, recipe.needs(), recipe.recipe, job.calibration);
-  Work work(job.out, fingerprint(model, recipe, text));
+  Work work(job.out, fingerprint(model, recipe, text, job.progress));
   Passes passes(model, recipe, text, work, job.progress);
   QuantizeReport report{.command = job.command,
                         .model = model.name(),

@@ -86,6 +86,7 @@ std::string to_json(const QuantizeReport& report) {
                              {"bits_per_weight", report.layer_bits},
                              {"file_bits_per_weight", report.file_bits},
                              {"file_bytes", report.file_bytes},
+                             {"files", report.files},
                              {"seconds", report.seconds},
                              {"peak_bytes", report.peak_bytes},
                              {"tensors", tensors}};

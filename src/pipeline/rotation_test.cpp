@@ -1,28 +1,17 @@
 // Whole folders whose layers are quantized under a rotation.
 #include <doctest/doctest.h>
 
-#include "core/file.h"
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "karat/language_model.h"
 #include "karat/quantize.h"
-#include "model/testing.h"
 #include "pipeline/passes.h"
+#include "pipeline/testing.h"
 
 using namespace karat;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// A family's fixture with a tokenizer file that nobody opens.
-fs::path model_in(const fs::path& folder, const std::string& family) {
-  fs::create_directories(folder / "model");
-  for (const char* name : {"config.json", "model.safetensors"})
-    fs::copy_file(kFamilies / family / name, folder / "model" / name,
-                  fs::copy_options::overwrite_existing);
-  write_file(folder / "model/tokenizer.json", "{}");
-  return folder / "model";
-}
 
 torch::Tensor weights(const LanguageModel& model, const Linear& linear) {
   const auto find = [&](std::string_view name) { return model.files().find(name); };
@@ -45,7 +34,7 @@ TEST_CASE("every grid under a rotation, with kept weights: as near as its grid, 
                                      {"trellis:bits=4,code=3inst", 0.015}}) {
       CAPTURE(family);
       CAPTURE(grid);
-      const fs::path folder = model_in(temporary.path, family);
+      const fs::path folder = model_folder(temporary.path / "model", family);
       QuantizeJob job{.model = folder, .out = temporary.path / "out", .method = "rtn"};
       job.overrides.transform = "hadamard:seed=5";
       job.overrides.grid = grid;

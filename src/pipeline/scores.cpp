@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/file.h"
+#include "core/output.h"
 #include "karat/error.h"
+#include "pipeline/former.h"
+#include "pipeline/identity.h"
 #include "pipeline/look_back.h"
 #include "pipeline/owned.h"
 #include "pipeline/passes.h"
@@ -33,19 +35,26 @@ ScoreSummary summarize(const Linear& layer, const OwnedTensor& scores) {
           .gini = sum > 0 ? weighted / (count * sum) : 0};
 }
 
+Output scores_output(const MeasureJob& job) {
+  return {.path = job.out,
+          .replace = job.replace,
+          .inputs = {job.model, job.quantized, job.calibration.file},
+          .not_former = not_scores};
+}
+
 void check(const MeasureJob& job, const Assembled& recipe) {
   if (job.metric == "none") fail("measure", "metric none", "a metric that scores something");
   if (!job.quantized.empty() && recipe.metric.path.empty())
     fail("measure", "metric " + job.metric + " with a quantized folder", "one with a path",
          "only such a metric, say pqi, looks back on a quantization");
-  if (std::filesystem::exists(job.out) && !job.replace)
-    fail("measure " + job.out.string(), "a file that exists", "a new one", "use --force");
+  check_output(scores_output(job), OutputKind::file);
+  if (!recipe.metric.path.empty()) Work::check(job.out);
 }
 
 /// The scores of a metric that looks back, and whether they add up.
 void look_back(const MeasureJob& job, const Source& model, const Assembled& recipe,
                const CalibrationSet& text, const ScoreVisitor& visit, MeasureReport& report) {
-  const Work work(job.out, fingerprint(model, recipe, text));
+  const Work work(job.out, fingerprint(model, recipe, text, job.progress));
   const BlockStore blocks = quantization_of(model, recipe, text, job.quantized, work, job.progress);
   Carried gradients(work.path() / "path");
   integrate_path(model, blocks, text, recipe.metric.path, gradients, job.progress);
@@ -84,7 +93,9 @@ MeasureReport measure(const MeasureJob& job) {
   for (const auto& [name, tensor] : scores) views.push_back(tensor.view());
   for (const Block& block : model.arch.blocks)
     for (const Linear* linear : block.linears()) report.layers.push_back(summaries[linear->name]);
-  write_safetensors(job.out, views, {{"metric", report.metric}});
+  AtomicFile file(scores_output(job));
+  write_safetensors(file.path(), views, {{"metric", report.metric}});
+  file.commit();
   return report;
 }
 

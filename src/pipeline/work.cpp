@@ -5,8 +5,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "core/file.h"
-#include "core/hash.h"
+#include "core/output.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -14,49 +16,50 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kFingerprint = "fingerprint";
+const std::set<std::string> kFolders = {"blocks", "carried", "first", "looked-back-on", "path"};
 
-fs::path work_path(fs::path out) {
-  if (!out.has_filename()) out = out.parent_path();
-  out += ".work";
-  return out;
+constexpr const char* kMark = "karat work ";  // before the fingerprint
+
+/// Also what former versions wrote, and what a run leaves that is killed before it writes.
+bool is_mark(const std::string& text) {
+  const bool digest = text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
+  return text.empty() || digest || text.starts_with(kMark);
 }
 
-std::string recipe_text(const Recipe& recipe) {
-  std::string text = recipe.name;
-  for (const RecipeFlag& flag : recipe_flags())
-    if (flag.text) text += "|" + flag.text(recipe);
-  return text;
+fs::path work_path(const fs::path& out) {
+  fs::path path = without_slash(out);
+  path += ".work";
+  return path;
 }
 
-/// Weights are told apart by size and time of their files: reading them all takes too long.
-std::string files_text(const fs::path& folder) {
-  std::string text = read_text(folder / "config.json");
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".safetensors")
-      text += fmt::format("|{} {} {}", entry.path().filename().string(), entry.file_size(),
-                          entry.last_write_time().time_since_epoch().count());
-  return text;
+/// What the passes leave in a work folder: 64 hex digits, the plan, and folders of tensors.
+bool is_ours(const fs::directory_entry& entry) {
+  const std::string name = entry.path().filename().string();
+  if (entry.is_symlink()) return false;
+  if (name == kFingerprint) return entry.is_regular_file() && is_mark(read_text(entry));
+  if (name.starts_with(kChosenFile)) return entry.is_regular_file();
+  const bool known = kFolders.contains(name) || name.starts_with("detached-");
+  return known && entry.is_directory();
 }
 
 }  // namespace
 
-std::string fingerprint(const Source& model, const Assembled& recipe, const CalibrationSet& text) {
-  std::string all = fmt::format("format {}|{}|{}", kFormatVersion, recipe_text(recipe.recipe),
-                                files_text(model.folder));
-  if (text.ids.defined()) {
-    const torch::Tensor ids = text.ids.to(torch::kInt64).contiguous();
-    all += fmt::format("|{}x{}|", ids.size(0), ids.size(1));
-    all.append(static_cast<const char*>(ids.data_ptr()),
-               static_cast<std::size_t>(ids.numel()) * sizeof(std::int64_t));
-  }
-  return sha256(std::as_bytes(std::span(all.data(), all.size())));
+void Work::check(const fs::path& out) {
+  const fs::path path = work_path(out);
+  const fs::file_status status = fs::symlink_status(path);
+  if (!fs::exists(status)) return;
+  std::string stranger;
+  if (fs::is_directory(status))
+    for (const fs::directory_entry& entry : fs::directory_iterator(path))
+      if (!is_ours(entry)) stranger = " with " + entry.path().filename().string();
+  if (!fs::is_directory(status) || !stranger.empty() || !fs::exists(path / kFingerprint))
+    fail("write " + out.string(), path.string() + stranger + " in the way",
+         "a free name for unfinished work", "remove it or choose another --out");
 }
 
 Work::Work(const fs::path& out, const std::string& fingerprint) : path_(work_path(out)) {
+  check(out);
   const fs::path mark = path_ / kFingerprint;
-  if (fs::exists(path_) && !fs::exists(mark))
-    fail("quantize", path_.string() + " in the way", "a free name for unfinished work",
-         "remove it or choose another --out");
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) fail("create " + path_.string(), error.message(), "a folder that can be written");
@@ -65,16 +68,25 @@ Work::Work(const fs::path& out, const std::string& fingerprint) : path_(work_pat
     if (lock_ >= 0) ::close(lock_);
     fail("quantize", "another process at work in " + path_.string(), "one at a time");
   }
-  if (read_text(mark) == fingerprint) return;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path_))
-    if (entry.path() != mark) fs::remove_all(entry.path());
-  write_file(mark, fingerprint);  // the same file, so the lock still holds
+  if (read_text(mark) == kMark + fingerprint) return;
+  clear();
+  write_file(mark, kMark + fingerprint);  // the same file, so the lock still holds
 }
 
 Work::~Work() {
   ::close(lock_);
+  if (keep_) return;
   std::error_code ignored;
-  if (!keep_) fs::remove_all(path_, ignored);
+  clear();
+  fs::remove(path_ / kFingerprint, ignored);
+  fs::remove(path_, ignored);  // unless somebody else put something there
+}
+
+void Work::clear() {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_, ignored))
+    if (is_ours(entry) && entry.path().filename() != kFingerprint)
+      fs::remove_all(entry.path(), ignored);
 }
 
 }  // namespace karat

@@ -4,21 +4,18 @@
 #include <filesystem>
 #include <string>
 
-#include "pipeline/steps.h"
-
 namespace karat {
-
-/// What the bytes of a result depend on: the model's files, the recipe and the sequences.
-std::string fingerprint(const Source& model, const Assembled& recipe, const CalibrationSet& text);
 
 /// In the work folder once all that is measured before quantizing is there.
 inline constexpr const char* kChosenFile = "chosen.safetensors";
 
-/// The folder `<out>.work`. Unless keep() was called, the destructor removes it; a killed process
-/// leaves it behind, and the next one of the same fingerprint goes on with what it holds.
+/// The folder `<out>.work`. Unless keep() was called, the destructor removes what is ours in it; a
+/// killed process leaves it behind, and the next one of the same fingerprint goes on with it.
 class Work {
  public:
-  /// Throws Error when the folder is no work folder, or another process is at work in it.
+  /// Throws Error when what has that name is no work folder, or holds anything else.
+  static void check(const std::filesystem::path& out);
+  /// Throws as check() does, and when another process is at work in it.
   Work(const std::filesystem::path& out, const std::string& fingerprint);
   ~Work();
   Work(const Work&) = delete;
@@ -29,6 +26,7 @@ class Work {
   bool worth_keeping() const { return std::filesystem::exists(path_ / kChosenFile); }
 
  private:
+  void clear();
   std::filesystem::path path_;
   int lock_ = -1;
   bool keep_ = false;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/file.h"
+
 namespace karat::report {
 namespace {
 
@@ -106,13 +108,20 @@ std::string section(std::string_view title, std::string_view lead, const std::st
 
 std::string page(std::string_view title, const std::string& body) {
   return fmt::format(
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{3}\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
       "'unsafe-inline'\">\n"
       "<title>{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<h1>{0}</h1>\n{2}</body>\n</"
       "html>\n",
-      escape(title), kPageStyle, body);
+      escape(title), kPageStyle, body, kGenerator);
+}
+
+std::string not_a_page(const std::filesystem::path& file) {
+  constexpr std::size_t kHead = 4096;
+  const auto mapped = MappedFile::open(file);
+  const bool ours = mapped->text().substr(0, kHead).find(kGenerator) != std::string_view::npos;
+  return ours ? "" : "no page of Karat";
 }
 
 std::string figure(const std::string& wide, const std::string& narrow, std::string_view caption) {

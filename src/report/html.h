@@ -1,6 +1,7 @@
 // Pieces of a page. Whatever comes from files goes through escape().
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,11 @@ struct Cell {
 using Row = std::vector<Cell>;
 /// Scrolls inside itself where it is wider than the page. The first row is the head.
 std::string table(const std::vector<Row>& rows);
+
+/// In the head of every page that Karat writes, by which it knows them.
+inline constexpr const char* kGenerator = "<meta name=\"generator\" content=\"karat\">";
+/// What keeps `file` from being such a page; empty: nothing.
+std::string not_a_page(const std::filesystem::path& file);
 
 std::string section(std::string_view title, std::string_view lead, const std::string& body);
 std::string page(std::string_view title, const std::string& body);

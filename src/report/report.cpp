@@ -1,5 +1,6 @@
 #include "karat/report.h"
 
+#include "core/output.h"
 #include "report/html.h"
 #include "report/sections.h"
 
@@ -15,6 +16,16 @@ std::string report_html(std::span<const std::filesystem::path> folders) {
   return page(title, portrait_section(data) + quality_section(data) + tasks_section(data) +
                          layers_section(data) + sensitivity_section(data) +
                          provenance_section(data));
+}
+
+void write_report(std::span<const std::filesystem::path> folders, const std::filesystem::path& out,
+                  bool replace) {
+  const Output output{.path = out,
+                      .replace = replace,
+                      .inputs = {folders.begin(), folders.end()},
+                      .not_former = report::not_a_page};
+  check_output(output, OutputKind::file);
+  write_output(output, report_html(folders));
 }
 
 }  // namespace karat

@@ -63,11 +63,15 @@ Journal::Journal(const fs::path& path, const ordered_json& header) : path_(path)
   if (path.empty()) return;
   std::string text;
   if (fs::exists(path)) text = read_text(path);
-  text.resize(text.rfind('\n') == text.npos ? 0 : text.rfind('\n') + 1);
+  const std::string first = header.dump() + '\n';
+  const std::size_t whole = text.rfind('\n') == text.npos ? 0 : text.rfind('\n') + 1;
+  if (whole == 0 && !first.starts_with(text))  // no line of ours that was cut off
+    fail("read " + path.string(), "a file of something else", "items of this command",
+         "name another file");
+  text.resize(whole);
   read(text, header);
   if (fs::exists(path)) fs::resize_file(path, text.size());
   file_.reset(std::fopen(path.c_str(), "ab"));
-  const std::string first = header.dump() + '\n';
   if (!file_ || (text.empty() && std::fputs(first.c_str(), file_.get()) < 0))
     fail("write", path.string() + " (" + std::strerror(errno) + ")", "a writable path");
 }

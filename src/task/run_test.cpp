@@ -8,6 +8,7 @@
 #include "karat/task.h"
 #include "load/testing.h"
 #include "task/document.h"
+#include "task/journal.h"
 #include "task/score.h"
 #include "task/work.h"
 
@@ -193,6 +194,15 @@ TEST_CASE("items resume to the same bytes, and other work is refused") {
   options.seed = 1;
   says(error_of([&] { evaluate_tasks(model, nullptr, options); }),
        "got items of other models, data or options");
+}
+
+TEST_CASE("a file of something else is not taken for items") {
+  TempFolder folder;
+  for (const char* text : {"my notes", "{}", "my notes\nand more\n"}) {
+    folder.write("items.jsonl", text);
+    CHECK_THROWS_AS(Journal(folder / "items.jsonl", {{"karat_items", 1}}), Error);
+    CHECK(read_text(folder / "items.jsonl") == text);
+  }
 }
 
 TEST_CASE("interrupted work keeps its items and says so") {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "core/file.h"
+#include "core/output.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -109,9 +111,15 @@ void save_checkpoint(const fs::path& file, const Checkpoint& checkpoint, const W
                       {"curve", to_json(so_far.curve)},   {"parameters", so_far.parameters},
                       {"tokens", so_far.tokens},          {"seconds", so_far.seconds},
                       {"cpu_seconds", so_far.cpu_seconds}};
-  const fs::path partial = file.string() + ".partial";
-  write_safetensors(partial, views, {{std::string(kKey), state.dump()}});
-  fs::rename(partial, file);
+  AtomicFile written(file);
+  write_safetensors(written.path(), views, {{std::string(kKey), state.dump()}});
+  written.commit();
+}
+
+bool is_checkpoint(const fs::path& file) {
+  constexpr std::size_t kHead = 1 << 20;
+  const auto mapped = MappedFile::open(file);  // the key stands in the header, whole or not
+  return mapped->text().substr(0, kHead).find(kKey) != std::string_view::npos;
 }
 
 Checkpoint load_checkpoint(const fs::path& file, const json& identity, Weights& weights,

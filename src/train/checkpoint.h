@@ -19,9 +19,12 @@ struct Checkpoint {
   std::int64_t loss_count = 0;
 };
 
-/// Writes under a temporary name, flushes, renames.
+/// The file appears whole: a run that is killed keeps the one before.
 void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint,
                      const Weights& weights, const AdamW& optimizer);
+
+/// Whether `file` is one, or what is left of a damaged one: no file of somebody else.
+bool is_checkpoint(const std::filesystem::path& file);
 
 /// Fills `weights` and `optimizer` in place. Throws Error when the file is malformed or its
 /// identity differs from `identity`, naming the first difference.

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/hash.h"
+#include "core/output.h"
 #include "core/rng.h"
 #include "core/text.h"
 #include "core/threads.h"
@@ -126,9 +127,9 @@ TokenStreamFile TokenStreamFile::open(const TextFiles& texts, const fs::path& to
     const auto ids = tokenize(texts, tokenizer_folder, separator, listener);
     const OwnedTensor packed = pack_ids(ids);
     const TensorView view = packed.view();
-    const fs::path partial = cache.string() + ".partial";
-    write_safetensors(partial, {&view, 1}, {{"hash", stream.hash_}});
-    fs::rename(partial, cache);
+    AtomicFile written(cache);
+    write_safetensors(written.path(), {&view, 1}, {{"hash", stream.hash_}});
+    written.commit();
   }
   stream.file_ = std::make_shared<const Safetensors>(Safetensors::open(cache));
   return stream;

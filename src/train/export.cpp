@@ -84,4 +84,10 @@ void export_model(const fs::path& folder, const Architecture& arch, const Weight
   write_file(folder / "training_log.json", log.dump(1) + "\n");
 }
 
+void check_folder(const fs::path& folder) {
+  Architecture arch = read_architecture(folder);
+  match_weights(arch, Safetensors::open_folder(folder));
+  Tokenizer::open(folder);
+}
+
 }  // namespace karat

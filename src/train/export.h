@@ -20,4 +20,7 @@ void export_model(const std::filesystem::path& folder, const Architecture& arch,
                   const Weights& weights, const nlohmann::json& config,
                   const std::filesystem::path& tokenizer, DType dtype, const nlohmann::json& log);
 
+/// Throws Error when what was written does not read back as a model with a tokenizer.
+void check_folder(const std::filesystem::path& folder);
+
 }  // namespace karat

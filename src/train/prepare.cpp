@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/temporary.h"
 #include "karat/error.h"
 #include "karat/text_file.h"
 
@@ -46,12 +47,12 @@ void check_options(const TrainOptions& o) {
     for (const fs::path& file : *files) TextFile::open(file, o.field);  // a wrong one is known now
 }
 
-TrainConfig read_config(const fs::path& given, const fs::path& work) {
+TrainConfig read_config(const fs::path& given) {
   TrainConfig config;
   config.text = read_text(fs::is_directory(given) ? given / "config.json" : given, 1u << 20);
-  // The family files read a folder; a config under another name gets one.
-  write_file(work / "config.json", config.text);
-  config.arch = read_architecture(work);
+  const TemporaryFolder folder;  // the family files read one, and a config may have another name
+  write_file(folder.path / "config.json", config.text);
+  config.arch = read_architecture(folder.path);
   config.parsed = json::parse(config.text);
   const json deviation = config.parsed.value("initializer_range", json());
   if (deviation.is_number()) config.deviation = deviation;

@@ -21,8 +21,8 @@ struct TrainConfig {
   Architecture arch;
   double deviation = 0.02;  // of the initial weights; GPT-2's, and Hugging Face's default
 };
-/// Reads the config at `given`, a file or a folder, and copies it into `work`.
-TrainConfig read_config(const std::filesystem::path& given, const std::filesystem::path& work);
+/// Reads the config at `given`, a file or a folder.
+TrainConfig read_config(const std::filesystem::path& given);
 
 /// The id between documents. Throws when the tokenizer has more tokens than the model.
 TokenId separator_of(const Architecture& arch, const std::filesystem::path& tokenizer);

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "core/file.h"
+#include "core/output.h"
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "train/checkpoint.h"
@@ -65,7 +65,7 @@ Trainer::Trainer(const TrainOptions& options, const ProgressFn& listener)
     : options_(options),
       listener_(listener),
       work_(options),
-      config_(read_config(options.config, work_.path())),
+      config_(read_config(options.config)),
       separator_(separator_of(config_.arch, options.tokenizer)),
       sequence_(sequence_of(options, config_.arch)),
       data_(TokenStreamFile::open({options.data, options.field}, options.tokenizer, separator_,
@@ -190,9 +190,10 @@ TrainResult Trainer::run() {
     }
   }
   clock_.stamp(state_.result);
-  OutputFolder output(options_.out, options_.replace);
+  OutputFolder output(output_of(options_));
   export_model(output.path(), config_.arch, weights_, config_.parsed, options_.tokenizer,
                options_.dtype, training_log(options_, state_, data_.size()));
+  check_folder(output.path());
   output.commit();
   work_.finish();
   return state_.result;

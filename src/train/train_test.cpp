@@ -138,6 +138,41 @@ TEST_CASE("a damaged checkpoint is an error") {
   CHECK(failure(scene.options).find("no checkpoint") != std::string::npos);
 }
 
+TEST_CASE("nothing of the user's is lost to a run, whatever --force says") {
+  Scene scene;
+  const fs::path work = scene.options.out.string() + ".work";
+  scene.options.steps = 1;
+  const auto refused = [&](const char* says) {
+    for (const bool replace : {false, true}) {
+      scene.options.replace = replace;
+      CHECK(failure(scene.options).find(says) != std::string::npos);
+    }
+  };
+  fs::create_directory(work);
+  write_file(work / "notes.txt", "mine");
+  refused("notes.txt in the way");
+  scene.options.work = work;  // a folder that was named may hold other files
+  write_file(work / "config.json", "mine");
+  write_file(work / "checkpoint.safetensors", "mine");
+  refused("checkpoint.safetensors in the way");
+  fs::remove(work / "checkpoint.safetensors");
+  scene.options.replace = false;
+  CHECK(failure(scene.options) == "no error");
+  CHECK(read_text(work / "notes.txt") == "mine");
+  CHECK(read_text(work / "config.json") == "mine");
+  CHECK_FALSE(fs::exists(work / "checkpoint.safetensors"));
+
+  scene.options.replace = true;
+  CHECK(failure(scene.options) == "no error");  // a former output makes way
+  write_file(scene.options.out / "notes.txt", "mine");
+  refused("notes.txt, which train did not write");
+  CHECK(read_text(scene.options.out / "notes.txt") == "mine");
+  scene.options.out = scene.folder.path;  // holds the config and the data
+  refused("which is read");
+  scene.options.out = scene.folder.path / "no" / "out";
+  refused("no folder");
+}
+
 TEST_CASE("a loss that is not finite names the step and leaves nothing") {
   Scene scene;
   scene.options.optimizer.lr = 1e30;

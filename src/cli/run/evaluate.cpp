@@ -96,7 +96,7 @@ Action evaluate_verb(CLI::App& app) {
   app.add_option("--save-logits", job.save_logits,
                  "File to write: the original's logits, or the model's without --against");
   app.add_option("--against-logits", job.logits, "Such a file, instead of the original");
-  app.add_flag("--force", job.replace, "Replace an existing file of logits");
+  app.add_flag("--force", job.replace, "Replace a file of logits");
   app.add_option(
       "--calib", job.calibration,
       "Calibration text to look for in the text (default: what the model's report names)");

@@ -1,9 +1,6 @@
 // karat report: Shows what was quantized and measured as one page
 #include "karat/report.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/App.hpp>
 #include <filesystem>
 #include <memory>
@@ -11,8 +8,6 @@
 #include <vector>
 
 #include "cli/common.h"
-#include "core/file.h"
-#include "karat/error.h"
 
 namespace karat {
 namespace {
@@ -24,24 +19,6 @@ struct ReportArguments {
   fs::path out;
   bool force = false;
 };
-
-void write_page(const ReportArguments& arguments) {
-  const fs::path& out = arguments.out;
-  std::error_code error;
-  if (fs::exists(out, error) && (!arguments.force || fs::is_directory(out, error)))
-    fail("write " + out.string(), "a path that exists", "a new one",
-         "pass --force to replace a file");
-  const std::vector<fs::path> folders(arguments.folders.begin(), arguments.folders.end());
-  const std::string page = report_html(folders);
-  fs::path temporary = out;
-  temporary += fmt::format(".partial-{}", ::getpid());
-  write_file(temporary, page);
-  fs::rename(temporary, out, error);
-  if (!error) return;
-  std::error_code ignored;
-  fs::remove(temporary, ignored);
-  fail("write " + out.string(), error.message(), "a path that can be written");
-}
 
 }  // namespace
 
@@ -56,8 +33,11 @@ Action report_verb(CLI::App& app) {
   auto arguments = std::make_shared<ReportArguments>();
   app.add_option("folders", arguments->folders, "Folders with models or reports")->required();
   app.add_option("--out", arguments->out, "HTML file to write")->required();
-  app.add_flag("--force", arguments->force, "Replace an existing file");
-  return [arguments] { write_page(*arguments); };
+  app.add_flag("--force", arguments->force, "Replace a page that Karat wrote before");
+  return [arguments] {
+    const std::vector<fs::path> folders(arguments->folders.begin(), arguments->folders.end());
+    write_report(folders, arguments->out, arguments->force);
+  };
 }
 
 }  // namespace karat

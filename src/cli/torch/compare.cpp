@@ -2,21 +2,17 @@
 #include "karat/compare.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Option.hpp>
 #include <memory>
 
 #include "cli/common.h"
-#include "core/file.h"
 #include "karat/error.h"
 #include "karat/overlap.h"
 
 namespace karat {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kHelp =
     R"(Quantize a model in several ways and measure each against the original on the same text.
@@ -35,41 +31,12 @@ A --recipe is a label, a method, and those flags of `karat quantize` that make a
 --detach. The options of this verb hold for whatever a recipe does not say itself. Quantized models
 are kept in a temporary folder, one at a time.)";
 
-/// A file that appears when it is complete; until then, whether it can be written is known.
-class NewFile {
- public:
-  NewFile(const fs::path& target, bool replace) : target_(target), temporary_(target) {
-    std::error_code ignored;
-    if (fs::exists(target, ignored) && (!replace || fs::is_directory(target, ignored)))
-      fail("write " + target.string(), "a path that exists", "a new one",
-           "pass --force to replace a file");
-    temporary_ += fmt::format(".partial-{}", ::getpid());
-    write_file(temporary_, "");
-  }
-  ~NewFile() {
-    std::error_code ignored;
-    fs::remove(temporary_, ignored);
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-  void commit(const std::string& text) {
-    write_file(temporary_, text);
-    std::error_code error;
-    fs::rename(temporary_, target_, error);
-    if (error) fail("write " + target_.string(), error.message(), "a path that can be written");
-  }
-
- private:
-  fs::path target_, temporary_;
-};
-
 struct CompareArguments {
   CompareJob job;
   std::string methods, bits;
   CompareDefaults defaults;
   std::vector<std::string> recipes;
-  std::string html, report;
-  bool force = false, json = false;
+  bool json = false;
 };
 
 void declare_recipes(CLI::App& app, CompareArguments& a) {
@@ -104,9 +71,9 @@ void declare_texts(CLI::App& app, CompareArguments& a) {
 
 void declare_output(CLI::App& app, CompareArguments& a) {
   app.add_flag("--json", a.json, "Print JSON instead of the table");
-  app.add_option("--html", a.html, "Page to write: table and plot, readable offline");
-  app.add_option("--report", a.report, "JSON file to write");
-  app.add_flag("--force", a.force, "Replace existing files");
+  app.add_option("--html", a.job.html, "Page to write: table and plot, readable offline");
+  app.add_option("--report", a.job.report, "JSON file to write");
+  app.add_flag("--force", a.job.replace, "Replace what compare wrote there before");
   app.add_option("--work", a.job.work, "Folder for temporary models (default: the system's)");
 }
 
@@ -147,17 +114,12 @@ void warn_of_overlap(const CompareJob& job) {
 void run(CompareArguments& a) {
   CompareJob& job = a.job;
   job.recipes = recipes_of(a);
-  std::unique_ptr<NewFile> html, report;
-  if (!a.html.empty()) html = std::make_unique<NewFile>(a.html, a.force);
-  if (!a.report.empty()) report = std::make_unique<NewFile>(a.report, a.force);
   job.progress = terminal_progress();
   job.announce = [&job](std::int64_t row, std::int64_t rows, const std::string& name) {
     if (row == 1) warn_of_overlap(job);  // the texts are known to be good, and no work is done yet
     fmt::print(stderr, "row {} of {}: {}\n", row, rows, name);
   };
   const CompareReport found = compare(job);
-  if (html) html->commit(to_html(found));
-  if (report) report->commit(to_json(found));
   fmt::print("{}", a.json ? to_json(found) : to_table(found));
 }
 

@@ -43,7 +43,7 @@ void declare(CLI::App& app, QuantizeArguments& a) {
   QuantizeJob& job = a.job;
   app.add_option("model", job.model, "Folder of the original model")->required();
   app.add_option("--out", job.out, "Folder to write")->required();
-  app.add_flag("--force", job.replace, "Replace an existing output folder");
+  app.add_flag("--force", job.replace, "Replace a folder that quantize wrote before");
   app.add_option("--method", job.method, "See `karat methods`")->capture_default_str();
   for (const RecipeFlag& flag : recipe_flags())
     app.add_option(fmt::format("--{}", flag.name), job.overrides.*flag.changed,

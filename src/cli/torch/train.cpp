@@ -42,7 +42,8 @@ void declare_files(CLI::App& app, TrainArguments& a) {
   app.add_option("--out", o.out, "Folder to write")->required();
   app.add_option("--validation", o.validation, "Text files that are only measured");
   app.add_option("--work", o.work, "Folder for checkpoint and tokens; kept (default: OUT.work)");
-  app.add_flag("--force", o.replace, "Replace an existing OUT or unfinished run");
+  app.add_flag("--force", o.replace,
+               "Replace what train wrote to OUT before, or an unfinished run");
   app.add_flag("--resume", o.resume, "Go on from the checkpoint");
   app.add_option("--dtype", a.dtype, "Type of the saved weights")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))

@@ -1,0 +1,53 @@
+#include "pipeline/former.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/file.h"
+#include "core/output.h"
+#include "karat/error.h"
+#include "karat/packed.h"
+#include "karat/safetensors.h"
+#include "karat/tokenizer.h"
+
+namespace karat {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// model.safetensors, its index, or a shard of it.
+bool is_weights(const std::string& name) {
+  return name == "model.safetensors" || name == "model.safetensors.index.json" ||
+         (name.starts_with("model-") && name.ends_with(".safetensors"));
+}
+
+/// The names that the report lists and, for reports of former versions, those always written.
+std::set<std::string> names_written(const fs::path& folder) {
+  std::set<std::string> names = {"config.json", "karat_report.json"};
+  for (const fs::path& file : Tokenizer::files(folder)) names.insert(file.filename().string());
+  const auto report = nlohmann::json::parse(read_text(folder / "karat_report.json"));
+  for (const auto& name : report.value("files", nlohmann::json::array()))
+    names.insert(name.get<std::string>());
+  return names;
+}
+
+}  // namespace
+
+std::string not_quantized(const fs::path& folder) try {
+  if (!parse_quantization(read_text(folder / "config.json"))) return "no model quantized by Karat";
+  const std::set<std::string> names = names_written(folder);
+  const std::string stranger = stranger_in(
+      folder, [&](const std::string& name) { return names.contains(name) || is_weights(name); });
+  return stranger.empty() ? "" : "it holds " + stranger + ", which quantize did not write";
+} catch (const std::exception&) {  // a file is missing or unreadable
+  return "no model quantized by Karat";
+}
+
+std::string not_scores(const fs::path& file) try {
+  return Safetensors::open(file).metadata().contains("metric") ? "" : "no scores in it";
+} catch (const Error&) {
+  return "no scores in it";
+}
+
+}  // namespace karat
