@@ -77,6 +77,9 @@ struct Transform {
   bool fold = false;  // layers with the same input share a basis; nothing is stored where what
                       // makes that input can be multiplied instead
   bool rotates = false;
+  /// Throws Error on a grid that it cannot serve when `known` is what calibration tells of a layer.
+  /// Empty: all will do.
+  std::function<void(const Grid& grid, const Needs& known)> check = {};
   /// Empty: none. The layer's statistics are of its own basis.
   std::function<Basis(const Layer& layer, const Kept& kept, const Grid& grid)> fit = {};
 };

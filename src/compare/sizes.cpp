@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "format/parts.h"
+#include "pipeline/fits.h"
 #include "recipe/axis_text.h"
 #include "selector/shared/budget.h"
 
@@ -10,33 +11,6 @@ namespace karat {
 namespace {
 
 constexpr double kRounding = 1e-9;  // bits per weight
-
-/// What the recipe's transform makes of one row whose inputs are all alike.
-Basis trial_basis(const Assembled& recipe, const torch::Tensor& row) {
-  if (!recipe.transform.fit) return {};
-  const std::int64_t inputs = row.size(1);
-  Layer layer{.name = "trial", .weight = row};
-  layer.stats.hessian = torch::eye(inputs);
-  layer.stats.input_abs = layer.stats.input_square = torch::ones({inputs});
-  return recipe.transform.fit(layer, {}, recipe.grid);
-}
-
-/// The recipe's grid on one row: codes and parameters of every group, then stored.
-PackedLayout trial_layout(const Assembled& recipe) {
-  constexpr std::int64_t kInputs = 64;
-  const Grid& grid = recipe.grid;
-  Solution solution{.weight = torch::linspace(-1, 1, kInputs).view({1, kInputs})};
-  std::vector<torch::Tensor> codes;
-  for (const torch::Tensor& part : solution.weight.split(grid.group_size(kInputs), 1)) {
-    Slab slab{.weight = part};
-    if (grid.gram) slab.gram = torch::eye(part.size(1));
-    solution.params.push_back(grid.fit(slab));
-    codes.push_back(grid.encode(part, solution.params.back()));
-  }
-  solution.codes = torch::cat(codes, 1);
-  solution.basis = trial_basis(recipe, solution.weight);
-  return grid.store("trial", solution).layout;
-}
 
 double parts_bits(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
   double bits = 0;
@@ -80,7 +54,7 @@ std::optional<std::int64_t> last_of(std::int64_t low, std::int64_t high, auto fi
 
 StoredSize size_of(const Assembled& recipe) {
   const std::string& selector = recipe.recipe.selector.text;
-  PackedLayout layout = trial_layout(recipe);
+  PackedLayout layout = layout_of(recipe);
   const auto& [mean, grids] = recipe.widths;
   if (mean > 0) layout.bits = static_cast<int>(mean);
   return {.layout = layout,

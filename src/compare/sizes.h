@@ -16,7 +16,6 @@ struct StoredSize {
   bool by_row = false;                // that share of each row instead of each matrix
   double beyond = 0;                  // bits per weight that a file showed on top of all this
 };
-/// Found by storing a small matrix through the recipe's own grid.
 StoredSize size_of(const Assembled& recipe);
 
 /// Bits per weight over the linear layers of `arch`. Exact but for weights kept that only the work

@@ -155,6 +155,7 @@ void check_pair(const Assembled& made) {
 void check_grid(const Assembled& made) {
   if (made.selector.check) made.selector.check(made.grid);
   if (made.solver.check) made.solver.check(made.grid);
+  if (made.transform.check) made.transform.check(made.grid, made.solve_needs());
   if (!made.transform.rotates) return;
   if (made.solver.keeps)
     fail("recipe", "solver " + made.recipe.solver.text + " under a rotation",

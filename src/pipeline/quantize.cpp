@@ -11,6 +11,7 @@
 #include "karat/error.h"
 #include "karat/language_model.h"
 #include "load/side_files.h"
+#include "pipeline/fits.h"
 #include "pipeline/former.h"
 #include "pipeline/identity.h"
 #include "pipeline/passes.h"
@@ -137,6 +138,7 @@ QuantizeReport quantize(const QuantizeJob& job) {
   const Assembled recipe = assemble(find_method(job.method), job.overrides);
   check_job(job);
   const Source model = load(job.model);
+  check_fits(model.arch, recipe);
   const CalibrationSet text = calibrate(model, recipe.needs(), recipe.recipe, job.calibration);
   Work work(job.out, fingerprint(model, recipe, text, job.progress));
   Passes passes(model, recipe, text, work, job.progress);

@@ -8,8 +8,8 @@ namespace karat {
 namespace {
 
 /// What a rotated layer has no statistics of, the grid may not ask for.
-void check(const Layer& layer, const Grid& grid) {
-  const bool inputs = grid.needs.input_square && !layer.stats.hessian.defined();
+void check(const Grid& grid, const Needs& known) {
+  const bool inputs = grid.needs.input_square && !known.hessian;
   if (!grid.needs.fisher && !inputs) return;
   fail("transform hadamard", "a grid that weighs errors by statistics of single weights",
        "cost=equal or cost=guided", "a rotation mixes all weights");
@@ -19,9 +19,8 @@ void check(const Layer& layer, const Grid& grid) {
 
 Transform hadamard_transform(Options& options) {
   const std::int64_t seed = options.integer("seed", 0, 0, 0x7fffffff, "of the random signs");
-  Transform transform{.rotates = true};
-  transform.fit = [seed](const Layer& layer, const Kept&, const Grid& grid) {
-    check(layer, grid);
+  Transform transform{.rotates = true, .check = check};
+  transform.fit = [seed](const Layer&, const Kept&, const Grid&) {
     return Basis{.rotation = static_cast<std::uint32_t>(seed)};
   };
   return transform;

@@ -11,11 +11,11 @@ using namespace karat;
 
 namespace {
 
-Basis rotation_of(const std::string& text, const Grid& grid = {}, const Layer& layer = {}) {
+Basis rotation_of(const std::string& text) {
   Options options("transform hadamard", text);
   const Transform transform = hadamard_transform(options);
   options.finish();
-  return transform.fit(layer, {}, grid);
+  return transform.fit({}, {}, {});
 }
 
 /// R as a matrix [n, n]: what in_basis makes of weights I, with only one output or input turned.
@@ -90,10 +90,12 @@ TEST_CASE("hadamard leaves no weight that stands out, and turns the seed it is t
 }
 
 TEST_CASE("a grid that weighs single weights is refused") {
-  Layer layer{.name = "layer", .weight = torch::ones({2, 2})};
+  Options options("transform hadamard", "");
+  const Transform transform = hadamard_transform(options);
   const Grid fisher{.needs = {.fisher = true}}, inputs{.needs = {.input_square = true}};
-  CHECK_THROWS_AS(rotation_of("", fisher, layer), Error);
-  CHECK_THROWS_AS(rotation_of("", inputs, layer), Error);
-  layer.stats.hessian = torch::eye(2);  // mean squares of turned inputs are on its diagonal
-  CHECK(rotation_of("", inputs, layer).rotation == 0u);
+  CHECK_THROWS_AS(transform.check(fisher, {.fisher = true}), Error);
+  CHECK_THROWS_AS(transform.check(inputs, {.input_square = true}), Error);
+  // Mean squares of turned inputs are on the diagonal of their Hessian.
+  CHECK_NOTHROW(transform.check(inputs, {.hessian = true, .input_square = true}));
+  CHECK_NOTHROW(transform.check({}, {}));
 }

@@ -1,0 +1,54 @@
+#include "pipeline/fits.h"
+
+#include "format/parts.h"
+#include "karat/error.h"
+
+namespace karat {
+namespace {
+
+/// What the recipe's transform makes of one row whose inputs are all alike.
+Basis trial_basis(const Assembled& recipe, const torch::Tensor& row) {
+  if (!recipe.transform.fit) return {};
+  const std::int64_t inputs = row.size(1);
+  Layer layer{.name = "trial", .weight = row};
+  layer.stats.hessian = torch::eye(inputs);
+  layer.stats.input_abs = layer.stats.input_square = torch::ones({inputs});
+  return recipe.transform.fit(layer, {}, recipe.grid);
+}
+
+bool keeps_weights(const Assembled& recipe) {
+  return recipe.selector.choose || recipe.solver.keeps || recipe.detach.ratio > 0;
+}
+
+}  // namespace
+
+PackedLayout layout_of(const Assembled& recipe) {
+  constexpr std::int64_t kInputs = 64;
+  const Grid& grid = recipe.grid;
+  Solution solution{.weight = torch::linspace(-1, 1, kInputs).view({1, kInputs})};
+  std::vector<torch::Tensor> codes;
+  for (const torch::Tensor& part : solution.weight.split(grid.group_size(kInputs), 1)) {
+    Slab slab{.weight = part};
+    if (grid.gram) slab.gram = torch::eye(part.size(1));
+    solution.params.push_back(grid.fit(slab));
+    codes.push_back(grid.encode(part, solution.params.back()));
+  }
+  solution.codes = torch::cat(codes, 1);
+  solution.basis = trial_basis(recipe, solution.weight);
+  return grid.store("trial", solution).layout;
+}
+
+void check_fits(const Architecture& arch, const Assembled& recipe) {
+  constexpr std::int64_t kMostInputs = 65536;  // columns of kept weights are stored in 16 bits
+  const PackedLayout layout = layout_of(recipe);
+  for (const Block& block : arch.blocks)
+    for (const Linear* linear : block.linears()) {
+      check_layout(linear->name, layout, linear->out, linear->in);
+      if (keeps_weights(recipe) && linear->in > kMostInputs)
+        fail("layer " + linear->name, std::to_string(linear->in) + " inputs",
+             "at most " + std::to_string(kMostInputs) + " where weights are kept",
+             "use --selector none --detach none");
+    }
+}
+
+}  // namespace karat
