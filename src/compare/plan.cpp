@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "karat/error.h"
+#include "pipeline/fits.h"
 #include "recipe/axis_text.h"
 
 namespace karat {
@@ -98,6 +99,7 @@ std::vector<RowPlan> plan_rows(const Architecture& arch,
   for (const CompareRecipe& recipe : recipes) {
     RowPlan plan{.recipe = recipe};
     assemble_plan(arch, plan);
+    check_fits(arch, plan.made);
     plan.row.name = fmt::format("{} {} bits", recipe.label, plan.row.code_bits);
     for (const RowPlan& other : plans)
       if (other.row.name == plan.row.name)

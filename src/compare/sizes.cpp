@@ -5,7 +5,7 @@
 #include "format/parts.h"
 #include "pipeline/fits.h"
 #include "recipe/axis_text.h"
-#include "selector/shared/budget.h"
+#include "recipe/best.h"
 
 namespace karat {
 namespace {

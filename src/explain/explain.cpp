@@ -150,6 +150,7 @@ ExplainReport explain(const ExplainJob& job) {
   const Source model = load(job.model);
   const Needs needs = recipe.metric.needs | rounding(recipe).needs();
   const CalibrationSet text = calibrate(model, needs, recipe.recipe, job.calibration);
+  check_finite(model);
   const TemporaryFolder folder;
   const Work work(folder.path / "work", fingerprint(model, recipe, text));
   const BlockStore blocks = quantization_of(model, recipe, text, job.quantized, work, job.progress);

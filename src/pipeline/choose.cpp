@@ -3,14 +3,14 @@
 
 namespace karat {
 
-void Chooser::operator()(const Linear& layer, const Candidates& candidates) {
+void Chooser::see(const std::string& layer, const Candidates& candidates) {
   if (selector_.whole_model)
-    waiting_[layer.name] = candidates;
+    waiting_[layer] = candidates;
   else
-    chosen_[layer.name] = selector_.choose({candidates})[0];
+    chosen_[layer] = selector_.choose({candidates})[0];
 }
 
-Chosen Chooser::finish() {
+Chosen Chooser::choose() {
   std::vector<Candidates> layers;
   for (const auto& [name, one] : waiting_) layers.push_back(one);
   if (layers.empty()) return std::move(chosen_);

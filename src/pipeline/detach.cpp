@@ -7,7 +7,7 @@
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/passes.h"
-#include "selector/shared/budget.h"
+#include "recipe/best.h"
 
 namespace karat {
 namespace {
@@ -104,12 +104,11 @@ using Picked = std::map<std::string, std::vector<std::int64_t>>;
 
 Picked pick(const Source& model, const Assembled& recipe, const CalibrationSet& text,
             const LookBack& back, const ProgressFn& progress) {
-  const MeasureStep step{.metric = recipe.metric, .grid = recipe.grid, .back = &back};
   Largest largest(model.arch, recipe.detach.ratio / static_cast<double>(recipe.detach.rounds));
-  const auto add = [&](const Linear& layer, const Candidates& found) {
-    largest.add(layer.name, found.worth);
+  const auto add = [&](const std::string& layer, const Candidates& found) {
+    largest.add(layer, found.worth);
   };
-  measure(model, step, text, add, progress);
+  measure(model, {recipe.metric, recipe.grid}, back, text, add, progress);
   return largest.by_layer();
 }
 

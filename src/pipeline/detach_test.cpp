@@ -24,7 +24,7 @@ struct Run {
   Run(const Recipe& method, const Overrides& overrides)
       : recipe(assemble(method, overrides)), blocks(folder.path / "blocks") {
     text.ids = FamilyFixture("llama3").ids().to(torch::kInt64).clone();
-    blocks = Passes(model, recipe, text, work, {}).run();
+    blocks = run_passes(model, recipe, text, work, {}).blocks;
   }
   Weights original() const {
     Weights all = load_block(model.arch, model.files, 0);

@@ -1,4 +1,4 @@
-// load: a model folder that may be quantized, every value that is read finite.
+// load: a model folder that may be quantized.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -49,9 +49,11 @@ Source load(const std::filesystem::path& folder) {
          "quantize the folder it was made from");
   source.files = Safetensors::open_folder(folder);
   match_weights(source.arch, source.files);
-  for (const NamedShape& read : tensor_shapes(source.arch))
-    check_finite(source.files.get(read.name));
   return source;
+}
+
+void check_finite(const Source& model) {
+  for (const NamedShape& read : tensor_shapes(model.arch)) check_finite(model.files.get(read.name));
 }
 
 }  // namespace karat

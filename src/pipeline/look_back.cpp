@@ -68,7 +68,7 @@ Assembled rounding(const Assembled& recipe) {
 BlockStore quantization_of(const Source& model, const Assembled& recipe, const CalibrationSet& text,
                            const fs::path& folder, const Work& work, const ProgressFn& progress) {
   if (!folder.empty()) return blocks_of_folder(model, folder, work.path() / "looked-back-on");
-  return Passes(model, rounding(recipe), text, work, progress).run();
+  return run_passes(model, rounding(recipe), text, work, progress).blocks;
 }
 
 std::string name_of_quantization(const Assembled& recipe, const fs::path& folder) {

@@ -1,4 +1,8 @@
-// measure: one sweep over the model, scoring the linear layers of each block as it comes by.
+// measure: one sweep over the model, whose linear layers are scored block by block as it comes by.
+#include <functional>
+#include <memory>
+#include <mutex>
+
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/steps.h"
@@ -26,78 +30,89 @@ torch::Tensor finite(torch::Tensor scores, const std::string& layer) {
   return scores;
 }
 
-/// `decoded` are the block's weights as quantized, when the metric looks back.
-Candidates score(const MeasureStep& step, const Layer& layer, const Weights& decoded) {
-  const auto error = [&] {
-    return step.back ? decoded.at(layer.name + ".weight") - layer.weight
-                     : rounding_error(layer, step.grid);
-  };
-  const torch::Tensor scores = finite(step.metric.score(layer, error).contiguous(), layer.name);
+/// `error` is ŵ − w of what the metric asks about.
+Candidates score(const Scoring& by, const Layer& layer,
+                 const std::function<torch::Tensor()>& error) {
+  const torch::Tensor scores = finite(by.metric.score(layer, error).contiguous(), layer.name);
   const double mean = scores.mean(torch::kFloat64).item<double>();
-  if (!step.selector.worth) return {scores, mean};
-  return {finite(step.selector.worth(layer, scores, step.grid), layer.name), mean};
+  if (!by.selector.worth) return {scores, mean};
+  return {finite(by.selector.worth(layer, scores, by.grid), layer.name), mean};
 }
 
-/// What later sweeps will ask for and only this one can find.
-Needs carried_needs(const MeasureStep& step) {
-  if (!step.carried) return {};
-  return {.gradient = step.later.gradient,
-          .fisher = step.later.fisher,
-          .token_weights = step.later.token_weights || step.later.guided};
-}
-bool carries(const MeasureStep& step) {
-  return carried_needs(step).any();
-}
-void carry(const MeasureStep& step, const Layer& layer) {
-  const Needs needs = carried_needs(step);
-  if (needs.gradient) step.carried->put(layer.name, "gradient", layer.stats.gradient);
-  if (needs.fisher) step.carried->put(layer.name, "fisher", layer.stats.fisher);
-  if (needs.token_weights)
-    step.carried->put(layer.name, "token_weights", layer.stats.token_weights);
-}
-
-/// What was carried here, of what the metric asks for.
-void fetch(const MeasureStep& step, Layer& layer) {
-  const Needs& needs = step.metric.needs;
-  const Carried& from = step.back->statistics;
+/// What was carried, of what the metric asks for.
+void fetch(const Needs& needs, const Carried& from, Layer& layer) {
   if (needs.gradient) layer.stats.gradient = from.get(layer.name, "gradient");
   if (needs.fisher) layer.stats.fisher = from.get(layer.name, "fisher");
   if (needs.token_weights) layer.stats.token_weights = from.get(layer.name, "token_weights");
 }
 
-}  // namespace
-
-Needs MeasureStep::needs() const {
-  Needs needs = metric.needs;
-  if (back) needs.gradient = needs.fisher = needs.token_weights = false;
-  if (metric.error && !back) needs = needs | grid.needs;
-  if (see) needs.fisher = true;
-  return needs | carried_needs(*this);
+/// Shows every linear layer of the block to `see`, several at once.
+void show(const Source& model, const BlockVisit& block, torch::Device device,
+          const std::function<void(Layer& layer)>& see) {
+  const auto linears = model.arch.blocks[block.index].linears();
+  parallel_indices(static_cast<std::int64_t>(linears.size()), device, [&](auto i) {
+    const std::string& name = linears[static_cast<std::size_t>(i)]->name;
+    Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
+    see(layer);
+  });
 }
 
-SweepResult measure(const Source& model, const MeasureStep& step, const CalibrationSet& text,
-                    const ScoreVisitor& visit, const ProgressFn& progress) {
-  const bool scores_wanted = static_cast<bool>(step.metric.score);
-  if (!scores_wanted && !carries(step) && !step.see) return {};
-  SweepOptions options{.needs = step.needs(), .progress = progress};
-  if (step.back)
-    options.token_weights = [&](const std::string& layer) {
-      return step.back->statistics.get(layer, "token_weights");
-    };
-  return sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
-    const auto linears = model.arch.blocks[block.index].linears();
-    std::vector<Candidates> scores(linears.size());
+}  // namespace
+
+double measure(const Source& model, const std::vector<Observer>& observers,
+               const CalibrationSet& text, const ProgressFn& progress) {
+  if (observers.empty()) return 0;
+  SweepOptions options{.progress = progress};
+  for (const Observer& observer : observers) options.needs = options.needs | observer.needs;
+  return sweep(model.arch, model.files, text, options,
+               [&](BlockVisit& block) {
+                 show(model, block, options.device, [&](const Layer& layer) {
+                   for (const Observer& observer : observers) observer.see(layer);
+                 });
+               })
+      .loss;
+}
+
+Observer scores(const Scoring& by, const ScoreVisitor& visit) {
+  Observer observer{.needs = by.metric.needs};
+  if (by.metric.error) observer.needs = observer.needs | by.grid.needs;
+  observer.see = [by, visit, mutex = std::make_shared<std::mutex>()](const Layer& layer) {
+    const Candidates found = score(by, layer, [&] { return rounding_error(layer, by.grid); });
+    const std::scoped_lock lock(*mutex);
+    visit(layer.name, found);
+  };
+  return observer;
+}
+
+Observer carry(const Needs& needs, Carried& into) {
+  const Needs carried{.gradient = needs.gradient,
+                      .fisher = needs.fisher,
+                      .token_weights = needs.token_weights || needs.guided};
+  return {.needs = carried, .see = [carried, &into](const Layer& layer) {
+            if (carried.gradient) into.put(layer.name, "gradient", layer.stats.gradient);
+            if (carried.fisher) into.put(layer.name, "fisher", layer.stats.fisher);
+            if (carried.token_weights)
+              into.put(layer.name, "token_weights", layer.stats.token_weights);
+          }};
+}
+
+void measure(const Source& model, const Scoring& by, const LookBack& back,
+             const CalibrationSet& text, const ScoreVisitor& visit, const ProgressFn& progress) {
+  SweepOptions options{.needs = by.metric.needs.forward(), .progress = progress};
+  options.token_weights = [&](const std::string& layer) {
+    return back.statistics.get(layer, "token_weights");
+  };
+  std::mutex mutex;
+  sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
     Weights decoded = block.weights;
-    if (step.back) step.back->blocks.decode(block.index, decoded);
-    parallel_indices(static_cast<std::int64_t>(linears.size()), options.device, [&](auto i) {
-      const std::string& name = linears[i]->name;
-      Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
-      if (step.back) fetch(step, layer);
-      if (carries(step)) carry(step, layer);
-      if (step.see) step.see(layer);
-      if (scores_wanted) scores[i] = score(step, layer, decoded);
+    back.blocks.decode(block.index, decoded);
+    show(model, block, options.device, [&](Layer& layer) {
+      fetch(by.metric.needs, back.statistics, layer);
+      const Candidates found =
+          score(by, layer, [&] { return decoded.at(layer.name + ".weight") - layer.weight; });
+      const std::scoped_lock lock(mutex);
+      visit(layer.name, found);
     });
-    for (std::size_t i = 0; scores_wanted && i < linears.size(); ++i) visit(*linears[i], scores[i]);
   });
 }
 

@@ -27,112 +27,121 @@ LayerWidths read_widths(const std::string& text) {
 }
 
 /// Flat indices by layer; widths and the loss beside them: once the measuring is complete.
-void write_plan(const fs::path& file, const Plan& plan, double loss) {
+void write_plan(const fs::path& file, const Plan& plan) {
   std::vector<TensorView> views;
   for (const auto& [layer, indices] : plan.kept)
     views.push_back(
         {layer, DType::i64, {indices.numel()}, static_cast<const std::byte*>(indices.data_ptr())});
   AtomicFile written(file);
   write_safetensors(written.path(), views,
-                    {{"loss", fmt::format("{}", loss)}, {"widths", widths_text(plan.widths)}});
+                    {{"loss", fmt::format("{}", plan.loss)}, {"widths", widths_text(plan.widths)}});
   written.commit();
 }
 
-Plan read_plan(const fs::path& path, double& loss) {
+Plan read_plan(const fs::path& path) {
   const Safetensors file = Safetensors::open(path);
-  loss = std::stod(file.metadata().at("loss"));
-  Plan plan{.widths = read_widths(file.metadata().at("widths"))};
+  Plan plan{.widths = read_widths(file.metadata().at("widths")),
+            .loss = std::stod(file.metadata().at("loss"))};
   for (const TensorView& view : file.tensors()) plan.kept[view.name] = map_tensor(view).clone();
   return plan;
 }
 
-}  // namespace
+/// What all passes share.
+struct PassContext {
+  const Source& model;
+  const Assembled& recipe;
+  const CalibrationSet& text;
+  const fs::path folder;
+  const ProgressFn& progress;
+  Carried carried() const { return Carried(folder / "carried"); }
+  /// Of gradients along the way to a quantization.
+  Carried path() const { return Carried(folder / "path"); }
+  Scoring scoring() const { return {recipe.metric, recipe.grid, recipe.selector}; }
+};
 
-Passes::Passes(const Source& model, const Assembled& recipe, const CalibrationSet& text,
-               const Work& work, const ProgressFn& progress)
-    : model_(model),
-      recipe_(recipe),
-      text_(text),
-      folder_(work.path()),
-      progress_(progress),
-      carried_(folder_ / "carried") {}
+/// What later passes want to know of the gradients at the original weights.
+Needs later_needs(const Assembled& recipe) {
+  const bool detaches = recipe.detach.ratio > 0 && recipe.metric.path.empty();
+  return detaches ? recipe.solve_needs() | recipe.metric.needs : recipe.solve_needs();
+}
 
-BlockStore Passes::run() {
-  const Plan plan = planned();
-  BlockStore blocks(folder_ / "blocks");
-  resumed_ = blocks.finished();
-  quantize_blocks(model_, recipe_, text_, plan, carried_, blocks, progress_);
-  Carried path(folder_ / "path");
-  Carried& statistics = recipe_.metric.path.empty() ? carried_ : path;
-  for (std::int64_t round = 0; recipe_.detach.ratio > 0 && round < recipe_.detach.rounds; ++round) {
-    BlockStore next(folder_ / fmt::format("detached-{}", round + 1));
-    if (next.finished() < model_.arch.blocks.size())
-      detach_round(model_, recipe_, text_, blocks, statistics, next, progress_);
+/// Who wants to see the original weights, whatever the selector is: later passes, and who chooses
+/// widths.
+std::vector<Observer> first_observers(const Assembled& recipe, Carried& carried,
+                                      WidthChooser& widths) {
+  std::vector<Observer> observers;
+  if (Observer later = carry(later_needs(recipe), carried); later.needs.any())
+    observers.push_back(later);
+  if (recipe.widths.mean > 0)
+    observers.push_back(
+        {.needs = {.fisher = true}, .see = [&widths](const Layer& layer) { widths.see(layer); }});
+  return observers;
+}
+
+/// ŵ to look back on: quantized with nothing kept.
+BlockStore first_quantization(const PassContext& c, const LayerWidths& widths) {
+  BlockStore first(c.folder / "first");
+  quantize(c.model, c.recipe, c.text, {.widths = widths}, c.carried(), first, c.progress);
+  return first;
+}
+
+/// measure, choose. A metric with a path looks back, so a quantization and the way to it come
+/// first.
+Plan measure_and_choose(const PassContext& c) {
+  Carried carried = c.carried();
+  WidthChooser widths;
+  Chooser chooser(c.recipe.selector);
+  const ScoreVisitor see = [&](const std::string& layer, const Candidates& found) {
+    chooser.see(layer, found);
+  };
+  std::vector<Observer> observers = first_observers(c.recipe, carried, widths);
+  const bool chooses = static_cast<bool>(c.recipe.selector.choose);
+  const bool looks_back = chooses && !c.recipe.metric.path.empty();
+  if (chooses && !looks_back) observers.push_back(scores(c.scoring(), see));
+  Plan plan{.loss = measure(c.model, observers, c.text, c.progress)};
+  plan.widths = widths.choose(c.recipe.widths);
+  if (looks_back) {
+    const BlockStore first = first_quantization(c, plan.widths);
+    Carried path = c.path();
+    integrate_path(c.model, first, c.text, c.recipe.metric.path, path, c.progress);
+    measure(c.model, c.scoring(), {first, path}, c.text, see, c.progress);
+  }
+  plan.kept = chooser.choose();
+  return plan;
+}
+
+/// As an interrupted run left it, if it came so far.
+Plan plan_of(const PassContext& c) {
+  const fs::path file = c.folder / kChosenFile;
+  if (fs::exists(file)) return read_plan(file);
+  const Plan plan = measure_and_choose(c);
+  write_plan(file, plan);
+  return plan;
+}
+
+/// Round after round, each on the blocks that the one before left.
+BlockStore detach(const PassContext& c, BlockStore blocks) {
+  const Detach& detach = c.recipe.detach;
+  Carried statistics = c.recipe.metric.path.empty() ? c.carried() : c.path();
+  for (std::int64_t round = 0; detach.ratio > 0 && round < detach.rounds; ++round) {
+    BlockStore next(c.folder / fmt::format("detached-{}", round + 1));
+    if (next.finished() < c.model.arch.blocks.size())
+      detach_round(c.model, c.recipe, c.text, blocks, statistics, next, c.progress);
     blocks = next;
   }
   return blocks;
 }
 
-Plan Passes::planned() {
-  const fs::path file = folder_ / kChosenFile;
-  if (fs::exists(file)) return read_plan(file, loss_);
-  Plan plan = measure_and_plan();
-  write_plan(file, plan, loss_);
-  return plan;
-}
+}  // namespace
 
-Plan Passes::measure_and_plan() {
-  Plan plan{.kept = choose()};  // first, for its sweep shows the layers to widths_
-  plan.widths = widths_.choose(recipe_.widths);
-  return plan;
-}
-
-Chosen Passes::choose() {
-  Chooser choose(recipe_.selector);
-  if (!recipe_.selector.choose) {  // a metric may still be there for detach
-    loss_ = carry_statistics().loss;
-    return choose.finish();
-  }
-  MeasureStep step = first_step();
-  step.metric = recipe_.metric;
-  step.grid = recipe_.grid;
-  step.selector = recipe_.selector;
-  if (recipe_.metric.path.empty()) {
-    loss_ = measure(model_, step, text_, std::ref(choose), progress_).loss;
-    return choose.finish();
-  }
-  const BlockStore first = first_quantization();
-  Carried gradients(folder_ / "path");
-  integrate_path(model_, first, text_, recipe_.metric.path, gradients, progress_);
-  const LookBack back{first, gradients};
-  step = {
-      .metric = recipe_.metric, .grid = recipe_.grid, .selector = recipe_.selector, .back = &back};
-  measure(model_, step, text_, std::ref(choose), progress_);
-  return choose.finish();
-}
-
-BlockStore Passes::first_quantization() {
-  loss_ = carry_statistics().loss;
-  BlockStore first(folder_ / "first");
-  const Plan plan{.widths = widths_.choose(recipe_.widths)};
-  quantize_blocks(model_, recipe_, text_, plan, carried_, first, progress_);
-  return first;
-}
-
-Needs Passes::later() const {
-  const bool detaches = recipe_.detach.ratio > 0 && recipe_.metric.path.empty();
-  return detaches ? recipe_.solve_needs() | recipe_.metric.needs : recipe_.solve_needs();
-}
-
-/// Of the original weights: it carries what later sweeps want, and widths are chosen by it.
-MeasureStep Passes::first_step() {
-  MeasureStep step{.later = later(), .carried = &carried_};
-  if (recipe_.widths.mean > 0) step.see = [this](const Layer& layer) { widths_.see(layer); };
-  return step;
-}
-
-SweepResult Passes::carry_statistics() {
-  return measure(model_, first_step(), text_, {}, progress_);
+Passed run_passes(const Source& model, const Assembled& recipe, const CalibrationSet& text,
+                  const Work& work, const ProgressFn& progress) {
+  const PassContext context{model, recipe, text, work.path(), progress};
+  const Plan plan = plan_of(context);
+  BlockStore blocks(work.path() / "blocks");
+  const std::size_t resumed = blocks.finished();
+  quantize(model, recipe, text, plan, context.carried(), blocks, progress);
+  return {.blocks = detach(context, blocks), .loss = plan.loss, .resumed = resumed};
 }
 
 }  // namespace karat

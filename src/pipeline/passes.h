@@ -6,38 +6,14 @@
 
 namespace karat {
 
-class Passes {
- public:
-  Passes(const Source& model, const Assembled& recipe, const CalibrationSet& text, const Work& work,
-         const ProgressFn& progress);
-
-  /// measure, choose, quantize, detach; goes on where an interrupted run stopped. The blocks as
-  /// they will be saved.
-  BlockStore run();
-  double loss() const { return loss_; }             // of the text; 0 when no pass computed it
-  std::size_t resumed() const { return resumed_; }  // blocks that were finished before
-
- private:
-  Plan planned();
-  Plan measure_and_plan();
-  Chosen choose();
-  /// ŵ to look back on: quantized with nothing kept.
-  BlockStore first_quantization();
-  /// What later passes want to know of gradients.
-  Needs later() const;
-  SweepResult carry_statistics();
-  MeasureStep first_step();
-
-  const Source& model_;
-  const Assembled& recipe_;
-  const CalibrationSet& text_;
-  const std::filesystem::path folder_;
-  const ProgressFn& progress_;
-  Carried carried_;
-  WidthChooser widths_;
-  double loss_ = 0;
-  std::size_t resumed_ = 0;
+struct Passed {
+  BlockStore blocks;        // as they will be saved
+  double loss = 0;          // of the text; 0 when no pass computed it
+  std::size_t resumed = 0;  // blocks that were finished before
 };
+/// measure, choose, quantize, detach; goes on where an interrupted run stopped.
+Passed run_passes(const Source& model, const Assembled& recipe, const CalibrationSet& text,
+                  const Work& work, const ProgressFn& progress);
 
 /// Σ weight · ∂L/∂W at w + at · (ŵ − w) over `nodes`, put into `gradients` as "gradient" of every
 /// linear layer; ŵ are the weights of `blocks`. The loss of the text at each node.

@@ -22,9 +22,9 @@ struct Rounded {
       : fixture(family),
         model(load(kFamilies / family)),
         work(folder.path / "q", "test"),
-        blocks(
-            Passes(model, assemble(find_method("rtn"), {.bits = bits, .group = "16"}), {}, work, {})
-                .run()) {
+        blocks(run_passes(model, assemble(find_method("rtn"), {.bits = bits, .group = "16"}), {},
+                          work, {})
+                   .blocks) {
     text.ids = fixture.ids().to(torch::kInt64).clone();
   }
 

@@ -11,6 +11,7 @@
 #include "model/threads.h"
 #include "pipeline/identity.h"
 #include "pipeline/passes.h"
+#include "pipeline/shards.h"
 #include "pipeline/testing.h"
 #include "recipe/axis_text.h"
 
@@ -35,7 +36,7 @@ Result run(const Source& model, const std::string& family, const Assembled& reci
            const fs::path& folder, std::size_t limit = kShardBytes) {
   const CalibrationSet text = recipe.needs().any() ? fixture_text(family) : CalibrationSet{};
   const Work work(folder / "q", fingerprint(model, recipe, text));
-  const BlockStore blocks = Passes(model, recipe, text, work, {}).run();
+  const BlockStore blocks = run_passes(model, recipe, text, work, {}).blocks;
   ShardWriter shards(folder, limit);
   Result result;
   std::vector<QuantizedBlock> open;
@@ -126,9 +127,12 @@ TEST_CASE("gwq keeps the weights with the largest gradients of the whole graph")
   next_token_loss(fixture.arch, leaves, fixture.activations(leaves), fixture.ids()).backward();
   const Source model = load(kFamilies / "llama3");
   const Assembled gwq = assemble(find_method("gwq"), {.ratio = "0.03"});
-  Chooser choose(gwq.selector);
-  measure(model, {gwq.metric, gwq.grid}, fixture_text("llama3"), std::ref(choose), {});
-  for (const auto& [name, indices] : choose.finish()) {
+  Chooser chooser(gwq.selector);
+  const auto see = [&](const std::string& layer, const Candidates& found) {
+    chooser.see(layer, found);
+  };
+  measure(model, {scores({gwq.metric, gwq.grid}, see)}, fixture_text("llama3"), {});
+  for (const auto& [name, indices] : chooser.choose()) {
     CAPTURE(name);
     const auto gradient = leaves.at(name + ".weight").grad().abs().flatten();
     const auto count = static_cast<std::int64_t>(0.03 * static_cast<double>(gradient.numel()));
@@ -175,7 +179,7 @@ TEST_CASE("interrupted work goes on to the same bytes") {
     const std::string mark = fingerprint(model, recipe, text);
     const fs::path whole_out = temporary.path / "whole", out = temporary.path / "parts";
     const Work whole(whole_out, mark);
-    const BlockStore one = Passes(model, recipe, text, whole, {}).run();
+    const BlockStore one = run_passes(model, recipe, text, whole, {}).blocks;
     std::optional<BlockStore> resumed;
     std::int64_t steps = 0, stops = 0;
     for (; !resumed; ++stops) {  // one step further each time
@@ -184,7 +188,7 @@ TEST_CASE("interrupted work goes on to the same bytes") {
       std::int64_t left = ++steps;
       const ProgressFn progress = [&](const ProgressEvent&) { return --left > 0; };
       try {
-        resumed = Passes(model, recipe, text, work, progress).run();
+        resumed = run_passes(model, recipe, text, work, progress).blocks;
       } catch (const Interrupted&) {
       }
       work.keep();

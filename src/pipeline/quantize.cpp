@@ -1,158 +1,145 @@
-// The sentence: load, calibrate, measure, choose, quantize, save.
-#include "karat/quantize.h"
-
+// quantize: the second sweep. Each block is solved as it comes by. Later blocks see what this one
+// computes with its new weights, as in GPTQ, or what the original did, as in DAQ (Recipe::inputs).
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <set>
+#include <numeric>
 
-#include "core/file.h"
-#include "core/output.h"
 #include "karat/error.h"
-#include "karat/language_model.h"
-#include "load/side_files.h"
-#include "pipeline/fits.h"
-#include "pipeline/former.h"
-#include "pipeline/identity.h"
-#include "pipeline/passes.h"
+#include "model/parallel.h"
+#include "pipeline/fold.h"
+#include "pipeline/steps.h"
+#include "recipe/basis.h"
+#include "recipe/hessian.h"
 
 namespace karat {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// Every tensor that is not the weight of a quantized layer, in its own type, unless it is among
-/// `changed`.
-void add_dense(ShardWriter& shards, const Source& model,
-               const std::vector<QuantizedBlock>& changed) {
-  std::set<std::string> quantized;
-  for (const QuantizedBlock& block : changed)
-    for (const TensorView& tensor : block.file.tensors()) quantized.insert(tensor.name);
-  for (const Block& block : model.arch.blocks)
-    for (const Linear* linear : block.linears()) quantized.insert(linear->name + ".weight");
-  for (const TensorView& view : model.files.tensors())
-    if (!quantized.contains(view.name)) shards.add(view);
+Kept mask_of(const Chosen& chosen, const std::string& name, const torch::Tensor& weight) {
+  const auto found = chosen.find(name);
+  if (found == chosen.end() || found->second.numel() == 0) return {};
+  Kept kept = torch::zeros(weight.sizes(), weight.options().dtype(torch::kBool));
+  kept.view(-1).index_fill_(0, found->second.to(weight.device()), true);
+  return kept;
 }
 
-void count_bits(QuantizeReport& report, const Source& model) {
-  double bits = 0, weights = 0, all = 0;
-  for (const LayerReport& layer : report.layers) {
-    const double count = static_cast<double>(layer.out) * static_cast<double>(layer.in);
-    bits += layer.bits * count;
-    weights += count;
-  }
-  for (const NamedShape& tensor : tensor_shapes(model.arch)) {
-    double count = 1;
-    for (const std::int64_t size : tensor.shape) count *= static_cast<double>(size);
-    all += count;
-  }
-  report.layer_bits = bits / weights;
-  report.file_bits = 8.0 * static_cast<double>(report.file_bytes) / all;
+double squares(const torch::Tensor& x) {
+  return x.square().sum(1, /*keepdim=*/false, torch::kFloat64).sum().item<double>();
+}
+/// Of the output's energy, or of the weights' where H is undefined.
+double relative(const torch::Tensor& error, const torch::Tensor& weight,
+                const torch::Tensor& hessian = {}) {
+  const auto of = [&](const torch::Tensor& x) {
+    return hessian.defined() ? energy(x, hessian) : squares(x);
+  };
+  const double whole = of(weight);
+  return whole > 0 ? of(error) / whole : 0;
 }
 
-std::int64_t weight_bytes(const fs::path& folder) {
-  std::int64_t bytes = 0;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".safetensors")
-      bytes += static_cast<std::int64_t>(entry.file_size());
-  return bytes;
+/// Dearest layers first, as a Hessian makes them: who takes the last one then keeps the others
+/// waiting least.
+std::vector<std::size_t> by_size(const std::vector<const Linear*>& linears) {
+  std::vector<std::size_t> order(linears.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::greater(), [&](auto i) {
+    return linears[i]->out * linears[i]->in * linears[i]->in;
+  });
+  return order;
 }
 
-Output folder_output(const QuantizeJob& job) {
-  return {.path = job.out,
-          .replace = job.replace,
-          .inputs = {job.model, job.calibration.file},
-          .not_former = not_quantized};
+double bits_of(const std::vector<OwnedTensor>& tensors) {
+  double bits = 0;
+  for (const OwnedTensor& tensor : tensors) bits += 8.0 * static_cast<double>(tensor.data.size());
+  return bits;
+}
+std::int64_t outliers(const std::vector<OwnedTensor>& tensors) {
+  for (const OwnedTensor& tensor : tensors)
+    if (tensor.name.ends_with(".outlier_values")) return tensor.view().numel();
+  return 0;
 }
 
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
+/// A rotation spreads each weight over all: those to keep are taken out before it, and what is
+/// stored over the rest makes them whole in the layer's own basis.
+Solution solve_rotated(const Solver& solver, const Grid& grid, const Layer& layer, const Kept& kept,
+                       const Basis& basis) {
+  Layer rest = layer;
+  if (kept.defined()) rest.weight = layer.weight.masked_fill(kept, 0);
+  Solution solution = solver.solve(in_basis(rest, basis), {}, grid);
+  solution.weight = in_basis(layer, {.multiplier = basis.multiplier}).weight;
+  solution.kept = kept;
+  return solution;
 }
 
-/// Throws Error when Karat itself could not run the model in `folder`.
-void check_runs(const fs::path& folder) {
-  const LanguageModel model = LanguageModel::open(folder);
-  const std::int64_t tokens = Tokenizer::open(folder).vocab_size();
-  if (tokens > model.architecture().vocab)
-    fail("tokenizer of " + folder.string(), std::to_string(tokens) + " tokens",
-         "at most the model's " + std::to_string(model.architecture().vocab));
+/// transform (unless that is done), solve, store.
+Stored store_layer(const Assembled& recipe, const Grid& grid, const BlockLayer& one) {
+  const auto& [layer, kept, folded] = one;
+  const Basis basis =
+      recipe.transform.fit && !folded ? recipe.transform.fit(layer, kept, grid) : Basis{};
+  Solution solution = basis.rotation ? solve_rotated(recipe.solver, grid, layer, kept, basis)
+                                     : recipe.solver.solve(in_basis(layer, basis), kept, grid);
+  solution.basis = basis;
+  return grid.store(layer.name, solution);
 }
 
-/// The files that make a model, and the report; then the folder appears.
-void save(const QuantizeJob& job, const Source& model, const BlockStore& blocks,
-          QuantizeReport& report) {
-  OutputFolder folder(folder_output(job));
-  ShardWriter shards(folder.path(), kShardBytes);
-  QuantizationConfig config{.method = report.recipe.name, .layers = {}};
-  std::vector<QuantizedBlock> open;  // the shards read their bytes
-  for (std::size_t i = 0; i < model.arch.blocks.size(); ++i) open.push_back(blocks.get(i));
-  add_dense(shards, model, open);
-  for (const QuantizedBlock& block : open) {
-    for (const TensorView& tensor : block.file.tensors()) shards.add(tensor);
-    config.layers.insert(block.layouts.begin(), block.layouts.end());
-    report.layers.insert(report.layers.end(), block.reports.begin(), block.reports.end());
-  }
-  shards.finish();
-  write_file(folder.path() / "config.json", quantized_config(model.folder, config));
-  for (const fs::path& file : side_files(model.folder)) {
-    fs::create_directories((folder.path() / file).parent_path());
-    write_file(folder.path() / file, read_text(model.folder / file));
-  }
-  report.file_bytes = weight_bytes(folder.path());
-  count_bits(report, model);
-  report.files = names_in(folder.path());
-  report.peak_bytes = peak_memory();
-  write_file(folder.path() / "karat_report.json", to_json(report));
-  check_runs(folder.path());
-  folder.commit();
-}
-
-/// What can be known to be wrong before the weights are read.
-void check_job(const QuantizeJob& job) {
-  check_output(folder_output(job), OutputKind::folder);
-  Work::check(job.out);
-  if (fs::exists(job.model) && Tokenizer::files(job.model).empty())
-    fail("quantize " + job.model.string(), "no tokenizer",
-         "tokenizer.json or tokenizer.model beside the weights");
-  check_runs(job.model);
-}
-
-/// What is finished stays when the user stops the work.
-BlockStore unless_interrupted(Work& work, const std::function<BlockStore()>& body) try {
-  return body();
-} catch (Interrupted& stop) {
-  if (!work.worth_keeping()) throw;
-  work.keep();
-  stop.left = "what is finished lies in " + work.path().string() + "; the same command goes on";
-  throw;
+QuantizedLayer solve_layer(const Assembled& recipe, const LayerWidths& widths,
+                           const BlockLayer& one, torch::Tensor& decoded) {
+  const Layer& layer = one.layer;
+  const auto width = widths.find(layer.name);
+  const bool mixed = width != widths.end();
+  const Grid& grid = mixed ? recipe.widths.grids.at(width->second.bits) : recipe.grid;
+  const auto start = std::chrono::steady_clock::now();
+  Stored stored = store_layer(recipe, grid, one);
+  decoded = stored.decoded;
+  if (!decoded.isfinite().all().item<bool>())
+    fail("quantize " + layer.name, "values beyond the range of FP16", "smaller weights");
+  const torch::Tensor error = layer.weight - decoded;
+  const auto count = static_cast<double>(layer.weight.numel());
+  LayerReport report{.name = layer.name, .out = layer.weight.size(0), .in = layer.weight.size(1)};
+  report.bits = bits_of(stored.tensors) / count;
+  report.kept_share = static_cast<double>(outliers(stored.tensors)) / count;
+  report.weight_error = relative(error, layer.weight);
+  if (layer.stats.hessian.defined())
+    report.output_error = relative(error, layer.weight, layer.stats.hessian);
+  if (mixed) report.sensitivity = width->second.sensitivity;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return {report, stored.layout, std::move(stored.tensors)};
 }
 
 }  // namespace
 
-QuantizeReport quantize(const QuantizeJob& job) {
-  const auto start = std::chrono::steady_clock::now();
-  const Assembled recipe = assemble(find_method(job.method), job.overrides);
-  check_job(job);
-  const Source model = load(job.model);
-  check_fits(model.arch, recipe);
-  const CalibrationSet text = calibrate(model, recipe.needs(), recipe.recipe, job.calibration);
-  Work work(job.out, fingerprint(model, recipe, text, job.progress));
-  Passes passes(model, recipe, text, work, job.progress);
-  QuantizeReport report{.command = job.command,
-                        .model = model.name(),
-                        .recipe = recipe.recipe,
-                        .overrides = job.overrides};
-  if (text.ids.defined()) report.calibration = text;
-  const BlockStore blocks = unless_interrupted(work, [&] { return passes.run(); });
-  report.loss = passes.loss();
-  report.resumed_blocks = static_cast<std::int64_t>(passes.resumed());
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  save(job, model, blocks, report);
-  return report;
+void quantize(const Source& model, const Assembled& recipe, const CalibrationSet& text,
+              const Plan& plan, const Carried& carried, BlockStore& done,
+              const ProgressFn& progress) {
+  SweepOptions options{.needs = recipe.solve_needs().forward(), .first = done.finished()};
+  options.propagate = options.needs.any() && recipe.recipe.inputs == "quantized";
+  options.progress = progress;
+  options.token_weights = [&](const auto& layer) { return carried.get(layer, "token_weights"); };
+  if (options.propagate)
+    options.edit = [&](std::size_t block, Weights& weights) {
+      if (block < options.first) done.decode(block, weights);
+    };
+  sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
+    const auto linears = model.arch.blocks[block.index].linears();
+    std::vector<QuantizedLayer> layers(linears.size());
+    std::vector<torch::Tensor> decoded(linears.size());
+    BlockLayers todo;
+    for (const Linear* linear : linears) {
+      const std::string& name = linear->name;
+      Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
+      if (recipe.solve_needs().fisher) layer.stats.fisher = carried.get(name, "fisher");
+      todo[name] = {layer, mask_of(plan.kept, name, layer.weight)};
+    }
+    ChangedTensors changed;
+    if (recipe.transform.fold) changed = fold(model.arch, block, recipe, todo);
+    const std::vector<std::size_t> order = by_size(linears);
+    parallel_indices(static_cast<std::int64_t>(order.size()), options.device, [&](auto next) {
+      const std::size_t i = order[static_cast<std::size_t>(next)];
+      layers[i] = solve_layer(recipe, plan.widths, todo.at(linears[i]->name), decoded[i]);
+    });
+    for (std::size_t i = 0; i < linears.size(); ++i)
+      block.weights[linears[i]->name + ".weight"] = decoded[i];
+    done.put(block.index, layers, changed);
+  });
 }
 
 }  // namespace karat

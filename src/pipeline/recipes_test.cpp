@@ -77,7 +77,7 @@ class Trial {
     const TemporaryFolder folder;
     const Work work(folder.path / "out", "trial");
     const auto pass = [&] {
-      const BlockStore blocks = Passes(model_, recipe, text, work, {}).run();
+      const BlockStore blocks = run_passes(model_, recipe, text, work, {}).blocks;
       for (std::size_t i = 0; i < model_.arch.blocks.size(); ++i) {
         const QuantizedBlock block = blocks.get(i);
         for (const LayerReport& layer : block.reports) block.view(layer);

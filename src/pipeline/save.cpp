@@ -1,71 +1,106 @@
-// save: the tensors as Hugging Face lays out a checkpoint, and the config that says how to read
-// them.
-#include <fmt/format.h>
-
+// save: a folder as Hugging Face lays out a checkpoint, with a config that says how to read it.
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/file.h"
-#include "karat/error.h"
+#include "karat/language_model.h"
+#include "load/side_files.h"
+#include "pipeline/report.h"
+#include "pipeline/shards.h"
 #include "pipeline/steps.h"
 
 namespace karat {
 namespace {
 
-using nlohmann::ordered_json;
-const std::map<std::string, std::string> kMetadata = {{"format", "pt"}};
+namespace fs = std::filesystem;
+
+/// Every tensor that is not the weight of a quantized layer, in its own type, unless it is among
+/// `changed`.
+void add_dense(ShardWriter& shards, const Source& model,
+               const std::vector<QuantizedBlock>& changed) {
+  std::set<std::string> quantized;
+  for (const QuantizedBlock& block : changed)
+    for (const TensorView& tensor : block.file.tensors()) quantized.insert(tensor.name);
+  for (const Block& block : model.arch.blocks)
+    for (const Linear* linear : block.linears()) quantized.insert(linear->name + ".weight");
+  for (const TensorView& view : model.files.tensors())
+    if (!quantized.contains(view.name)) shards.add(view);
+}
+
+void count_bits(QuantizeReport& report, const Source& model) {
+  double bits = 0, weights = 0, all = 0;
+  for (const LayerReport& layer : report.layers) {
+    const double count = static_cast<double>(layer.out) * static_cast<double>(layer.in);
+    bits += layer.bits * count;
+    weights += count;
+  }
+  for (const NamedShape& tensor : tensor_shapes(model.arch)) {
+    double count = 1;
+    for (const std::int64_t size : tensor.shape) count *= static_cast<double>(size);
+    all += count;
+  }
+  report.layer_bits = bits / weights;
+  report.file_bits = 8.0 * static_cast<double>(report.file_bytes) / all;
+}
+
+std::int64_t weight_bytes(const fs::path& folder) {
+  std::int64_t bytes = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors")
+      bytes += static_cast<std::int64_t>(entry.file_size());
+  return bytes;
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// The original config.json with a quantization_config.
+std::string quantized_config(const std::filesystem::path& folder,
+                             const QuantizationConfig& config) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(read_text(folder / "config.json"));
+  json["quantization_config"] = nlohmann::ordered_json::parse(quantization_json(config));
+  return json.dump(2) + "\n";
+}
 
 }  // namespace
 
-ShardWriter::ShardWriter(std::filesystem::path folder, std::size_t limit)
-    : folder_(std::move(folder)), limit_(limit) {}
-
-void ShardWriter::add(const TensorView& view) {
-  if (bytes_ > 0 && bytes_ + view.bytes() > limit_) flush(shard_path(shards_.size(), 0));
-  views_.push_back(view);
-  bytes_ += view.bytes();
+void check_runs(const fs::path& folder) {
+  LanguageModel::open(folder);
+  Tokenizer::open(folder);
 }
 
-void ShardWriter::add(OwnedTensor tensor) {
-  if (bytes_ > 0 && bytes_ + tensor.data.size() > limit_) flush(shard_path(shards_.size(), 0));
-  bytes_ += tensor.data.size();
-  owned_.push_back(std::move(tensor));
-}
-
-std::filesystem::path ShardWriter::shard_path(std::size_t index, std::size_t count) const {
-  return folder_ / fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, count);
-}
-
-void ShardWriter::flush(const std::filesystem::path& path) {
-  for (const OwnedTensor& tensor : owned_) views_.push_back(tensor.view());
-  std::vector<std::string> names;
-  for (const TensorView& view : views_) names.push_back(view.name);
-  write_safetensors(path, views_, kMetadata);
-  shards_.push_back(std::move(names));
-  total_ += bytes_;
-  bytes_ = 0;
-  views_.clear();
-  owned_.clear();
-}
-
-void ShardWriter::finish() {
-  if (shards_.empty()) return flush(folder_ / "model.safetensors");
-  flush(shard_path(shards_.size(), 0));
-  const std::size_t count = shards_.size();
-  std::map<std::string, std::string> where;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::filesystem::path path = shard_path(i, count);
-    std::filesystem::rename(shard_path(i, 0), path);
-    for (const std::string& name : shards_[i]) where[name] = path.filename().string();
+void save(const Output& output, const Source& model, const BlockStore& blocks,
+          QuantizeReport& report) {
+  OutputFolder folder(output);
+  ShardWriter shards(folder.path(), kShardBytes);
+  QuantizationConfig config{.method = report.recipe.name, .layers = {}};
+  std::vector<QuantizedBlock> open;  // the shards read their bytes
+  for (std::size_t i = 0; i < model.arch.blocks.size(); ++i) open.push_back(blocks.get(i));
+  add_dense(shards, model, open);
+  for (const QuantizedBlock& block : open) {
+    for (const TensorView& tensor : block.file.tensors()) shards.add(tensor);
+    config.layers.insert(block.layouts.begin(), block.layouts.end());
+    report.layers.insert(report.layers.end(), block.reports.begin(), block.reports.end());
   }
-  const ordered_json index = {{"metadata", {{"total_size", total_}}}, {"weight_map", where}};
-  write_file(folder_ / "model.safetensors.index.json", index.dump(2) + "\n");
-}
-
-std::string quantized_config(const std::filesystem::path& folder,
-                             const QuantizationConfig& config) {
-  ordered_json json = ordered_json::parse(read_text(folder / "config.json"));
-  json["quantization_config"] = ordered_json::parse(quantization_json(config));
-  return json.dump(2) + "\n";
+  shards.finish();
+  write_file(folder.path() / "config.json", quantized_config(model.folder, config));
+  for (const fs::path& file : side_files(model.folder)) {
+    fs::create_directories((folder.path() / file).parent_path());
+    write_file(folder.path() / file, read_text(model.folder / file));
+  }
+  report.file_bytes = weight_bytes(folder.path());
+  count_bits(report, model);
+  report.files = names_in(folder.path());
+  report.peak_bytes = peak_memory();
+  write_file(folder.path() / "karat_report.json", to_json(report));
+  check_runs(folder.path());
+  folder.commit();
 }
 
 }  // namespace karat

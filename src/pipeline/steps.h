@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/output.h"
 #include "karat/quantize.h"
 #include "pipeline/block_store.h"
 #include "pipeline/carried.h"
@@ -13,7 +14,7 @@
 
 namespace karat {
 
-/// load: an original model, checked. Throws on a quantized folder and on NaN or Inf in any tensor.
+/// load: an original model. Throws on a quantized folder.
 struct Source {
   std::filesystem::path folder;
   Architecture arch;
@@ -22,11 +23,36 @@ struct Source {
   std::string name() const;  // of the folder
 };
 Source load(const std::filesystem::path& folder);
+/// Throws on NaN or Inf in any tensor. Reads them all.
+void check_finite(const Source& model);
 
 /// calibrate: the sequences for `needs`; an empty set when there are none. Throws when a text is
 /// missing, and when one is given that nothing would read.
 CalibrationSet calibrate(const Source& model, const Needs& needs, const Recipe& recipe,
                          const CalibrationRequest& request);
+
+/// measure: one sweep over the original weights shows every linear layer to who wants to see it,
+/// with the statistics it asks for, from several threads at once.
+struct Observer {
+  Needs needs = {};
+  std::function<void(const Layer& layer)> see = {};
+};
+/// The loss of the text; 0 where nobody asks for what gradients tell, and no sweep for nobody.
+double measure(const Source& model, const std::vector<Observer>& observers,
+               const CalibrationSet& text, const ProgressFn& progress);
+
+/// What selectors choose by.
+struct Scoring {
+  Metric metric = {};
+  Grid grid = {};          // whose rounding error and range the scores may be about
+  Selector selector = {};  // turns scores into what keeping a weight is worth
+};
+/// Gets the layers one at a time, in any order.
+using ScoreVisitor = std::function<void(const std::string& layer, const Candidates& candidates)>;
+/// Scores every layer, its rounding errors being those of plain rounding.
+Observer scores(const Scoring& by, const ScoreVisitor& visit);
+/// Puts away what of `needs` comes from gradients, for later sweeps.
+Observer carry(const Needs& needs, Carried& into);
 
 /// What a metric looks back on: a quantization, and the statistics of gradients: along the way to
 /// it when the metric has a path, else of the original weights.
@@ -34,31 +60,18 @@ struct LookBack {
   const BlockStore& blocks;
   const Carried& statistics;
 };
+/// measure, looking back: errors are those of the quantization, and what gradients tell is there.
+void measure(const Source& model, const Scoring& by, const LookBack& back,
+             const CalibrationSet& text, const ScoreVisitor& visit, const ProgressFn& progress);
 
-/// measure: what selectors choose by, of every linear layer as the sweep comes by.
-using ScoreVisitor = std::function<void(const Linear& layer, const Candidates& candidates)>;
-struct MeasureStep {
-  Metric metric = {};
-  Grid grid = {};                  // whose rounding error and range the scores may be about
-  Selector selector = {};          // turns scores into what keeping a weight is worth
-  Needs later = {};                // what later sweeps will ask for
-  Carried* carried = nullptr;      // takes what of it comes from gradients
-  const LookBack* back = nullptr;  // errors are those of its blocks; it has what gradients tell
-  /// Gets every layer with its Fisher information, from several threads at once.
-  std::function<void(const Layer& layer)> see = {};
-
-  Needs needs() const;
-};
-SweepResult measure(const Source& model, const MeasureStep& step, const CalibrationSet& text,
-                    const ScoreVisitor& visit, const ProgressFn& progress);
-
-/// choose: flat indices of the weights that stay at FP16, by layer name.
+/// choose: flat indices of the weights that stay at FP16, by layer name; layer by layer as the
+/// scores come, or all at once when the selector sees the whole model.
 using Chosen = std::map<std::string, torch::Tensor>;
 class Chooser {
  public:
   explicit Chooser(const Selector& selector) : selector_(selector) {}
-  void operator()(const Linear& layer, const Candidates& candidates);
-  Chosen finish();
+  void see(const std::string& layer, const Candidates& candidates);
+  Chosen choose();
 
  private:
   const Selector& selector_;
@@ -70,35 +83,20 @@ class Chooser {
 struct Plan {
   Chosen kept = {};
   LayerWidths widths = {};  // where the recipe mixes them
+  double loss = 0;          // of the text under the original weights; 0: no pass computed it
 };
 
 /// quantize: block after block into `done`, from the first that is not there.
-void quantize_blocks(const Source& model, const Assembled& recipe, const CalibrationSet& text,
-                     const Plan& plan, const Carried& carried, BlockStore& done,
-                     const ProgressFn& progress);
+void quantize(const Source& model, const Assembled& recipe, const CalibrationSet& text,
+              const Plan& plan, const Carried& carried, BlockStore& done,
+              const ProgressFn& progress);
 
-/// save: model.safetensors, or shards with an index once there is more than `limit` bytes.
-class ShardWriter {
- public:
-  ShardWriter(std::filesystem::path folder, std::size_t limit);
-  void add(const TensorView& view);  // the bytes must live until finish()
-  void add(OwnedTensor tensor);
-  void finish();
+/// save: the files that make a model, and the report, which learns what was written; then the
+/// folder appears. Throws Error when Karat itself could not run it.
+void save(const Output& output, const Source& model, const BlockStore& blocks,
+          QuantizeReport& report);
 
- private:
-  void flush(const std::filesystem::path& path);
-  std::filesystem::path shard_path(std::size_t index, std::size_t count) const;
-  std::filesystem::path folder_;
-  std::size_t limit_, bytes_ = 0, total_ = 0;
-  std::vector<OwnedTensor> owned_;
-  std::vector<TensorView> views_;
-  std::vector<std::vector<std::string>> shards_;  // tensor names of those written
-};
-inline constexpr std::size_t kShardBytes = std::size_t{512} << 20;
-
-/// The original config.json with a quantization_config.
-std::string quantized_config(const std::filesystem::path& folder, const QuantizationConfig& config);
-
-std::int64_t peak_memory();  // bytes
+/// Throws Error when Karat itself could not run the model in `folder`.
+void check_runs(const std::filesystem::path& folder);
 
 }  // namespace karat

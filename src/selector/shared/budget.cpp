@@ -1,41 +1,21 @@
 #include "selector/shared/budget.h"
 
-#include <algorithm>
-#include <numeric>
-
 namespace karat {
 namespace {
 
 using Indices = std::vector<std::int64_t>;
 
-/// The `count` best of scores[0, size): offset + index each, ascending.
-void append_top(const float* scores, std::int64_t size, std::int64_t count, std::int64_t offset,
-                Indices& result) {
-  Indices order(static_cast<std::size_t>(size));
-  std::iota(order.begin(), order.end(), 0);
-  std::nth_element(order.begin(), order.begin() + count, order.end(), [&](auto a, auto b) {
-    return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
-  });
-  order.resize(static_cast<std::size_t>(count));
-  std::sort(order.begin(), order.end());
-  for (const std::int64_t index : order) result.push_back(offset + index);
-}
-
 torch::Tensor as_tensor(const Indices& indices) {
   return torch::tensor(indices, torch::kInt64);
 }
 
-torch::Tensor as_floats(const torch::Tensor& scores) {
-  return scores.to(torch::kCPU).to(torch::kFloat32).contiguous();
-}
-
 torch::Tensor best_of_rows(const torch::Tensor& scores, const Budget& budget, std::int64_t rows) {
-  const torch::Tensor flat = as_floats(scores);
+  const torch::Tensor flat = scores.to(torch::kCPU).to(torch::kFloat32).contiguous();
   const std::int64_t width = flat.numel() / rows;
   const float* values = flat.data_ptr<float>();
   Indices result;
   for (std::int64_t row = 0; row < rows; ++row)
-    append_top(values + row * width, width, share(budget.ratio, width), row * width, result);
+    append_best(values + row * width, width, share(budget.ratio, width), row * width, result);
   if (budget.only_positive) std::erase_if(result, [&](auto index) { return values[index] <= 0; });
   return as_tensor(result);
 }
@@ -58,18 +38,6 @@ std::vector<torch::Tensor> best_of_all(const std::vector<Candidates>& layers,
 }
 
 }  // namespace
-
-// 0.29 · 100 is 28.999… in binary.
-std::int64_t share(double ratio, std::int64_t count) {
-  return static_cast<std::int64_t>(ratio * static_cast<double>(count) * (1 + 1e-12));
-}
-
-torch::Tensor best(const torch::Tensor& worth, std::int64_t count) {
-  const torch::Tensor flat = as_floats(worth);
-  Indices result;
-  append_top(flat.data_ptr<float>(), flat.numel(), count, 0, result);
-  return as_tensor(result);
-}
 
 Budget choose_budget(Options& options) {
   Budget budget;

@@ -2,13 +2,9 @@
 #pragma once
 
 #include "karat/axes.h"
+#include "recipe/best.h"
 
 namespace karat {
-
-/// floor(ratio·count); a share that misses a whole number by rounding alone is meant whole.
-std::int64_t share(double ratio, std::int64_t count);
-/// Flat indices, ascending, of the `count` best of a tensor, ties going to the lower index.
-torch::Tensor best(const torch::Tensor& worth, std::int64_t count);
 
 struct Budget {
   double ratio = 0;

@@ -59,7 +59,7 @@ void look_back(const MeasureJob& job, const Source& model, const Assembled& reci
   Carried gradients(work.path() / "path");
   integrate_path(model, blocks, text, recipe.metric.path, gradients, job.progress);
   const LookBack back{blocks, gradients};
-  measure(model, {.metric = recipe.metric, .grid = recipe.grid, .back = &back}, text, visit, {});
+  measure(model, {recipe.metric, recipe.grid}, back, text, visit, {});
   const Segment segment{decoder(blocks)};
   report.loss = loss_at(model, segment, text, 0, {});
   report.looked_back = {.quantized = name_of_quantization(recipe, job.quantized),
@@ -73,26 +73,26 @@ MeasureReport measure(const MeasureJob& job) {
   const Assembled recipe = metric_alone(job.metric, job.grid);
   check(job, recipe);
   const Source model = load(job.model);
-  const MeasureStep step{.metric = recipe.metric, .grid = recipe.grid};
-  const bool looks_back = !recipe.metric.path.empty();
-  const Needs needs = looks_back ? step.needs() | rounding(recipe).needs() : step.needs();
-  const CalibrationSet text = calibrate(model, needs, recipe.recipe, job.calibration);
-  MeasureReport report{.model = model.name(), .metric = recipe.recipe.metric.text};
-  std::map<std::string, OwnedTensor> scores;
-  std::map<std::string, ScoreSummary> summaries;
-  const auto visit = [&](const Linear& layer, const Candidates& found) {
-    OwnedTensor& kept = scores[layer.name] = to_owned(layer.name, found.worth);
-    summaries[layer.name] = summarize(layer, kept);
+  std::map<std::string, OwnedTensor> found;
+  const auto visit = [&](const std::string& layer, const Candidates& candidates) {
+    found[layer] = to_owned(layer, candidates.worth);
   };
+  const Observer scorer = scores({recipe.metric, recipe.grid}, visit);
+  const bool looks_back = !recipe.metric.path.empty();
+  const Needs needs = looks_back ? recipe.metric.needs | rounding(recipe).needs() : scorer.needs;
+  const CalibrationSet text = calibrate(model, needs, recipe.recipe, job.calibration);
+  check_finite(model);
+  MeasureReport report{.model = model.name(), .metric = recipe.recipe.metric.text};
   if (looks_back)
     look_back(job, model, recipe, text, visit, report);
   else
-    report.loss = measure(model, step, text, visit, job.progress).loss;
+    report.loss = measure(model, {scorer}, text, job.progress);
   if (text.ids.defined()) report.calibration = text;
   std::vector<TensorView> views;
-  for (const auto& [name, tensor] : scores) views.push_back(tensor.view());
+  for (const auto& [name, tensor] : found) views.push_back(tensor.view());
   for (const Block& block : model.arch.blocks)
-    for (const Linear* linear : block.linears()) report.layers.push_back(summaries[linear->name]);
+    for (const Linear* linear : block.linears())
+      report.layers.push_back(summarize(*linear, found.at(linear->name)));
   AtomicFile file(scores_output(job));
   write_safetensors(file.path(), views, {{"metric", report.metric}});
   file.commit();

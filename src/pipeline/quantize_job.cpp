@@ -1,0 +1,71 @@
+// `karat quantize`: load, calibrate; measure, choose and quantize in passes; save.
+#include "karat/quantize.h"
+
+#include <chrono>
+#include <functional>
+
+#include "core/output.h"
+#include "karat/error.h"
+#include "pipeline/fits.h"
+#include "pipeline/former.h"
+#include "pipeline/identity.h"
+#include "pipeline/passes.h"
+
+namespace karat {
+namespace {
+
+namespace fs = std::filesystem;
+
+Output folder_output(const QuantizeJob& job) {
+  return {.path = job.out,
+          .replace = job.replace,
+          .inputs = {job.model, job.calibration.file},
+          .not_former = not_quantized};
+}
+
+/// What can be known to be wrong before the weights are read.
+void check_job(const QuantizeJob& job) {
+  check_output(folder_output(job), OutputKind::folder);
+  Work::check(job.out);
+  if (fs::exists(job.model) && Tokenizer::files(job.model).empty())
+    fail("quantize " + job.model.string(), "no tokenizer",
+         "tokenizer.json or tokenizer.model beside the weights");
+  check_runs(job.model);
+}
+
+/// What is finished stays when the user stops the work.
+Passed unless_interrupted(Work& work, const std::function<Passed()>& body) try {
+  return body();
+} catch (Interrupted& stop) {
+  if (!work.worth_keeping()) throw;
+  work.keep();
+  stop.left = "what is finished lies in " + work.path().string() + "; the same command goes on";
+  throw;
+}
+
+}  // namespace
+
+QuantizeReport quantize(const QuantizeJob& job) {
+  const auto start = std::chrono::steady_clock::now();
+  const Assembled recipe = assemble(find_method(job.method), job.overrides);
+  check_job(job);
+  const Source model = load(job.model);
+  check_fits(model.arch, recipe);
+  const CalibrationSet text = calibrate(model, recipe.needs(), recipe.recipe, job.calibration);
+  check_finite(model);
+  Work work(job.out, fingerprint(model, recipe, text, job.progress));
+  const Passed passed =
+      unless_interrupted(work, [&] { return run_passes(model, recipe, text, work, job.progress); });
+  QuantizeReport report{.command = job.command,
+                        .model = model.name(),
+                        .recipe = recipe.recipe,
+                        .overrides = job.overrides,
+                        .loss = passed.loss,
+                        .resumed_blocks = static_cast<std::int64_t>(passed.resumed)};
+  if (text.ids.defined()) report.calibration = text;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  save(folder_output(job), model, passed.blocks, report);
+  return report;
+}
+
+}  // namespace karat
