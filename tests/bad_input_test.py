@@ -6,7 +6,7 @@ import shutil
 import struct
 import subprocess
 
-from support import (CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of, main,
+from support import (CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, files_of, karat, main,
                      read_safetensors, write_safetensors)
 
 

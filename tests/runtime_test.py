@@ -43,6 +43,18 @@ class Runtime(TestCase):
         self.assertEqual(sample(1), sample(1))
         self.assertNotEqual(sample(1), sample(2))
 
+    def test_text_ends_before_a_stop_text(self):
+        arguments = ("run", MODEL, "--prompt", "The old man", "--max-new", 40, "--temperature", 0)
+        full = self.run_json(*arguments)
+        self.assertEqual(full["stop"], "length")
+        self.assertNotIn("stop_text", full)
+        stop = full["text"][11:16]
+        cut = self.run_json(*arguments, "--stop", "no such text", "--stop", stop)
+        self.assertEqual((cut["stop"], cut["stop_text"]), ("text", stop))
+        self.assertEqual(cut["text"], full["text"].split(stop)[0])
+        self.assertLess(cut["decode_tokens"], full["decode_tokens"])
+        self.assertEqual(self.run_karat(*arguments, "--stop", stop), "The old man" + cut["text"] + "\n")
+
     def test_bench_measures_and_compares(self):
         report = self.run_json("bench", MODEL, "--prompt", 32, "--context", "16,64", "--decode", 4, "--repeats", 2)
         self.assertEqual([row["context"] for row in report["decode"]], [16, 64])

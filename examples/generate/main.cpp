@@ -1,6 +1,6 @@
 // Opens a model folder, original or quantized, and continues a prompt with its most likely words.
 #include <karat/error.h>
-#include <karat/language_model.h>
+#include <karat/generate.h>
 
 #include <iostream>
 
@@ -11,16 +11,14 @@ int main(int argc, char** argv) try {
   }
   const auto model = karat::LanguageModel::open(argv[1]);
   const auto tokenizer = karat::Tokenizer::open(argv[1]);
-  karat::Session session(model);
-  karat::Sampler sampler({.temperature = 0});
-  karat::TokenStream text(tokenizer);
-
-  std::vector<karat::TokenId> ids = tokenizer.encode(argv[2]);
-  for (int i = 0; i < 32; ++i) {
-    const karat::TokenId next = sampler.next(session.next_logits(ids));
-    std::cout << text.push(next) << std::flush;
-    ids = {next};
-  }
+  karat::Engine engine(model);
+  karat::Generation wanted{.prompt = tokenizer.encode(argv[2]), .max_new = 32};
+  wanted.sampling.temperature = 0;
+  wanted.on_piece = [](std::string_view piece) {
+    std::cout << piece << std::flush;
+    return true;  // false would end the text here
+  };
+  karat::generate(engine, tokenizer, wanted);
   std::cout << '\n';
 } catch (const karat::Error& error) {
   std::cerr << error.what() << '\n';

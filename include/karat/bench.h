@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "karat/language_model.h"
+#include "karat/engine.h"
 #include "karat/progress.h"
 #include "karat/runtime.h"
 

@@ -48,7 +48,8 @@ class Tokenizer {
 /// Turns a stream of ids into text, holding back bytes of an unfinished UTF-8 character.
 class TokenStream {
  public:
-  explicit TokenStream(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  /// The text of what follows `before`, whose own text is known already.
+  explicit TokenStream(const Tokenizer& tokenizer, std::span<const TokenId> before = {});
   std::string push(TokenId id);  // the text that became certain; special tokens give none
   std::string finish();          // what was held back: the text of an unfinished character
 

@@ -82,8 +82,8 @@ TEST_CASE("strided windows of a model that looks back: as one forward pass for e
   for (std::size_t t = 1; t < stream.size(); ++t) {
     std::size_t begin = 0;
     while (begin + 16 <= t) begin += 6;
-    Session session(model);
-    const auto logits = session.next_logits(std::span(stream).subspan(begin, t - begin));
+    testing::Alone alone(model);
+    const auto logits = alone.next_logits(std::span(stream).subspan(begin, t - begin));
     double total = 0;
     for (const float logit : logits) total += std::exp(double(logit));
     sum += std::log(total) - double(logits[static_cast<std::size_t>(stream[t])]);

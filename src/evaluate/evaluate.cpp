@@ -6,6 +6,7 @@
 
 #include "core/threads.h"
 #include "evaluate/rows.h"
+#include "karat/engine.h"
 #include "karat/error.h"
 #include "karat/evaluate.h"
 #include "karat/runtime.h"
@@ -20,32 +21,35 @@ std::string count_text(std::int64_t n, const char* what) {
   return std::to_string(n) + what;
 }
 
-/// One model with a session as long as the longest window, under activations of its own.
+/// One model with room for the longest window, under activations of its own.
 class Reader {
  public:
   Reader(const LanguageModel& model, std::int64_t capacity, Activations used)
-      : model_(model), session_(model, capacity), activations_(used) {}
+      : engine_(model, {.room = capacity}),
+        sequence_(engine_.begin(capacity)),
+        activations_(used) {}
 
-  std::size_t vocab() const { return static_cast<std::size_t>(model_.architecture().vocab); }
+  const Architecture& arch() const { return engine_.model().architecture(); }
+  std::size_t vocab() const { return static_cast<std::size_t>(arch().vocab); }
   void read(std::span<const TokenId> ids) {
     const ActivationsScope scope(activations_);
-    session_.rewind(0);
-    states_ = session_.forward(ids);
+    engine_.rewind(sequence_, 0);
+    states_ = engine_.step({sequence_, ids});
   }
   /// Logits [rows, vocab] of the positions from `first` on.
   std::span<const float> logits(std::int64_t first, std::int64_t rows) {
-    const auto width = static_cast<std::size_t>(model_.architecture().hidden);
+    const auto width = static_cast<std::size_t>(arch().hidden);
     const ActivationsScope scope(activations_);
-    logits_.resize(static_cast<std::size_t>(rows * model_.architecture().vocab));
-    model_.logits(std::span(states_).subspan(static_cast<std::size_t>(first) * width,
-                                             static_cast<std::size_t>(rows) * width),
-                  logits_);
+    logits_.resize(static_cast<std::size_t>(rows) * vocab());
+    engine_.logits(std::span(states_).subspan(static_cast<std::size_t>(first) * width,
+                                              static_cast<std::size_t>(rows) * width),
+                   logits_);
     return logits_;
   }
 
  private:
-  const LanguageModel& model_;
-  Session session_;
+  Engine engine_;
+  SequenceId sequence_;
   Activations activations_;
   std::vector<float> states_, logits_;
 };

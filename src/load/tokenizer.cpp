@@ -138,6 +138,12 @@ std::size_t continuation(std::string_view printed, std::string_view text) {
 
 }  // namespace
 
+TokenStream::TokenStream(const Tokenizer& tokenizer, std::span<const TokenId> before)
+    : tokenizer_(tokenizer),
+      ids_(before.begin(), before.end()),
+      context_(ids_.size()),
+      printed_(tokenizer.decode(ids_)) {}
+
 // Decoding is not a sum over tokens (the first loses its space, bytes join into characters), so
 // the ids since the last text but one are decoded together and their known part is cut off.
 std::string TokenStream::push(TokenId id) {

@@ -12,8 +12,8 @@ namespace karat {
 namespace {
 
 constexpr std::int64_t kQueryBlock = 16;  // tokens whose heads share one pass over the keys
-constexpr std::int64_t kSpanBlocks = 4;   // blocks of keys whose scores are made at once
-constexpr std::int64_t kSpan = kSpanBlocks * kKeyBlock;
+constexpr std::int64_t kSpanBlocks = kKeySpan / kKeyBlock;
+constexpr std::int64_t kSpan = kKeySpan;
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 struct Span {
@@ -68,7 +68,9 @@ class Tile {
       const std::int64_t last = visible(shape_, keys, position(tokens_.end - 1)).end;
       if (first >= last) continue;
       const std::int64_t stop = (last + kKeyBlock - 1) / kKeyBlock;
-      for (std::int64_t b = first / kKeyBlock; b < stop; b += kSpanBlocks)
+      std::int64_t begin = first / kKeyBlock;
+      if (shape_.independent) begin -= (begin - keys.begin / kKeyBlock) % kSpanBlocks;
+      for (std::int64_t b = begin; b < stop; b += kSpanBlocks)
         add(set, keys, b, std::min(b + kSpanBlocks, stop), last);
     }
   }
@@ -180,11 +182,6 @@ void attend(const KvCache& cache, const AttentionShape& shape, std::span<const Q
       tile.write(y);
     }
   });
-}
-
-void attend(const KvCache& cache, const AttentionShape& shape, const float* q, float* y) {
-  const QueryRun all{0, shape.tokens, shape.position, {{0, shape.position + shape.tokens, 0}}};
-  attend(cache, shape, {&all, 1}, q, y);
 }
 
 }  // namespace karat

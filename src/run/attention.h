@@ -9,19 +9,18 @@
 
 namespace karat {
 
+inline constexpr std::int64_t kKeySpan = 4 * kKeyBlock;  // places whose scores are made at once
+
 struct AttentionShape {
   std::int64_t layer = 0;
   std::int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  std::int64_t window = 0;    // attends to the last `window` positions; 0: all
-  std::int64_t position = 0;  // of the first query
-  std::int64_t tokens = 0;
-  float scale = 0;  // of q kᵀ; 0: 1/√head_dim
+  std::int64_t window = 0;  // attends to the last `window` positions; 0: all
+  float scale = 0;          // of q kᵀ; 0: 1/√head_dim
+  /// What a query gives does not depend on which others go with it, to the last bit: scores are
+  /// made at once for every kKeySpan places of a span from its beginning, which is a whole block.
+  /// Otherwise from the first place that one of the queries sees.
+  bool independent = false;
 };
-
-/// y [tokens, heads, head_dim] = softmax(scale q kᵀ) v for q of the same shape, whose keys
-/// and values are in the cache already. Scores exist for one block of keys at a time: the softmax
-/// of each block is merged by its log-sum-exp (Milakov and Gimelshein 2018; Rabe and Staats 2021).
-void attend(const KvCache& cache, const AttentionShape& shape, const float* q, float* y);
 
 /// Cache places begin … end − 1 hold the keys and values of consecutive positions from `position`.
 struct KeySpan {
@@ -35,7 +34,10 @@ struct QueryRun {
   std::vector<KeySpan> keys;           // a query sees those of its own position and before; the
                                        // last span has the queries' own
 };
-/// The same for several sequences that share one cache; shape.position and .tokens are not read.
+/// y [tokens, heads, head_dim] = softmax(q kᵀ / √head_dim) v for q of the same shape, whose keys
+/// and values are in the cache already, of sequences that share it. Scores exist for some blocks of
+/// keys at a time: the softmax of each is merged by its log-sum-exp (Milakov and Gimelshein 2018;
+/// Rabe and Staats 2021).
 void attend(const KvCache& cache, const AttentionShape& shape, std::span<const QueryRun> runs,
             const float* q, float* y);
 

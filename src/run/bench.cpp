@@ -42,8 +42,9 @@ class Bench {
 
  private:
   void load_and_run() const {
-    Session session(LanguageModel::open(folder_), 1, options_.cache);
-    session.next_logits({{0}});
+    Engine engine(LanguageModel::open(folder_), {.room = 1, .cache = options_.cache});
+    const TokenId first = 0;
+    engine.next_logits({engine.begin(1), {&first, 1}});
   }
 
   std::vector<std::int64_t> fitting_contexts(const LanguageModel& model) const {
@@ -71,11 +72,12 @@ class Bench {
   void prefill(const LanguageModel& model) {
     if (options_.prompt == 0) return;
     const std::vector<TokenId> ids = random_ids(model, options_.prompt);
-    Session session(model, options_.prompt, options_.cache);
+    Engine engine(model, {.room = options_.prompt, .cache = options_.cache});
+    const SequenceId sequence = engine.begin(options_.prompt);
     const double taken = fastest(
         [&] {
-          session.rewind(0);
-          session.next_logits(ids);
+          engine.rewind(sequence, 0);
+          engine.next_logits({sequence, ids});
         },
         "prefill");
     result_.prefill_tokens_per_second = static_cast<double>(options_.prompt) / taken;
@@ -83,20 +85,23 @@ class Bench {
   }
 
   void decode(const LanguageModel& model, std::int64_t context) {
-    Session session(model, context + options_.decode, options_.cache);
-    session.forward(random_ids(model, context));
+    const std::int64_t room = context + options_.decode;
+    Engine engine(model, {.room = room, .cache = options_.cache});
+    const SequenceId sequence = engine.begin(room);
+    const std::vector<TokenId> before = random_ids(model, context);
+    engine.step({sequence, before});
     const std::vector<TokenId> ids = random_ids(model, options_.decode);
     const double taken = fastest(
         [&] {
-          session.rewind(context);
-          for (const TokenId id : ids) session.next_logits({{id}});
+          engine.rewind(sequence, context);
+          for (const TokenId& id : ids) engine.next_logits({sequence, {&id, 1}});
         },
         "decode " + std::to_string(context));
     const double rate = static_cast<double>(options_.decode) / taken;
     const std::size_t seen = cache_bytes_per_token(model.architecture(), options_.cache) *
                              static_cast<std::size_t>(context + options_.decode / 2);
     result_.cache_bytes = cache_bytes_per_token(model.architecture(), options_.cache) *
-                          static_cast<std::size_t>(context + options_.decode);
+                          static_cast<std::size_t>(room);
     result_.decode.push_back(
         {context, rate, rate * static_cast<double>(result_.weight_bytes + seen) * 1e-9});
     note_memory();

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "karat/language_model.h"
+#include "karat/engine.h"
 
 namespace karat {
 namespace {
@@ -32,9 +32,9 @@ double relative_error(const LanguageModel& model, const Safetensors& expected) {
   double error = 0, norm = 0;
   std::size_t begin = 0;
   for (const auto& ids : read_ids(expected.get("ids"))) {
-    Session session(model);
+    Engine engine(model);
     std::vector<float> logits(ids.size() * static_cast<std::size_t>(model.architecture().vocab));
-    model.logits(session.forward(ids), logits);
+    engine.logits(engine.step({engine.begin(), ids}), logits);
     for (const float logit : logits) {
       const double wanted = reference.at(begin++);
       error += (logit - wanted) * (logit - wanted);

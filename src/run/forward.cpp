@@ -83,8 +83,7 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
   const std::vector<std::int64_t> places = places_of(pass.runs);
   parallel_for(pass.tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
-      const auto place = places.empty() ? pass.position + t : places[static_cast<std::size_t>(t)];
-      place_heads(pass, layer, t, place, qkv, q.data());
+      place_heads(pass, layer, t, places[static_cast<std::size_t>(t)], qkv, q.data());
     }
   });
   if (wanted != nullptr) q = gathered(q, *wanted, arch.heads * arch.head_dim);
@@ -94,12 +93,9 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
                              arch.kv_heads,
                              arch.head_dim,
                              arch.blocks[static_cast<std::size_t>(layer)].window,
-                             pass.position,
-                             pass.tokens,
-                             arch.score_scale};
-  if (pass.runs.empty())
-    attend(pass.cache, shape, q.data(), y.data());
-  else if (wanted == nullptr)
+                             arch.score_scale,
+                             pass.independent};
+  if (wanted == nullptr)
     attend(pass.cache, shape, pass.runs, q.data(), y.data());
   else
     attend(pass.cache, shape, runs_of(pass.runs, *wanted), q.data(), y.data());
@@ -143,8 +139,7 @@ void add(const LinearWeights& layer, const std::vector<float>& y, float scale,
 
 std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
   const LanguageModel::Impl& model = pass.model;
-  const QueryRun one{0, pass.tokens, pass.position, {}};
-  const auto positions = positions_of(pass.runs.empty() ? std::span(&one, 1) : pass.runs);
+  const auto positions = positions_of(pass.runs);
   std::vector<float> x;
   x.reserve(ids.size() * static_cast<std::size_t>(model.arch.hidden));
   for (std::size_t t = 0; t < ids.size(); ++t) {

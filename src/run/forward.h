@@ -1,4 +1,4 @@
-// The forward pass of some consecutive tokens through all blocks.
+// The forward pass of some tokens through all blocks.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,15 @@ namespace karat {
 struct Pass {
   const LanguageModel::Impl& model;
   KvCache& cache;
-  std::int64_t position, tokens;  // position: of the first token, and its place in the cache
+  std::int64_t tokens;
   RopeTable rope;
-  /// Tokens of several sequences: together all rows of the pass, whose keys and values go to the
-  /// places that the runs' own keys have. `position` is not read then.
-  std::span<const QueryRun> runs = {};
-  /// With runs: the rows whose states are wanted, ascending; nullptr: all. Of the others the last
-  /// block makes keys and values alone.
+  /// Tokens of some sequences: together all rows of the pass, whose keys and values go to the
+  /// places that the runs' own keys have.
+  std::span<const QueryRun> runs;
+  /// The rows whose states are wanted, ascending; nullptr: all. Of the others the last block makes
+  /// keys and values alone.
   const std::vector<std::int64_t>* wanted = nullptr;
+  bool independent = false;  // of AttentionShape
 };
 
 /// Throws Error, in the name of `operation`, unless all ids are in the vocabulary.

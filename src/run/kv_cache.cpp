@@ -141,6 +141,30 @@ void KvCache::store(std::int64_t layer, std::int64_t head, std::int64_t position
   put(values_at(block) + static_cast<std::size_t>(inside * width_), 1, v, scale);
 }
 
+/// Place p of the cache of one layer and head is place p of all blocks counted from its first one.
+void KvCache::copy_place(std::int64_t from, std::int64_t to) {
+  const std::size_t size = element_bytes(type_);
+  const auto bytes = [&](std::size_t element) { return bytes_.get() + element * size; };
+  const auto key = [](std::int64_t place) { return static_cast<std::size_t>(place % kKeyBlock); };
+  const auto value = [&](std::int64_t place) {
+    return values_at(place / kKeyBlock) + static_cast<std::size_t>(place % kKeyBlock * width_);
+  };
+  for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim_); ++d)
+    std::memcpy(bytes(keys_at(to / kKeyBlock) + key(to) + d * kKeyBlock),
+                bytes(keys_at(from / kKeyBlock) + key(from) + d * kKeyBlock), size);
+  std::memcpy(bytes(value(to)), bytes(value(from)), static_cast<std::size_t>(head_dim_) * size);
+  if (!scales_) return;
+  scales_.get()[to] = scales_.get()[from];
+  const std::int64_t values = all_blocks_ * kKeyBlock;
+  scales_.get()[values + to] = scales_.get()[values + from];
+}
+
+void KvCache::copy(std::int64_t from, std::int64_t to, std::int64_t count) {
+  const std::int64_t places = blocks_ * kKeyBlock;
+  for (std::int64_t begin = 0; begin < all_blocks_ * kKeyBlock; begin += places)
+    for (std::int64_t i = 0; i < count; ++i) copy_place(begin + from + i, begin + to + i);
+}
+
 CellBlock KvCache::keys(std::int64_t layer, std::int64_t head, std::int64_t block) const {
   return {cell_of(type_),
           bytes_.get() + keys_at(block_of(layer, head, block)) * element_bytes(type_), kKeyBlock};

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "karat/language_model.h"
+#include "karat/engine.h"
 #include "kernel/kernel.h"
 
 namespace karat {
@@ -24,6 +24,8 @@ class KvCache {
   /// and becomes infinite in F16.
   void store(std::int64_t layer, std::int64_t head, std::int64_t position, const float* k,
              const float* v);
+  /// The keys and values of `count` places from `from` on, in all layers, stand at `to` too.
+  void copy(std::int64_t from, std::int64_t to, std::int64_t count);
   CellBlock keys(std::int64_t layer, std::int64_t head, std::int64_t block) const;
   /// Columns past head_dim, to the next multiple of 8, are 0.
   CellBlock values(std::int64_t layer, std::int64_t head, std::int64_t block) const;
@@ -40,6 +42,7 @@ class KvCache {
   }
   std::size_t keys_at(std::int64_t block) const;  // element; `block` counts all there are
   std::size_t values_at(std::int64_t block) const;
+  void copy_place(std::int64_t from, std::int64_t to);
   void put(std::size_t element, std::size_t step, const float* from, float* scale);
 
   std::int64_t heads_, head_dim_, width_, blocks_, all_blocks_;

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "karat/language_model.h"
+#include "karat/engine.h"
 #include "run/portrait.h"
 #include "run/twins.h"
 
@@ -18,8 +18,8 @@ using testing::Twins;
 std::vector<float> states(const LanguageModel& model, std::size_t tokens) {
   std::vector<TokenId> ids;
   for (std::size_t i = 0; i < tokens; ++i) ids.push_back(static_cast<TokenId>(i * 7 % 40));
-  Session session(model);
-  return session.forward(ids);
+  Engine engine(model);
+  return engine.step({engine.begin(), ids});
 }
 
 TEST_CASE("a Karat folder runs as the dense model of the same weights") {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "format/parts.h"
+#include "karat/engine.h"
 #include "karat/error.h"
 #include "kernel/kernel.h"
 #include "run/weights.h"

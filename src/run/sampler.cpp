@@ -5,7 +5,7 @@
 
 #include "core/rng.h"
 #include "karat/error.h"
-#include "karat/language_model.h"
+#include "karat/sampling.h"
 
 namespace karat {
 namespace {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "karat/error.h"
-#include "karat/language_model.h"
+#include "karat/sampling.h"
 
 namespace karat {
 namespace {

@@ -6,11 +6,13 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/rng.h"
 #include "karat/architecture.h"
+#include "karat/engine.h"
 #include "karat/safetensors.h"
 #include "karat/tokenizer.h"
 #include "load/testing.h"
@@ -29,6 +31,21 @@ inline std::vector<TokenId> random_ids(std::int64_t count, std::uint64_t vocab, 
   for (TokenId& id : ids) id = static_cast<TokenId>(rng.below(vocab));
   return ids;
 }
+
+/// One sequence in an engine of its own.
+struct Alone {
+  explicit Alone(const LanguageModel& model, EngineOptions options = {})
+      : engine(model, options), sequence(engine.begin()) {}
+  std::vector<float> step(std::span<const TokenId> ids) { return engine.step({sequence, ids}); }
+  std::vector<float> next_logits(std::span<const TokenId> ids) {
+    return engine.next_logits({sequence, ids});
+  }
+  std::int64_t position() const { return engine.position(sequence); }
+  void rewind(std::int64_t position) { engine.rewind(sequence, position); }
+
+  Engine engine;
+  SequenceId sequence;
+};
 
 inline OwnedTensor f32_tensor(std::string name, std::vector<std::int64_t> shape,
                               const std::vector<float>& values) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "run/batch_session.h"
+#include "karat/generate.h"
 #include "task/text.h"
 
 namespace karat {
@@ -13,53 +13,7 @@ constexpr const char* kNoAnswer = "[invalid]";  // lm-evaluation-harness' fallba
 constexpr std::int64_t kMostSlots = 24;         // sequences decoded together
 constexpr std::int64_t kSlotBytes = 1 << 30;    // of their keys and values
 
-/// `text` up to the first of the stop texts; true when one was there.
-bool cut_at_stop(std::string& text, const std::vector<std::string>& stops) {
-  const std::size_t before = text.size();
-  for (const std::string& stop : stops)
-    if (!stop.empty()) text.resize(std::min(text.size(), text.find(stop)));
-  return text.size() < before;
-}
-
-/// A text that grows by the likeliest token until it is complete.
-class GrowingText {
- public:
-  GrowingText(const LanguageModel& model, const Tokenizer& tokenizer, const GenerationRules& rules)
-      : eos_(model.architecture().eos), tokenizer_(tokenizer), rules_(rules) {}
-
-  /// Takes the token that these logits say comes next; false: the text is complete.
-  bool grow(std::span<const float> logits) {
-    const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-    const auto next = static_cast<TokenId>(best);
-    if (std::find(eos_.begin(), eos_.end(), next) != eos_.end()) return false;
-    written_.push_back(next);
-    // Decoded as a whole: a token's text depends on those before it.
-    text_ = tokenizer_.decode(written_);
-    if (cut_at_stop(text_, rules_.stop)) return false;
-    return static_cast<std::int64_t>(written_.size()) < rules_.most_tokens;
-  }
-  std::span<const TokenId> last() const { return std::span(written_).last(1); }
-  const std::string& text() const { return text_; }
-
- private:
-  const std::vector<std::int32_t>& eos_;
-  const Tokenizer& tokenizer_;
-  const GenerationRules& rules_;
-  std::vector<TokenId> written_ = {};
-  std::string text_ = {};
-};
-
 }  // namespace
-
-std::string generate_alone(const LanguageModel& model, const Tokenizer& tokenizer,
-                           std::span<const TokenId> prompt, const GenerationRules& rules) {
-  GrowingText text(model, tokenizer, rules);
-  if (rules.most_tokens < 1) return {};
-  Session session(model, static_cast<std::int64_t>(prompt.size()) + rules.most_tokens);
-  std::vector<float> logits = session.next_logits(prompt);
-  while (text.grow(logits)) logits = session.next_logits(text.last());
-  return text.text();
-}
 
 std::int64_t BatchWriter::slots_for(std::int64_t capacity, std::size_t prompts) const {
   const auto most = static_cast<std::int64_t>(prompts);
@@ -74,38 +28,29 @@ void BatchWriter::write(std::span<const Prompt> prompts,
                         const std::function<void(std::size_t, std::string)>& give,
                         const std::function<void()>& pass) {
   if (prompts.empty()) return;
-  struct Slot {
-    std::size_t prompt;
-    GrowingText text;
-  };
-  std::size_t longest = 0, begun = 0, given = 0;
+  std::size_t longest = 0, given = 0;
   for (const Prompt& prompt : prompts) longest = std::max(longest, prompt.size());
   const std::int64_t capacity = static_cast<std::int64_t>(longest) + rules_.most_tokens;
-  BatchSession session(model_, slots_for(capacity, prompts.size()), capacity);
-  std::vector<std::optional<Slot>> slots(static_cast<std::size_t>(session.slots()));
+  const std::int64_t slots = slots_for(capacity, prompts.size());
+  EngineOptions options{.independent = true};
+  options.room = slots * options.taken(capacity);
+  Engine engine(model_, options);
+  Generator generator(engine, tokenizer_, slots);
   std::vector<std::optional<std::string>> texts(prompts.size());
-  const auto vocab = static_cast<std::size_t>(model_.architecture().vocab);
-  while (given < prompts.size()) {
-    std::vector<BatchSession::Part> parts;
-    for (std::size_t i = 0; i < slots.size(); ++i) {
-      const auto slot = static_cast<std::int64_t>(i);
-      if (slots[i]) {
-        parts.push_back({slot, slots[i]->text.last()});
-        ++steps_;
-      } else if (begun < prompts.size()) {
-        session.clear(slot);
-        parts.push_back({slot, prompts[begun]});
-        prompted_ += static_cast<std::int64_t>(prompts[begun].size());
-        slots[i].emplace(Slot{begun++, GrowingText(model_, tokenizer_, rules_)});
-      }
-    }
-    const std::vector<float> logits = session.next_logits(parts);
-    for (std::size_t p = 0; p < parts.size(); ++p) {
-      std::optional<Slot>& slot = slots[static_cast<std::size_t>(parts[p].slot)];
-      if (slot->text.grow(std::span(logits).subspan(p * vocab, vocab))) continue;
-      texts[slot->prompt] = slot->text.text();
-      slot.reset();
-    }
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    prompted_ += static_cast<std::int64_t>(prompts[i].size());
+    generator.add({.prompt = {prompts[i].begin(), prompts[i].end()},
+                   .max_new = rules_.most_tokens,
+                   .sampling = {.temperature = 0},
+                   .stop_texts = rules_.stop,
+                   .after_prompt = false},
+                  [&texts, i, this](Generated written) {
+                    texts[i] = std::move(written.text);
+                    steps_ += written.steps;
+                  });
+  }
+  while (generator.busy()) {
+    generator.step();
     for (; given < prompts.size() && texts[given]; ++given) give(given, std::move(*texts[given]));
     pass();
   }

@@ -13,13 +13,9 @@
 
 namespace karat {
 
-/// Greedy continuation of `prompt`: up to a stop text (left out), EOS or `most_tokens`. The plain
-/// way, one prompt in a session of its own, to test the other against.
-std::string generate_alone(const LanguageModel& model, const Tokenizer& tokenizer,
-                           std::span<const TokenId> prompt, const GenerationRules& rules);
-
-/// Continuations of many prompts, several at a time: one that is complete makes room for the next.
-/// None depends on the others, to the last bit.
+/// Greedy continuations of many prompts, each up to a stop text (left out), EOS or `most_tokens`,
+/// several at a time: one that is complete makes room for the next. None depends on the others, to
+/// the last bit.
 class BatchWriter {
  public:
   /// `slots`: how many at a time; 0: as many as bring speed and fit into some memory.

@@ -169,13 +169,14 @@ double prefill_ceiling(const LanguageModel& model) {
   std::vector<TokenId> ids(static_cast<std::size_t>(tokens));
   for (std::size_t i = 0; i < ids.size(); ++i)
     ids[i] = static_cast<TokenId>(static_cast<std::int64_t>(i) % model.architecture().vocab);
-  Session session(model, tokens);
+  Engine engine(model, {.room = tokens});
+  const SequenceId sequence = engine.begin(tokens);
   double best = 0;
   const auto begin = Clock::now();
   for (int round = 0; round < 3 || since(begin) < kCeilingSeconds; ++round) {
-    session.rewind(0);
+    engine.rewind(sequence, 0);
     const auto start = Clock::now();
-    session.forward(ids);
+    engine.step({sequence, ids});
     best = std::max(best, static_cast<double>(tokens) / since(start));
   }
   return best;

@@ -28,12 +28,12 @@ std::vector<Score> score_alone(const LanguageModel& model, std::span<const Seque
   const auto width = static_cast<std::size_t>(model.architecture().hidden);
   std::vector<float> logits(static_cast<std::size_t>(model.architecture().vocab));
   for (const Sequence& sequence : sequences) {
-    Session session(model, static_cast<std::int64_t>(sequence.inputs().size()));
-    const std::vector<float> states = session.forward(sequence.inputs());
+    Engine engine(model);
+    const std::vector<float> states = engine.step({engine.begin(), sequence.inputs()});
     Score score;
     const std::size_t first = sequence.ids.size() - static_cast<std::size_t>(sequence.scored);
     for (std::size_t i = first; i < sequence.ids.size(); ++i) {
-      model.logits(std::span(states).subspan((i - 1) * width, width), logits);
+      engine.logits(std::span(states).subspan((i - 1) * width, width), logits);
       const LogSoftmax row = log_softmax(logits);
       score.loglikelihood -= negative_log_likelihood(logits, row, sequence.ids[i]);
       score.greedy = score.greedy && row.best == sequence.ids[i];
@@ -110,15 +110,34 @@ struct PackScorer::Target {
   bool greedy = false;
 };
 
-PackScorer::PackScorer(LanguageModel model, std::int64_t capacity)
-    : model_(model), session_(std::move(model), capacity) {}
+PackScorer::PackScorer(const LanguageModel& model, std::int64_t capacity)
+    : engine_(model, {.room = capacity}) {}
 
 void PackScorer::share(std::span<const TokenId> beginning) {
-  session_.keep(0);
+  if (beginning_ != kNoSequence) engine_.end(beginning_);
+  beginning_ = kNoSequence;
   shared_ = static_cast<std::int64_t>(beginning.size());
   if (beginning.empty()) return;
-  session_.forward(std::vector{Branch{-1, {beginning.begin(), beginning.end()}}}, {});
+  beginning_ = engine_.begin(shared_);
+  const Request request{beginning_, beginning};
+  engine_.step({&request, 1}, {});
   tokens_run_ += shared_;
+}
+
+/// States of some rows of the tree's tokens, which are forgotten then.
+std::vector<float> PackScorer::run(const SequenceTree& tree, std::span<const std::int64_t> rows) {
+  std::vector<Request> requests;
+  for (const Branch& branch : tree.branches) {
+    const SequenceId parent =
+        branch.parent < 0 ? beginning_ : requests[static_cast<std::size_t>(branch.parent)].sequence;
+    const auto tokens = static_cast<std::int64_t>(branch.ids.size());
+    requests.push_back({engine_.begin(tokens, parent), branch.ids});
+  }
+  const std::vector<float> states = engine_.step(requests, rows);
+  for (auto request = requests.rbegin(); request != requests.rend(); ++request)
+    engine_.end(request->sequence);
+  tokens_run_ += tree.tokens;
+  return states;
 }
 
 std::vector<PackScorer::Target> PackScorer::targets_of(const SequenceTree& tree,
@@ -136,11 +155,11 @@ std::vector<PackScorer::Target> PackScorer::targets_of(const SequenceTree& tree,
 /// `states` are those of rows from `first_row` on; `targets` are in the order of their rows.
 void PackScorer::resolve(std::span<const float> states, std::int64_t first_row,
                          std::span<Target> targets) {
-  const auto width = static_cast<std::size_t>(model_.architecture().hidden);
-  const auto vocab = static_cast<std::size_t>(model_.architecture().vocab);
-  const std::size_t rows = states.size() / width;
+  const Architecture& arch = engine_.model().architecture();
+  const auto vocab = static_cast<std::size_t>(arch.vocab);
+  const std::size_t rows = states.size() / static_cast<std::size_t>(arch.hidden);
   std::vector<float> logits(rows * vocab);
-  model_.logits(states, logits);
+  engine_.logits(states, logits);
   parallel_for(static_cast<std::int64_t>(rows), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       const auto row = std::span(logits).subspan(static_cast<std::size_t>(r) * vocab, vocab);
@@ -154,9 +173,7 @@ void PackScorer::resolve(std::span<const float> states, std::int64_t first_row,
 }
 
 std::vector<Score> PackScorer::score(std::span<const Sequence> sequences) {
-  const std::int64_t base = shared_ > 0;
-  session_.keep(base);
-  SequenceTree tree = plant(sequences, shared_);
+  const SequenceTree tree = plant(sequences, shared_);
   std::vector<Target> targets = targets_of(tree, sequences);
   std::ranges::stable_sort(targets, {}, &Target::row);
   std::vector<std::int64_t> rows;  // whose states say something: a target's row is one of them
@@ -164,12 +181,10 @@ std::vector<Score> PackScorer::score(std::span<const Sequence> sequences) {
     if (rows.empty() || rows.back() != target.row) rows.push_back(target.row);
     target.row = static_cast<std::int64_t>(rows.size()) - 1;
   }
-  for (Branch& branch : tree.branches) branch.parent += base;  // −1 becomes the shared branch
-  const std::vector<float> states = session_.forward(tree.branches, rows);
-  tokens_run_ += tree.tokens;
-
-  const auto width = static_cast<std::size_t>(model_.architecture().hidden);
-  const auto most = static_cast<std::size_t>(rows_at_once(model_.architecture().vocab));
+  const std::vector<float> states = run(tree, rows);
+  const Architecture& arch = engine_.model().architecture();
+  const auto width = static_cast<std::size_t>(arch.hidden);
+  const auto most = static_cast<std::size_t>(rows_at_once(arch.vocab));
   for (std::size_t begin = 0; begin < rows.size(); begin += most) {
     const std::size_t count = std::min(most, rows.size() - begin);
     resolve(std::span(states).subspan(begin * width, count * width),

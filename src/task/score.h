@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "run/branches.h"
+#include "karat/engine.h"
 #include "task/requests.h"
 
 namespace karat {
@@ -17,8 +17,14 @@ struct Score {
   bool greedy = true;        // each of them was the most likely one
 };
 
-/// One sequence after the other in a session of its own: the plain way, to test the other against.
+/// One sequence after the other in an engine of its own: the plain way, to test the other against.
 std::vector<Score> score_alone(const LanguageModel& model, std::span<const Sequence> sequences);
+
+/// Tokens that continue those of another branch.
+struct Branch {
+  std::int64_t parent = -1;       // an earlier branch; -1: what all sequences share
+  std::vector<TokenId> ids = {};  // at least one
+};
 
 /// Where sequences' inputs stand in a tree of branches.
 struct SequenceTree {
@@ -43,7 +49,7 @@ std::int64_t shared_beginning(std::span<const Sequence> sequences);
 class PackScorer {
  public:
   /// Room for `capacity` tokens, the shared ones included.
-  PackScorer(LanguageModel model, std::int64_t capacity);
+  PackScorer(const LanguageModel& model, std::int64_t capacity);
   void share(std::span<const TokenId> beginning);
   std::vector<Score> score(std::span<const Sequence> sequences);
   std::int64_t tokens_run() const { return tokens_run_; }
@@ -51,9 +57,10 @@ class PackScorer {
  private:
   struct Target;
   std::vector<Target> targets_of(const SequenceTree& tree, std::span<const Sequence> sequences);
+  std::vector<float> run(const SequenceTree& tree, std::span<const std::int64_t> rows);
   void resolve(std::span<const float> states, std::int64_t first_row, std::span<Target> targets);
-  LanguageModel model_;
-  BranchSession session_;
+  Engine engine_;
+  SequenceId beginning_ = kNoSequence;
   std::int64_t shared_ = 0, tokens_run_ = 0;
 };
 

@@ -3,7 +3,6 @@
 
 #include <CLI/App.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,103 +10,62 @@
 #include "cli/common.h"
 #include "cli/run/runtime.h"
 #include "karat/error.h"
-#include "karat/language_model.h"
+#include "karat/generate.h"
 
 namespace karat {
 namespace {
 
 struct RunOptions {
   std::string model, prompt;
-  std::int64_t max_new = 256;
-  Sampling sampling;
+  Generation wanted;
   RuntimeOptions runtime;
   bool json = false;
 };
 
-struct Speed {
-  std::int64_t tokens = 0;
-  double seconds = 0;
-  double rate() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
-};
-
-/// Times calls and counts the tokens they take.
-template <typename Work>
-auto timed(Speed& speed, std::size_t tokens, const Work& work) {
-  const auto start = std::chrono::steady_clock::now();
-  auto result = work();
-  speed.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  speed.tokens += static_cast<std::int64_t>(tokens);
-  return result;
+double rate(std::int64_t tokens, double seconds) {
+  return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
 
-std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const RunOptions& options,
-                                std::int64_t context) {
+std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const RunOptions& options) {
   std::vector<TokenId> ids = tokenizer.encode(options.prompt);
   if (ids.empty() && tokenizer.bos()) ids = {*tokenizer.bos()};
   if (ids.empty())
     fail("prompt", "no text", "text, because this tokenizer has no token that begins one",
          "give --prompt");
-  if (static_cast<std::int64_t>(ids.size()) > context)
-    fail("prompt", fmt::format("{} tokens", ids.size()),
-         fmt::format("at most {}, the model's context", context));
   return ids;
 }
 
-/// What a run wrote, and how fast.
-struct Written {
-  std::string text;
-  Speed prefill, decode;
-  std::string stop = "length";  // "eos", "context", "length", "interrupted"
-};
-
-bool ends(const Architecture& arch, TokenId id) {
-  return std::find(arch.eos.begin(), arch.eos.end(), id) != arch.eos.end();
+/// Positions that a text may take.
+std::int64_t room(const Generation& wanted, std::int64_t context) {
+  const auto prompt = static_cast<std::int64_t>(wanted.prompt.size());
+  return std::min(context, prompt + std::min(wanted.max_new, context));
 }
 
-Written write(const LanguageModel& model, const RunOptions& options,
-              const std::function<void(const std::string&)>& show) {
-  const Architecture& arch = model.architecture();
-  const Tokenizer tokenizer = Tokenizer::open(model.folder());
-  const auto prompt = prompt_ids(tokenizer, options, arch.max_positions);
-  const auto prompt_tokens = static_cast<std::int64_t>(prompt.size());
-  Session session(model,
-                  prompt_tokens + std::min(options.max_new, arch.max_positions - prompt_tokens),
-                  options.runtime.cache_type());
-  Sampler sampler(options.sampling);
-  TokenStream stream(tokenizer);
-  for (const TokenId id : prompt) show(stream.push(id));
-
-  Written written;
-  std::vector<float> logits =
-      timed(written.prefill, prompt.size(), [&] { return session.next_logits(prompt); });
-  for (std::int64_t n = 0; n < options.max_new; ++n) {
-    const TokenId id = sampler.next(logits);
-    if (ends(arch, id)) return written.stop = "eos", written;
-    const std::string piece = stream.push(id);
-    written.text += piece;
-    show(piece);
-    if (stop_wanted()) return written.stop = "interrupted", written;
-    if (n + 1 == options.max_new) break;
-    if (session.position() == arch.max_positions) return written.stop = "context", written;
-    logits = timed(written.decode, 1, [&] { return session.next_logits({{id}}); });
-  }
-  return written;
+void show(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
 }
 
-void report(const LanguageModel& model, const RunOptions& options, const Written& written) {
-  const double bandwidth = static_cast<double>(model.bytes_per_token()) * 1e-9;
+void report(const LanguageModel& model, const RunOptions& options, const Generated& written) {
+  const auto prompt = static_cast<std::int64_t>(options.wanted.prompt.size());
+  const double prefill = rate(prompt, written.prompt_seconds);
+  const double decode = rate(written.steps, written.decode_seconds);
+  const double bandwidth = static_cast<double>(model.bytes_per_token()) * 1e-9 * decode;
+  // What cancels here is Ctrl-C.
+  const std::string stop(written.ending == Ending::cancelled ? "interrupted"
+                                                             : name_of(written.ending));
   if (options.json) {
-    const nlohmann::ordered_json result{
-        {"model", options.model},
-        {"prompt", options.prompt},
-        {"text", written.text},
-        {"stop", written.stop},
-        {"seed", options.sampling.seed},
-        {"prefill_tokens", written.prefill.tokens},
-        {"prefill_tokens_per_second", written.prefill.rate()},
-        {"decode_tokens", written.decode.tokens},
-        {"decode_tokens_per_second", written.decode.rate()},
-        {"decode_gigabytes_per_second", bandwidth * written.decode.rate()}};
+    nlohmann::ordered_json result{{"model", options.model},
+                                  {"prompt", options.prompt},
+                                  {"text", written.text},
+                                  {"stop", stop}};
+    if (!written.stop_text.empty()) result["stop_text"] = written.stop_text;
+    result.update({{"seed", options.wanted.sampling.seed},
+                   {"prefill_tokens", prompt},
+                   {"prefill_tokens_per_second", prefill},
+                   {"decode_tokens", written.steps},
+                   {"decode_tokens_per_second", decode},
+                   {"decode_gigabytes_per_second", bandwidth}});
     fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
@@ -115,20 +73,24 @@ void report(const LanguageModel& model, const RunOptions& options, const Written
       stderr,
       "\nprefill {} tokens, {:.1f} tokens/s; decode {} tokens, {:.1f} tokens/s, {:.2f} GB/s of "
       "weights; stopped by {}\n",
-      written.prefill.tokens, written.prefill.rate(), written.decode.tokens, written.decode.rate(),
-      bandwidth * written.decode.rate(), written.stop);
+      prompt, prefill, written.steps, decode, bandwidth, stop);
 }
 
-void run(const RunOptions& options) {
-  if (options.max_new < 1) fail("max-new", std::to_string(options.max_new), "at least 1");
+void run(RunOptions& options) {
   apply(options.runtime);
   const LanguageModel model = LanguageModel::open(options.model);
-  const Written written = write(model, options, [&](const std::string& piece) {
-    if (options.json) return;
-    std::fwrite(piece.data(), 1, piece.size(), stdout);
-    std::fflush(stdout);
-  });
-  if (!options.json) std::fputc('\n', stdout);
+  const Tokenizer tokenizer = Tokenizer::open(model.folder());
+  Generation& wanted = options.wanted;
+  wanted.prompt = prompt_ids(tokenizer, options);
+  wanted.on_piece = [&](std::string_view piece) {
+    if (!options.json) show(piece);
+    return !stop_wanted();
+  };
+  if (!options.json) show(tokenizer.decode(wanted.prompt));
+  Engine engine(model, {.room = room(wanted, model.architecture().max_positions),
+                        .cache = options.runtime.cache_type()});
+  const Generated written = generate(engine, tokenizer, wanted);
+  if (!options.json) show("\n");
   report(model, options, written);
 }
 
@@ -141,13 +103,20 @@ Action run_verb(CLI::App& app) {
       "follows\n"
       "are written as they come; at the end, speeds go to stderr: tokens per second of reading "
       "the\n"
-      "prompt (prefill) and of writing (decode), and the GB/s of weights that writing reads.\n\n"
+      "prompt (prefill) and of writing (decode), and the GB/s of weights that writing reads. "
+      "Writing\n"
+      "stops at one of the model's eos tokens, at a --stop text, after --max-new tokens or at the\n"
+      "end of the context; --json says which.\n\n"
       "  karat run models/karat-tiny --prompt \"It was a dark night\" --max-new 100");
   auto options = std::make_shared<RunOptions>();
-  Sampling& sampling = options->sampling;
+  Generation& wanted = options->wanted;
+  Sampling& sampling = wanted.sampling;
   app.add_option("model", options->model, "Folder of the model")->required();
   app.add_option("--prompt", options->prompt, "Text to go on from; empty: from the beginning");
-  app.add_option("--max-new", options->max_new, "Most tokens to write")->capture_default_str();
+  app.add_option("--max-new", wanted.max_new, "Most tokens to write")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--stop", wanted.stop_texts, "Text to stop before; may be given several times");
   app.add_option("--temperature", sampling.temperature,
                  "Below 1 keeps to likely tokens, above 1 spreads; 0 takes the most likely one")
       ->capture_default_str();

@@ -4,7 +4,7 @@
 #include <CLI/App.hpp>
 #include <string>
 
-#include "karat/language_model.h"
+#include "karat/engine.h"
 #include "karat/runtime.h"
 
 namespace karat {

@@ -7,12 +7,14 @@
 #include <limits>
 
 #include "core/threads.h"
-#include "karat/language_model.h"
+#include "karat/engine.h"
+#include "run/places.h"
 #include "run/testing.h"
 
 namespace karat {
 namespace {
 
+using testing::Alone;
 using testing::error_of;
 using testing::TempFolder;
 
@@ -31,10 +33,10 @@ double worst_difference(const std::vector<float>& a, const std::vector<float>& b
   return worst;
 }
 
-std::vector<float> one_by_one(Session& session, std::span<const TokenId> ids) {
+std::vector<float> one_by_one(Alone& alone, std::span<const TokenId> ids) {
   std::vector<float> states;
   for (const TokenId id : ids) {
-    const auto state = session.forward({&id, 1});
+    const auto state = alone.step({&id, 1});
     states.insert(states.end(), state.begin(), state.end());
   }
   return states;
@@ -48,13 +50,13 @@ TEST_CASE("a prompt in one go equals token by token") {
     testing::write_tiny_llama(folder.path(), config);
     const LanguageModel model = LanguageModel::open(folder.path());
     const auto ids = some_ids(290, 40);  // more than a batch, several key blocks
-    Session whole(model), steps(model), half(model, 0, CacheType::f16);
-    const auto states = whole.forward(ids);
+    Alone whole(model), steps(model), half(model, {.cache = CacheType::f16});
+    const auto states = whole.step(ids);
     CHECK(worst_difference(states, one_by_one(steps, ids)) < 2e-5);
-    CHECK(worst_difference(states, half.forward(ids)) < 2e-2);
+    CHECK(worst_difference(states, half.step(ids)) < 2e-2);
     CHECK(whole.position() == 290);
     whole.rewind(100);
-    const auto tail = whole.forward(std::span(ids).subspan(100));
+    const auto tail = whole.step(std::span(ids).subspan(100));
     CHECK(worst_difference({states.end() - 190 * 32, states.end()}, tail) < 2e-5);
   }
 }
@@ -68,30 +70,92 @@ TEST_CASE("states do not depend on the threads") {
   std::vector<std::vector<float>> states;
   for (const int threads : {1, 2, 3}) {
     set_thread_count(threads);
-    Session session(model);
-    states.push_back(session.forward(ids));
+    states.push_back(Alone(model).step(ids));
   }
   set_thread_count(before);
   CHECK(states[0] == states[1]);
   CHECK(states[0] == states[2]);
 }
 
-TEST_CASE("misuse of a session is refused and changes nothing") {
+TEST_CASE("what an engine cannot take is refused and changes nothing") {
   const TempFolder folder;
   testing::write_tiny_llama(folder.path());
   const LanguageModel model = LanguageModel::open(folder.path());
-  CHECK(error_of([&] { Session(model, 301); }).find("context of 300") != std::string::npos);
-  Session session(model, 10);
-  CHECK(session.capacity() == 10);
-  CHECK(error_of([&] { session.forward(some_ids(11, 40)); }).find("at most 10") !=
-        std::string::npos);
-  CHECK(error_of([&] { session.forward({}); }).find("no token") != std::string::npos);
-  CHECK(error_of([&] { session.forward({{40}}); }).find("id 40") != std::string::npos);
-  CHECK(error_of([&] { session.forward({{-1}}); }).find("id -1") != std::string::npos);
-  CHECK(error_of([&] { session.rewind(1); }).find("rewind") != std::string::npos);
-  CHECK(session.position() == 0);
-  session.forward(some_ids(10, 40));
-  CHECK(error_of([&] { session.forward({{1}}); }).find("1 tokens after 10") != std::string::npos);
+  CHECK(error_of([&] { Engine(model, {.room = -1}); }).find("0 has room for") != std::string::npos);
+  Engine engine(model, {.room = 30});
+  CHECK(error_of([&] { engine.begin(301); }).find("context of 300") != std::string::npos);
+  CHECK(error_of([&] { engine.begin(-1); }).find("context of 300") != std::string::npos);
+  CHECK(error_of([&] { engine.begin(31); }).find("31 free positions") != std::string::npos);
+  CHECK(!engine.fits(31));
+  CHECK(engine.fits(30));
+  const SequenceId first = engine.begin(10), second = engine.begin(10);
+  const auto good = some_ids(4, 40), full = some_ids(11, 40);
+  const auto error = [&](SequenceId sequence, std::span<const TokenId> ids) {
+    return error_of([&] { engine.step(std::vector<Request>{{first, good}, {sequence, ids}}); });
+  };
+  CHECK(error(second, full).find("11 tokens after 0") != std::string::npos);
+  CHECK(error(second, full).find("at most 10 together") != std::string::npos);
+  CHECK(error(second, {}).find("without a token") != std::string::npos);
+  CHECK(error(second, {{40}}).find("id below 40") != std::string::npos);
+  CHECK(error(second, {{-1}}).find("id -1") != std::string::npos);
+  for (const SequenceId none : {kNoSequence, SequenceId{2}, SequenceId{1} << 40})
+    CHECK(error(none, good).find("one that was begun") != std::string::npos);
+  CHECK(error_of([&] { engine.rewind(first, 1); }).find("rewind") != std::string::npos);
+  CHECK(engine.position(first) == 0);
+  for (const std::vector<std::int64_t>& rows : {std::vector<std::int64_t>{4}, {-1}, {1, 1}, {2, 1}})
+    CHECK(error_of([&] {
+            engine.step(std::vector<Request>{{first, good}}, rows);
+          }).find("rows that do not ascend") != std::string::npos);
+  engine.step({first, some_ids(10, 40)});
+  CHECK(error_of([&] {
+          engine.step({first, {{1}}});
+        }).find("1 tokens after 10") != std::string::npos);
+  engine.end(first);
+  CHECK(error_of([&] { engine.position(first); }).find("one that was begun") != std::string::npos);
+}
+
+TEST_CASE("a sequence that others continue stays as long as they do") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  for (const bool independent : {false, true}) {
+    Engine engine(LanguageModel::open(folder.path()), {.room = 1280, .independent = independent});
+    const SequenceId parent = engine.begin(40);
+    engine.step({parent, some_ids(20, 40)});
+    const SequenceId child = engine.begin(300, parent);
+    CHECK(engine.position(child) == 20);
+    CHECK(error_of([&] { engine.end(parent); }).find("others continue") != std::string::npos);
+    CHECK(error_of([&] { engine.rewind(parent, 5); }).find("others continue") != std::string::npos);
+    engine.step({child, some_ids(6, 40)});
+    engine.step({parent, some_ids(20, 40)});  // of which the child knows nothing
+    CHECK(engine.position(child) == 26);
+    CHECK(error_of([&] { engine.rewind(child, 19); }).find("20 to 26") != std::string::npos);
+    engine.rewind(child, 20);
+    CHECK(error_of([&] {
+            engine.step({child, some_ids(281, 40)});
+          }).find("model's context") != std::string::npos);
+    engine.end(child);
+    engine.rewind(parent, 5);
+    engine.end(parent);
+    CHECK(engine.fits(1280));
+  }
+}
+
+TEST_CASE("room that was given back is one piece again") {
+  Places places(100);
+  CHECK(places.take(30) == 0);
+  CHECK(places.take(30) == 30);
+  CHECK(places.take(30) == 60);
+  CHECK(!places.take(11));
+  places.give(0, 30);
+  places.give(60, 30);
+  CHECK(!places.has(41));
+  CHECK(places.take(35) == 60);  // the first that holds so many
+  CHECK(places.take(30) == 0);
+  places.give(0, 30);
+  places.give(30, 30);
+  places.give(60, 35);
+  CHECK(places.take(100) == 0);
+  CHECK(!places.take(1));
 }
 
 TEST_CASE("a model file that is cut or written to while it is mapped is an error") {
@@ -100,7 +164,7 @@ TEST_CASE("a model file that is cut or written to while it is mapped is an error
   testing::write_tiny_llama(folder.path());
   const fs::path file = folder.path() / "model.safetensors";
   const auto run = [](const LanguageModel& model) {
-    return error_of([&] { Session(model).forward({{1}}); });
+    return error_of([&] { Alone(model).step({{1}}); });
   };
   const LanguageModel touched = LanguageModel::open(folder.path());
   CHECK(run(touched) == "no error");
@@ -124,8 +188,8 @@ TEST_CASE("an 8-bit cache changes states a little") {
   testing::write_tiny_llama(folder.path());
   const LanguageModel model = LanguageModel::open(folder.path());
   const auto ids = some_ids(290, 40);
-  Session exact(model), small(model, 0, CacheType::q8);
-  CHECK(worst_difference(exact.forward(ids), small.forward(ids)) < 0.1);
+  Alone exact(model), small(model, {.cache = CacheType::q8});
+  CHECK(worst_difference(exact.step(ids), small.step(ids)) < 0.1);
 }
 
 TEST_CASE("keys and values that overflow an f16 cache are named, and f32 keeps them") {
@@ -144,8 +208,9 @@ TEST_CASE("keys and values that overflow an f16 cache are named, and f32 keeps t
         }
     testing::write_model(folder.path(), testing::tiny_config(), tensors);
     const LanguageModel model = LanguageModel::open(folder.path());
-    Session half(model, 20, CacheType::f16), exact(model, 20), small(model, 20, CacheType::q8);
-    const auto ids = some_ids(20, 40);
+    Alone half(model, {.cache = CacheType::f16}), exact(model),
+        small(model, {.cache = CacheType::q8});
+    const auto ids = some_ids(290, 40);
     const std::string text = error_of([&] { half.next_logits(ids); });
     CHECK(text.starts_with("key-value cache: got a key or value of "));
     CHECK(text.find("--kv f32") != std::string::npos);
@@ -166,14 +231,14 @@ TEST_CASE("a logit that is not finite is an error") {
           std::memcpy(tensor.data.data() + 4 * (7 * 32 + i), &bad, 4);
     testing::write_model(folder.path(), testing::tiny_config(), tensors);
     const LanguageModel model = LanguageModel::open(folder.path());
-    Session session(model);
-    const std::string text = error_of([&] { session.next_logits({{3}}); });
+    Alone alone(model);
+    const std::string text = error_of([&] { alone.next_logits({{3}}); });
     if (std::isnan(bad)) CHECK(text.find("NaN or infinite") != std::string::npos);
     // 3e38 overflows unless the state happens to be small; either way nothing but a number comes
     // out.
     if (text == "no error") {
-      session.rewind(0);
-      for (const float logit : session.next_logits({{3}})) CHECK(std::isfinite(logit));
+      alone.rewind(0);
+      for (const float logit : alone.next_logits({{3}})) CHECK(std::isfinite(logit));
     }
   }
 }

@@ -1,0 +1,76 @@
+// Text that a model writes after a prompt: one prompt, or many that begin and end at any time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "karat/engine.h"
+#include "karat/sampling.h"
+#include "karat/tokenizer.h"
+
+namespace karat {
+
+/// What is to be written.
+struct Generation {
+  std::vector<TokenId> prompt = {};  // at least one token, at most the model's context
+  std::int64_t max_new = 256;        // most tokens to write
+  Sampling sampling = {};
+  std::optional<std::vector<TokenId>> stop_tokens = {};  // nothing: the model's eos
+  std::vector<std::string> stop_texts = {};              // none of them is part of the text
+  /// The text goes on where the prompt's ends. Otherwise it is decoded as if nothing were before
+  /// it, where many tokenizers drop a first space.
+  bool after_prompt = true;
+  /// Called with the text that became certain, which may be none: after each piece of the prompt,
+  /// after each token, and at the end. false cancels.
+  std::function<bool(std::string_view piece)> on_piece = {};
+};
+
+/// Why a text ended: a stop token came, a stop text came, it has max_new tokens, the context is
+/// full, or on_piece said so.
+enum class Ending { eos, text, length, context, cancelled };
+std::string_view name_of(Ending ending);
+
+struct Generated {
+  std::vector<TokenId> ids = {};  // written, without a stop token
+  /// Of these tokens, up to the stop text; an unfinished character at the end is U+FFFD. All
+  /// pieces together.
+  std::string text = {};
+  Ending ending = Ending::length;
+  std::string stop_text = {};                     // the one that came
+  std::int64_t steps = 0;                         // of ids that went through the model
+  double prompt_seconds = 0, decode_seconds = 0;  // of the engine's steps that it took part in
+};
+
+/// Writes for any number of prompts, several at a time: a text that is complete makes room for the
+/// next prompt. With an independent engine each is what the prompt alone gives.
+class Generator {
+ public:
+  /// At most `most` prompts at a time; 0: as many as the engine has room for. Both references must
+  /// outlive it.
+  Generator(Engine& engine, const Tokenizer& tokenizer, std::int64_t most = 0);
+  ~Generator();  // ends the sequences that it began
+  Generator(const Generator&) = delete;
+  Generator& operator=(const Generator&) = delete;
+
+  /// Its turn comes in order, as soon as there is room; `done` is called by the step that completes
+  /// it. Throws Error when the prompt is empty or longer than the context, max_new is below 1, or
+  /// the sampling is impossible.
+  void add(Generation wanted, std::function<void(Generated)> done);
+  bool busy() const;  // something is not complete yet
+  /// One step of the engine: a piece of each new prompt, and a token of each text.
+  void step();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// One text.
+Generated generate(Engine& engine, const Tokenizer& tokenizer, Generation wanted);
+
+}  // namespace karat

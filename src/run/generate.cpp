@@ -1,0 +1,190 @@
+// Texts that grow by a token a step, and who takes part in one.
+#include "karat/generate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <list>
+#include <utility>
+
+#include "karat/error.h"
+#include "run/stop_texts.h"
+
+namespace karat {
+namespace {
+
+constexpr std::size_t kPromptPiece = 256;  // tokens a step, as in a pass of the engine
+
+/// A text that grows until it is complete.
+class Writer {
+ public:
+  Writer(Generation wanted, const Tokenizer& tokenizer, const Architecture& arch)
+      : wanted_(std::move(wanted)),
+        context_(arch.max_positions),
+        stop_tokens_(wanted_.stop_tokens.value_or(arch.eos)),
+        sampler_(wanted_.sampling),
+        stream_(tokenizer, wanted_.after_prompt ? std::span<const TokenId>(wanted_.prompt)
+                                                : std::span<const TokenId>{}),
+        stops_(wanted_.stop_texts) {
+    if (wanted_.prompt.empty()) fail("prompt", "no token", "at least one");
+    if (prompt_tokens() > context_)
+      fail("prompt", std::to_string(prompt_tokens()) + " tokens",
+           "at most " + std::to_string(context_) + ", the model's context");
+    if (wanted_.max_new < 1) fail("max-new", std::to_string(wanted_.max_new), "at least 1");
+  }
+
+  /// Positions that it may take.
+  std::int64_t room() const {
+    return prompt_tokens() + std::min(wanted_.max_new, context_ - prompt_tokens());
+  }
+  /// What the model reads next: a piece of the prompt, or the last token.
+  Request next(SequenceId sequence) const {
+    if (!reading()) return {sequence, std::span(written_.ids).last(1)};
+    const auto left = std::span(wanted_.prompt).subspan(read_);
+    return {sequence, left.first(std::min(kPromptPiece, left.size())), left.size() <= kPromptPiece};
+  }
+  /// Counts what the model has read.
+  void count(const Request& request, double seconds) {
+    if (reading()) {
+      read_ += request.ids.size();
+      written_.prompt_seconds += seconds;
+    } else {
+      ++written_.steps;
+      written_.decode_seconds += seconds;
+    }
+  }
+  /// Goes on without a token; false: the text is complete.
+  bool wait() { return show({}) || end(Ending::cancelled); }
+  /// Draws the next token; false: the text is complete.
+  bool grow(std::span<const float> logits) {
+    const TokenId id = sampler_.next(logits);
+    if (std::ranges::find(stop_tokens_, id) != stop_tokens_.end()) return end(Ending::eos);
+    written_.ids.push_back(id);
+    const bool wanted = show(stops_.push(stream_.push(id)));
+    if (!stops_.stopped().empty()) return end(Ending::text);
+    if (!wanted) return end(Ending::cancelled);
+    const auto count = static_cast<std::int64_t>(written_.ids.size());
+    if (count == wanted_.max_new) return end(Ending::length);
+    return prompt_tokens() + count <= context_ || end(Ending::context);
+  }
+  Generated take() { return std::move(written_); }
+
+ private:
+  std::int64_t prompt_tokens() const { return static_cast<std::int64_t>(wanted_.prompt.size()); }
+  bool reading() const { return read_ < wanted_.prompt.size(); }
+  bool show(std::string_view piece) {
+    written_.text += piece;
+    return !wanted_.on_piece || wanted_.on_piece(piece);
+  }
+  bool end(Ending ending) {
+    written_.ending = ending;
+    if (stops_.stopped().empty()) {
+      std::string rest = stops_.push(stream_.finish());
+      rest += stops_.finish();
+      if (!rest.empty()) show(rest);
+    }
+    if (!stops_.stopped().empty()) {
+      written_.ending = Ending::text;
+      written_.stop_text = stops_.stopped();
+    }
+    return false;
+  }
+
+  Generation wanted_;
+  std::int64_t context_;
+  std::vector<TokenId> stop_tokens_;
+  Sampler sampler_;
+  TokenStream stream_;
+  StopTexts stops_;
+  std::size_t read_ = 0;  // of the prompt
+  Generated written_ = {};
+};
+
+struct Text {
+  Writer writer;
+  std::function<void(Generated)> done;
+  SequenceId sequence = kNoSequence;
+};
+
+}  // namespace
+
+std::string_view name_of(Ending ending) {
+  constexpr std::string_view kNames[] = {"eos", "text", "length", "context", "cancelled"};
+  return kNames[static_cast<std::size_t>(ending)];
+}
+
+struct Generator::State {
+  /// Begins texts that wait, as many as there is room for.
+  void admit() {
+    while (!waiting.empty() && (most == 0 || static_cast<std::int64_t>(active.size()) < most)) {
+      const std::int64_t room = waiting.front().writer.room();
+      if (!active.empty() && !engine.fits(room)) return;
+      waiting.front().sequence = engine.begin(room);
+      active.splice(active.end(), waiting, waiting.begin());
+    }
+  }
+
+  void finish(std::list<Text>::iterator text) {
+    engine.end(text->sequence);
+    std::list<Text> complete;
+    complete.splice(complete.end(), active, text);
+    complete.front().done(complete.front().writer.take());
+  }
+
+  Engine& engine;
+  const Tokenizer& tokenizer;
+  std::int64_t most;
+  std::list<Text> waiting = {}, active = {};
+};
+
+Generator::Generator(Engine& engine, const Tokenizer& tokenizer, std::int64_t most)
+    : state_(std::make_unique<State>(State{engine, tokenizer, most})) {}
+
+Generator::~Generator() {
+  for (const Text& text : state_->active) state_->engine.end(text.sequence);
+}
+
+void Generator::add(Generation wanted, std::function<void(Generated)> done) {
+  const Architecture& arch = state_->engine.model().architecture();
+  state_->waiting.push_back({Writer(std::move(wanted), state_->tokenizer, arch), std::move(done)});
+}
+
+bool Generator::busy() const {
+  return !state_->waiting.empty() || !state_->active.empty();
+}
+
+void Generator::step() {
+  State& state = *state_;
+  state.admit();
+  std::vector<Request> requests;
+  for (const Text& text : state.active) requests.push_back(text.writer.next(text.sequence));
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const std::vector<float> logits = state.engine.next_logits(requests);
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const auto vocab = static_cast<std::size_t>(state.engine.model().architecture().vocab);
+  auto row = logits.begin();
+  auto text = state.active.begin();
+  for (const Request& request : requests) {
+    const auto current = text++;
+    current->writer.count(request, seconds);
+    bool goes_on = false;
+    if (request.logits) {
+      goes_on = current->writer.grow({row, vocab});
+      row += static_cast<std::ptrdiff_t>(vocab);
+    } else {
+      goes_on = current->writer.wait();
+    }
+    if (!goes_on) state.finish(current);
+  }
+}
+
+Generated generate(Engine& engine, const Tokenizer& tokenizer, Generation wanted) {
+  Generator generator(engine, tokenizer);
+  Generated written;
+  generator.add(std::move(wanted), [&](Generated done) { written = std::move(done); });
+  while (generator.busy()) generator.step();
+  return written;
+}
+
+}  // namespace karat
