@@ -36,11 +36,6 @@ Architecture parse(const json& config) {
 std::string refusal(const json& config) {
   return error_of([&] { parse(config); });
 }
-void contains(const std::string& text, std::string_view part) {
-  CAPTURE(text);
-  CAPTURE(part);
-  CHECK(text.find(part) != std::string::npos);
-}
 std::vector<std::int64_t> windows(const Architecture& arch) {
   std::vector<std::int64_t> list;
   for (const Block& block : arch.blocks) list.push_back(block.window);

@@ -25,12 +25,6 @@ std::string refusal(std::string_view bytes) {
   return error_of([&] { parse_safetensors(std::as_bytes(std::span(bytes)), "f"); });
 }
 
-void contains(const std::string& text, std::string_view part) {
-  CAPTURE(text);
-  CAPTURE(part);
-  CHECK(text.find(part) != std::string::npos);
-}
-
 // Written by the reference library, safetensors 0.8.0 (Python).
 const std::string kGolden = framed(
     R"({"__metadata__":{"format":"pt"},)"

@@ -1,6 +1,7 @@
 // What the tests of this layer share: folders that vanish, hand-made files, the text of an error.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -42,6 +43,12 @@ std::string error_of(Action action) {
     return error.what();
   }
   return "no error";
+}
+
+inline void contains(const std::string& text, std::string_view part) {
+  CAPTURE(text);
+  CAPTURE(part);
+  CHECK(text.find(part) != std::string::npos);
 }
 
 }  // namespace karat::testing

@@ -8,14 +8,13 @@
 #include "core/rng.h"
 #include "core/threads.h"
 #include "karat/error.h"
+#include "run/testing.h"
 
 namespace karat {
 namespace {
 
 std::vector<float> random_floats(std::int64_t n, Rng& rng) {
-  std::vector<float> values(static_cast<std::size_t>(n));
-  for (float& value : values) value = static_cast<float>(4 * rng.uniform() - 2);
-  return values;
+  return testing::random_floats(n, 2, rng);
 }
 
 /// Queries of one sequence whose keys lie from the cache's beginning on.

@@ -6,6 +6,7 @@
 #include "core/rng.h"
 #include "karat/axes.h"
 #include "karat/error.h"
+#include "recipe/testing.h"
 
 namespace karat {
 Selector top_selector(Options& options);
@@ -85,24 +86,7 @@ namespace {
 
 /// Rows of 2-bit min-max, the plainest grid with a range.
 Grid range_grid(std::int64_t group) {
-  Grid grid{.group = group};
-  grid.fit = [](const Slab& slab) -> GridParams {
-    const torch::Tensor& w = slab.weight;
-    const auto low =
-        slab.kept.defined() ? w.masked_fill(slab.kept, 1e9).amin(1, true) : w.amin(1, true);
-    const auto high =
-        slab.kept.defined() ? w.masked_fill(slab.kept, -1e9).amax(1, true) : w.amax(1, true);
-    return {torch::where(high > low, low, torch::zeros_like(low)),
-            torch::where(high > low, (high - low) / 3, torch::ones_like(low))};
-  };
-  grid.encode = [](const auto& w, const GridParams& p) -> torch::Tensor {
-    return ((w - p[0]) / p[1]).round().clamp(0, 3);
-  };
-  grid.decode = [](const auto& codes, const GridParams& p) -> torch::Tensor {
-    return p[0] + codes * p[1];
-  };
-  grid.fit_rows = grid.fit;
-  return grid;
+  return testing::range_grid(group, 3);
 }
 
 /// Σ cost·error² of a matrix whose kept entries are exact.

@@ -1,46 +1,10 @@
-// What the tests of solvers share: the plainest grid, a layer, the error of its output.
+// What the tests of solvers share: a layer, and the error of its output.
 #pragma once
 
 #include "karat/axes.h"
+#include "recipe/testing.h"
 
 namespace karat::testing {
-
-/// The plainest grid there is: per group and row, whole multiples of max|w| / 3.
-inline Grid test_grid(std::int64_t group) {
-  return {.group = group,
-          .fit = [](const Slab& slab) -> GridParams {
-            const torch::Tensor counted =
-                slab.kept.defined() ? slab.weight.masked_fill(slab.kept, 0) : slab.weight;
-            return {counted.abs().amax(1, true).clamp_min(1e-6) / 3};
-          },
-          .encode = [](const auto& weight, const GridParams& params) -> torch::Tensor {
-            return (weight / params[0]).round().clamp(-3, 3);
-          },
-          .decode = [](const auto& codes, const GridParams& params) -> torch::Tensor {
-            return codes * params[0];
-          }};
-}
-
-/// Per group and row, eight even steps from the lowest weight to the highest.
-inline Grid range_grid(std::int64_t group) {
-  constexpr float kFar = std::numeric_limits<float>::infinity();
-  Grid grid = {.group = group,
-               .fit = [](const Slab& slab) -> GridParams {
-                 const Kept kept =
-                     slab.kept.defined() ? slab.kept : torch::zeros_like(slab.weight, torch::kBool);
-                 const torch::Tensor low = slab.weight.masked_fill(kept, kFar).amin(1, true);
-                 const torch::Tensor high = slab.weight.masked_fill(kept, -kFar).amax(1, true);
-                 return {torch::where(low < high, (high - low) / 7, 1), low.clamp_max(1e9)};
-               },
-               .encode = [](const auto& weight, const GridParams& params) -> torch::Tensor {
-                 return ((weight - params[1]) / params[0]).round().clamp(0, 7);
-               },
-               .decode = [](const auto& codes, const GridParams& params) -> torch::Tensor {
-                 return codes * params[0] + params[1];
-               }};
-  grid.fit_rows = grid.fit;
-  return grid;
-}
 
 inline torch::Tensor decode(const Solution& solution, const Grid& grid) {
   const std::int64_t width = grid.group_size(solution.codes.size(1));

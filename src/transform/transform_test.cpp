@@ -2,28 +2,16 @@
 
 #include "karat/axes.h"
 #include "recipe/basis.h"
+#include "recipe/testing.h"
 
 namespace karat {
 Transform none_transform(Options& options);
 Transform scale_transform(Options& options);
 }  // namespace karat
 using namespace karat;
+using testing::test_grid;
 
 namespace {
-
-/// Symmetric 3-bit rows of groups.
-Grid test_grid(std::int64_t group) {
-  return {.group = group,
-          .fit = [](const Slab& slab) -> GridParams {
-            return {slab.weight.abs().amax(1, true).clamp_min(1e-9) / 3};
-          },
-          .encode = [](const auto& weight, const GridParams& params) -> torch::Tensor {
-            return (weight / params[0]).round().clamp(-3, 3);
-          },
-          .decode = [](const auto& codes, const GridParams& params) -> torch::Tensor {
-            return codes * params[0];
-          }};
-}
 
 torch::Tensor round_to(const Grid& grid, const torch::Tensor& weight) {
   std::vector<torch::Tensor> parts;
