@@ -1,5 +1,5 @@
 # A layer is a folder under src/: one static library of its sources, one test program of its
-# *_test.cpp files. A layer links only the layers it may know, so a forbidden call does not link.
+# *_test.cpp files. Who may know whom is checked on the includes, by tools/size.py.
 
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)

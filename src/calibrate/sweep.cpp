@@ -6,6 +6,7 @@
 #include "calibrate/guided_stats.h"
 #include "calibrate/input_stats.h"
 #include "calibrate/memory.h"
+#include "core/finite.h"
 #include "karat/calibrate.h"
 #include "karat/error.h"
 #include "model/parallel.h"
@@ -151,7 +152,7 @@ class Sweep {
   }
 
   static torch::Tensor finite(torch::Tensor x, const std::string& where) {
-    if (!torch::isfinite(x.sum()).item<bool>() && !torch::isfinite(x).all().item<bool>())
+    if (!all_finite(x))
       fail("calibration", "NaN or infinite activations after " + where, "finite numbers",
            "the weights there are damaged or overflow");
     return x;

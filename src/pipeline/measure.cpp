@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 
+#include "core/finite.h"
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/steps.h"
@@ -24,7 +25,7 @@ torch::Tensor rounding_error(const Layer& layer, const Grid& grid) {
 }
 
 torch::Tensor finite(torch::Tensor scores, const std::string& layer) {
-  if (!scores.isfinite().all().item<bool>())
+  if (!all_finite(scores))
     fail("measure " + layer, "NaN or infinite scores", "finite ones",
          "the model overflows on this calibration text");
   return scores;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <numeric>
 
+#include "core/finite.h"
 #include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/fold.h"
@@ -90,7 +91,7 @@ QuantizedLayer solve_layer(const Assembled& recipe, const LayerWidths& widths,
   const auto start = std::chrono::steady_clock::now();
   Stored stored = store_layer(recipe, grid, one);
   decoded = stored.decoded;
-  if (!decoded.isfinite().all().item<bool>())
+  if (!all_finite(decoded))
     fail("quantize " + layer.name, "values beyond the range of FP16", "smaller weights");
   const torch::Tensor error = layer.weight - decoded;
   const auto count = static_cast<double>(layer.weight.numel());

@@ -4,13 +4,14 @@
 
 #include <algorithm>
 
+#include "core/finite.h"
 #include "karat/error.h"
 
 namespace karat {
 namespace {
 
 void check_finite(const torch::Tensor& hessian, const std::string& layer) {
-  if (!hessian.isfinite().all().item<bool>())
+  if (!all_finite(hessian))
     fail("hessian of " + layer, "NaN or infinite values", "finite activations",
          "the model overflows on this calibration text");
 }
@@ -46,7 +47,7 @@ torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const st
     if (info.item<int>() == 0) {
       const torch::Tensor inverse =
           torch::linalg_solve_triangular(lower, identity, /*upper=*/false);
-      if (inverse.isfinite().all().item<bool>()) return inverse.flip({0, 1}).contiguous();
+      if (all_finite(inverse)) return inverse.flip({0, 1}).contiguous();
     }
     if (share >= 1)
       fail("hessian of " + layer, "a matrix that is not positive definite",

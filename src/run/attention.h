@@ -34,7 +34,7 @@ struct QueryRun {
   std::vector<KeySpan> keys;           // a query sees those of its own position and before; the
                                        // last span has the queries' own
 };
-/// y [tokens, heads, head_dim] = softmax(q kᵀ / √head_dim) v for q of the same shape, whose keys
+/// y [tokens, heads, head_dim] = softmax(scale · q kᵀ) v for q of the same shape, whose keys
 /// and values are in the cache already, of sequences that share it. Scores exist for some blocks of
 /// keys at a time: the softmax of each is merged by its log-sum-exp (Milakov and Gimelshein 2018;
 /// Rabe and Staats 2021).

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/file.h"
+#include "core/finite.h"
 #include "core/hash.h"
 #include "core/threads.h"
 #include "karat/error.h"
@@ -33,7 +34,7 @@ Weights stored(const Architecture& arch, const Weights& weights, DType dtype) {
     torch::Tensor value = tensor.detach().to(torch::kCPU);
     if (transposed.contains(name)) value = value.t();
     result[name] = value.to(torch_type(dtype)).contiguous();
-    if (!torch::isfinite(result[name]).all().item<bool>())
+    if (!all_finite(result[name]))
       fail("save " + name, "a value beyond " + torch_name(dtype), "finite weights",
            "save as bf16 or f32");
   }
