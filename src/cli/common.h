@@ -31,7 +31,7 @@ ProgressFn terminal_progress();
 /// Ctrl-C was pressed; for work that shows itself as it goes.
 bool stop_wanted();
 
-/// The command as typed, its words parted by blanks, for reports; empty where /proc does not say.
+/// The command as typed, for reports, a blank between words; empty where /proc does not say.
 std::string command_line();
 
 /// "ab..." lines printed as a table with right-aligned columns after the first.

@@ -34,12 +34,12 @@ std::int64_t grain(std::int64_t width) {
   return std::max<std::int64_t>(1, (std::int64_t{1} << 16) / width);
 }
 
-/// turn_row on each row of x [rows, columns], then turn_columns on strips of columns.
-void turn(float* x, std::int64_t rows, std::int64_t columns, const auto& turn_row,
-          const auto& turn_columns) {
+/// rotate_row on each row of x [rows, columns], then rotate_columns on strips of columns.
+void both_sides(float* x, std::int64_t rows, std::int64_t columns, const auto& rotate_row,
+                const auto& rotate_columns) {
   constexpr std::int64_t kStrip = 32;
   parallel_for(rows, grain(columns), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) turn_row(x + row * columns);
+    for (std::int64_t row = begin; row < end; ++row) rotate_row(x + row * columns);
   });
   parallel_for((columns + kStrip - 1) / kStrip, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t first = begin * kStrip; first < std::min(columns, end * kStrip);
@@ -48,7 +48,7 @@ void turn(float* x, std::int64_t rows, std::int64_t columns, const auto& turn_ro
       std::vector<float> strip(static_cast<std::size_t>(rows * width));
       for (std::int64_t row = 0; row < rows; ++row)
         std::copy_n(x + row * columns + first, width, strip.data() + row * width);
-      turn_columns(strip.data(), width);
+      rotate_columns(strip.data(), width);
       for (std::int64_t row = 0; row < rows; ++row)
         std::copy_n(strip.data() + row * width, width, x + row * columns + first);
     }
@@ -106,13 +106,13 @@ void Rotation::undo(float* x, std::int64_t columns) const {
 }
 
 void rotate(const Rotation& left, const Rotation& right, float* x) {
-  turn(
+  both_sides(
       x, left.size(), right.size(), [&](float* row) { right.apply(row); },
       [&](float* strip, std::int64_t width) { left.apply(strip, width); });
 }
 
 void rotate_back(const Rotation& left, const Rotation& right, float* x) {
-  turn(
+  both_sides(
       x, left.size(), right.size(), [&](float* row) { right.undo(row); },
       [&](float* strip, std::int64_t width) { left.undo(strip, width); });
 }

@@ -92,25 +92,25 @@ TEST_CASE("R is orthonormal, and no entry is beyond the square root of 2/n") {
 TEST_CASE("sides and seeds differ, and a column alone gives the bits it gives among others") {
   Rng rng(2);
   const std::vector<float> x = random_numbers(96, rng);
-  const auto turned = [&](std::uint32_t seed, Rotation::Side side) {
+  const auto rotated = [&](std::uint32_t seed, Rotation::Side side) {
     std::vector<float> y = x;
     Rotation(96, seed, side).apply(y.data());
     return y;
   };
-  CHECK(turned(3, Rotation::Side::inputs) == turned(3, Rotation::Side::inputs));
-  CHECK(turned(3, Rotation::Side::inputs) != turned(4, Rotation::Side::inputs));
-  CHECK(turned(3, Rotation::Side::inputs) != turned(3, Rotation::Side::outputs));
+  CHECK(rotated(3, Rotation::Side::inputs) == rotated(3, Rotation::Side::inputs));
+  CHECK(rotated(3, Rotation::Side::inputs) != rotated(4, Rotation::Side::inputs));
+  CHECK(rotated(3, Rotation::Side::inputs) != rotated(3, Rotation::Side::outputs));
   CHECK_THROWS_AS(Rotation(0, 1, Rotation::Side::inputs), Error);
 
   const Rotation rotation(96, 3, Rotation::Side::inputs);
   std::vector<float> wide(96 * 5);
   for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = i % 5 == 2 ? x[i / 5] : 0.5f;
   rotation.apply(wide.data(), 5);
-  const std::vector<float> alone = turned(3, Rotation::Side::inputs);
+  const std::vector<float> alone = rotated(3, Rotation::Side::inputs);
   for (std::size_t i = 0; i < 96; ++i) CHECK(wide[5 * i + 2] == alone[i]);
 }
 
-TEST_CASE("a matrix is turned on both sides and back, whatever the threads") {
+TEST_CASE("a matrix is rotated on both sides and back, whatever the threads") {
   Rng rng(3);
   const int before = thread_count();
   for (const auto& [out, in] : {std::pair{1, 1}, {24, 172}, {172, 64}, {33, 70}}) {
@@ -118,23 +118,23 @@ TEST_CASE("a matrix is turned on both sides and back, whatever the threads") {
     const Matrix l = definition(out, 5, Rotation::Side::outputs);
     const Matrix r = definition(in, 5, Rotation::Side::inputs);
     const std::vector<float> w = random_numbers(out * in, rng);
-    std::vector<float> turned = w, again = w;
+    std::vector<float> rotated = w, again = w;
     set_thread_count(1);
-    rotate(left, right, turned.data());
+    rotate(left, right, rotated.data());
     set_thread_count(3);
     rotate(left, right, again.data());
-    CHECK(turned == again);
+    CHECK(rotated == again);
     double worst = 0;
     for (int o = 0; o < out; ++o)
       for (int i = 0; i < in; ++i) {
         double sum = 0;
         for (int a = 0; a < out; ++a)
           for (int b = 0; b < in; ++b) sum += l[o][a] * w[a * in + b] * r[i][b];
-        worst = std::max(worst, std::abs(sum - turned[o * in + i]));
+        worst = std::max(worst, std::abs(sum - rotated[o * in + i]));
       }
     CHECK(worst < 4e-6);
-    rotate_back(left, right, turned.data());
-    for (std::size_t i = 0; i < w.size(); ++i) CHECK(std::abs(turned[i] - w[i]) < 4e-6f);
+    rotate_back(left, right, rotated.data());
+    for (std::size_t i = 0; i < w.size(); ++i) CHECK(std::abs(rotated[i] - w[i]) < 4e-6f);
   }
   set_thread_count(before);
 }

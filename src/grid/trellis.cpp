@@ -46,7 +46,7 @@ void for_tiles(std::int64_t rows, std::int64_t columns, int bits, const auto& bo
   });
 }
 
-/// The search of a thread, whose memory is dear to get.
+/// The search of a thread, whose memory is expensive to get.
 Viterbi& search_of(const Coding& coding) {
   thread_local std::map<std::pair<TrellisCode, int>, Viterbi> searches;
   return searches.try_emplace({coding.code, coding.bits}, coding.code, coding.bits).first->second;

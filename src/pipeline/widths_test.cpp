@@ -66,7 +66,7 @@ TEST_CASE("the mean counts weights, and what a large layer cannot have a small o
     return std::pair(found.at("layer0").bits, found.at("layer1").bits);
   };
   CHECK(bits(2.0) == std::pair(2, 2));
-  CHECK(bits(2.5) == std::pair(2, 4));  // three quarters of the weights lie in the dear one
+  CHECK(bits(2.5) == std::pair(2, 4));  // three quarters of the weights are in the expensive one
   CHECK(bits(2.75) == std::pair(3, 2));
   CHECK(bits(3.5) == std::pair(4, 2));
   CHECK(bits(4.0) == std::pair(4, 4));

@@ -20,10 +20,10 @@ Layer scaled(const Layer& layer, const torch::Tensor& m) {
 }
 
 /// L x Rᵀ; undefined stays undefined.
-torch::Tensor turned(const torch::Tensor& x, const Rotation& left, const Rotation& right) {
+torch::Tensor both_sides(const torch::Tensor& x, const Rotation& left, const Rotation& right) {
   if (!x.defined()) return x;
   const torch::Tensor copy =
-      x.to(torch::kCPU).clone(torch::MemoryFormat::Contiguous);  // the turning is plain C++
+      x.to(torch::kCPU).clone(torch::MemoryFormat::Contiguous);  // rotations are plain C++
   rotate(left, right, copy.data_ptr<float>());
   return copy.to(x.device());
 }
@@ -31,13 +31,13 @@ torch::Tensor turned(const torch::Tensor& x, const Rotation& left, const Rotatio
 Layer rotated(const Layer& layer, std::uint32_t seed) {
   const Rotation out(layer.weight.size(0), seed, Rotation::Side::outputs);
   const Rotation in(layer.weight.size(1), seed, Rotation::Side::inputs);
-  Layer moved{.name = layer.name, .weight = turned(layer.weight, out, in)};
-  moved.stats.gradient = turned(layer.stats.gradient, out, in);
-  moved.stats.hessian = turned(layer.stats.hessian, in, in);
+  Layer moved{.name = layer.name, .weight = both_sides(layer.weight, out, in)};
+  moved.stats.gradient = both_sides(layer.stats.gradient, out, in);
+  moved.stats.hessian = both_sides(layer.stats.hessian, in, in);
   if (moved.stats.hessian.defined())  // 2 mean xxᵀ
     moved.stats.input_square = moved.stats.hessian.diagonal() / 2;
   moved.stats.token_weights = layer.stats.token_weights;
-  moved.stats.guided = turned(layer.stats.guided, in, in);
+  moved.stats.guided = both_sides(layer.stats.guided, in, in);
   return moved;
 }
 

@@ -15,7 +15,7 @@ nlohmann::json training_log(const TrainOptions& options, const Checkpoint& state
                             std::int64_t tokens_in_data);
 
 /// Writes config.json, model.safetensors, the tokenizer's files and training_log.json into
-/// `folder`. `weights` are float32 with linear layers as [out, in]; Conv1D layers are turned back.
+/// `folder`. `weights` are float32 with linear layers as [out, in]; Conv1D's are transposed back.
 void export_model(const std::filesystem::path& folder, const Architecture& arch,
                   const Weights& weights, const nlohmann::json& config,
                   const std::filesystem::path& tokenizer, DType dtype, const nlohmann::json& log);

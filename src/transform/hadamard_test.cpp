@@ -18,7 +18,7 @@ Basis rotation_of(const std::string& text) {
   return transform.fit({}, {}, {});
 }
 
-/// R as a matrix [n, n]: what in_basis makes of weights I, with only one output or input turned.
+/// R as a matrix [n, n]: what in_basis makes of weights I, with only one output or input rotated.
 torch::Tensor matrix(std::int64_t n, bool outputs, std::uint32_t seed) {
   std::vector<torch::Tensor> columns;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -35,7 +35,7 @@ torch::Tensor matrix(std::int64_t n, bool outputs, std::uint32_t seed) {
 
 }  // namespace
 
-TEST_CASE("statistics turn with the weights as if they had been measured there") {
+TEST_CASE("statistics rotate with the weights as if they had been measured there") {
   torch::manual_seed(1);
   const torch::Tensor x = torch::randn({50, 12}), m = torch::rand({12}) + 0.5;
   Layer layer{.name = "layer", .weight = torch::randn({7, 12})};
@@ -49,7 +49,7 @@ TEST_CASE("statistics turn with the weights as if they had been measured there")
 
   const Basis basis{.multiplier = m, .rotation = 8};
   const Layer moved = in_basis(layer, basis);
-  // The bases of a matrix with one row, or one column, turn by ±1 on that side.
+  // The bases of a matrix with one row, or one column, are ±1 on that side.
   const torch::Tensor in = matrix(12, false, 8), out = matrix(7, true, 8);
   CHECK(torch::allclose(in.matmul(in.t()), torch::eye(12), 1e-5, 1e-6));
   const torch::Tensor there = (x * m).matmul(in.t());  // R_in (m∘x)
@@ -67,7 +67,7 @@ TEST_CASE("statistics turn with the weights as if they had been measured there")
   CHECK_FALSE(moved.stats.input_abs.defined());
 }
 
-TEST_CASE("hadamard leaves no weight that stands out, and turns the seed it is told") {
+TEST_CASE("hadamard leaves no weight that stands out, and rotates by the seed it is given") {
   torch::manual_seed(2);
   torch::Tensor weight = torch::randn({96, 172}) * 0.02;
   weight[5] *= 20;
@@ -78,9 +78,9 @@ TEST_CASE("hadamard leaves no weight that stands out, and turns the seed it is t
   const Layer layer{.name = "layer", .weight = weight};
   CHECK(largest(weight) > 15);
   for (const char* seed : {"seed=0", "seed=3"}) {
-    const Layer turned = in_basis(layer, rotation_of(seed));
-    CHECK(largest(turned.weight) < 6);
-    CHECK(turned.weight.norm().item<float>() ==
+    const Layer rotated = in_basis(layer, rotation_of(seed));
+    CHECK(largest(rotated.weight) < 6);
+    CHECK(rotated.weight.norm().item<float>() ==
           doctest::Approx(weight.norm().item<float>()).epsilon(1e-4));
   }
   CHECK(rotation_of("").rotation == 0u);
@@ -95,7 +95,7 @@ TEST_CASE("a grid that weighs single weights is refused") {
   const Grid fisher{.needs = {.fisher = true}}, inputs{.needs = {.input_square = true}};
   CHECK_THROWS_AS(transform.check(fisher, {.fisher = true}), Error);
   CHECK_THROWS_AS(transform.check(inputs, {.input_square = true}), Error);
-  // Mean squares of turned inputs are on the diagonal of their Hessian.
+  // Mean squares of rotated inputs are on the diagonal of their Hessian.
   CHECK_NOTHROW(transform.check(inputs, {.hessian = true, .input_square = true}));
   CHECK_NOTHROW(transform.check({}, {}));
 }

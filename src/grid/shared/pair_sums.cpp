@@ -103,16 +103,16 @@ void add_block_4(const float* tile, Inputs::Block inputs, std::int64_t size, flo
   add_block<4>(tile, inputs, size, sums);
 }
 
-/// pairs[codes[j]] += sums[.., j]: `pairs` [size + 1, size], turned so that the additions of an
+/// pairs[codes[j]] += sums[.., j]: `pairs` [size + 1, size], transposed so that the additions of an
 /// input do not wait for each other.
 void add_columns(const Sums& sums, std::span<const std::uint8_t> codes, std::int64_t size,
                  double* pairs) {
-  std::array<float, kTile * kSizes> turned;
+  std::array<float, kTile * kSizes> transposed;
   for (std::int64_t code = 0; code < size; ++code)
-    for (std::int64_t j = 0; j < kTile; ++j) turned[j * kSizes + code] = sums[code * kTile + j];
+    for (std::int64_t j = 0; j < kTile; ++j) transposed[j * kSizes + code] = sums[code * kTile + j];
   for (std::size_t j = 0; j < codes.size(); ++j) {
     double* to = pairs + codes[j] * size;
-    for (std::int64_t code = 0; code < size; ++code) to[code] += turned[j * kSizes + code];
+    for (std::int64_t code = 0; code < size; ++code) to[code] += transposed[j * kSizes + code];
   }
 }
 

@@ -3,7 +3,7 @@
 // time, their float sums in registers.
 #include "kernel/cpu/isa/int8.h"
 #if defined(__AVX512BW__)
-#include "kernel/cpu/isa/int8_turned.h"
+#include "kernel/cpu/isa/int8_transposed.h"
 #endif
 
 namespace karat::KARAT_ISA {
@@ -148,7 +148,7 @@ void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
                         std::int64_t row_begin, std::int64_t row_end) {
 #if defined(__AVX512BW__)
   if (input.tokens >= kManyTokens)
-    return multiply_strips<TurnedStrip>(m, input, y, row_begin, row_end);
+    return multiply_strips<TransposedStrip>(m, input, y, row_begin, row_end);
 #endif
   multiply_strips<Strip>(m, input, y, row_begin, row_end);
 }

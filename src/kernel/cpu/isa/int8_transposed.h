@@ -1,8 +1,8 @@
 // Many tokens (prefill) with registers of 64 bytes: 32 rows × 1024 inputs of codes become bytes in
-// the L1 or L2 cache, turned: a register holds four inputs of 16 rows. A token's scale is then one
-// number for all its lanes, and what is done to sums, once 16 inputs have met, is done to 16 rows
-// at once. Turning costs as much as some four tokens' products, so few tokens are better off
-// without.
+// the L1 or L2 cache, transposed: a register holds four inputs of 16 rows. A token's scale is then
+// one number for all its lanes, and what is done to sums, once 16 inputs have met, is done to 16
+// rows at once. Transposing costs as much as some four tokens' products, so few tokens are better
+// off without.
 #pragma once
 
 #include "kernel/cpu/isa/int8.h"
@@ -11,7 +11,7 @@ namespace karat::KARAT_ISA {
 namespace {
 
 /// r[i] lane k <-> r[k] lane i, of 16 registers of 16 lanes.
-inline void turn(__m512i* r) {
+inline void transpose(__m512i* r) {
   __m512i pairs[16], fours[16];
   KARAT_UNROLL
   for (int i = 0; i < 16; i += 2) {
@@ -38,7 +38,7 @@ inline void turn(__m512i* r) {
   }
 }
 
-struct TurnedStrip {
+struct TransposedStrip {
   static constexpr std::int64_t kRows = 32;
   static constexpr std::int64_t kBlocks = 8;  // of codes; kRows of them are 32 KiB
   static constexpr int kHalves = 2;           // of its rows
@@ -80,7 +80,7 @@ struct TurnedStrip {
       both[r] = _mm512_castps_si512(
           _mm512_insertf32x8(_mm512_castps256_ps512(load(own.scale)), load(own.shift), 1));
     }
-    turn(both);
+    transpose(both);
     for (int b = 0; b < kBlocks; ++b) {
       _mm512_store_si512(scale[b] + h * kHalf, both[b]);
       _mm512_store_si512(shift[b] + h * kHalf, both[kBlocks + b]);
@@ -102,7 +102,7 @@ struct TurnedStrip {
       for (int k = 0; k < kRegisters; ++k) q[k][r] = of_row[k];
     }
     for (int k = 0; k < kRegisters; ++k) {
-      turn(q[k]);
+      transpose(q[k]);
       for (int lane = 0; lane < 16; ++lane) to[lane % 8][2 * k + lane / 8][h] = q[k][lane];
     }
   }
