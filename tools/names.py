@@ -44,9 +44,9 @@ def parameters(text):
                      for part in text.split(","))
 
 
-def definitions(path):
-    """(what and its name, line) of each definition of a file that another file could hold too."""
-    for line, space, head in statements((ROOT / path).read_text()):
+def definitions(text):
+    """(what and its name, line) of each definition in a file that another file could hold too."""
+    for line, space, head in statements(text):
         if found := TYPE.match(head):
             yield f"type {space}::{found.group(1)}", line
         elif found := FUNCTION.match(head):
@@ -57,7 +57,7 @@ def twice_in_sources():
     places = {}
     for path in sources():
         if path.parts[0] in ("src", "include"):
-            for name, line in definitions(path):
+            for name, line in definitions((ROOT / path).read_text()):
                 places.setdefault(name, {})[path] = f"{path}:{line}"
     return [f"{name}: defined at {', '.join(found.values())}" for name, found in sorted(places.items()) if len(found) > 1]
 
