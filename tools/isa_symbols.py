@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 
+STRONG = ("T", "R", "D")  # code, and tables of it
 PERSONALITY = "DW.ref.__gxx_personality_v0"  # a pointer that sanitizers want, and no code
 
 
@@ -19,7 +20,7 @@ def leaks(nm, path):
     symbols = [line.split()[:2] for line in listed.stdout.splitlines()]
     assert symbols, f"{path} defines nothing"
     code = [(name, kind) for name, kind in symbols if name != PERSONALITY]
-    return [f"{path}: {name} ({kind})" for name, kind in code if not name.startswith(own) or kind != "T"]
+    return [f"{path}: {name} ({kind})" for name, kind in code if not name.startswith(own) or kind not in STRONG]
 
 
 def main():

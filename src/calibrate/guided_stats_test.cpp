@@ -199,7 +199,7 @@ TEST_CASE("guided statistics that cannot be had are refused by name") {
   const Block& block = fixture.arch.blocks[1];
   SweepOptions dead{.needs = kBoth};
   dead.edit = [&](std::size_t index, Weights& weights) {
-    if (index == 1) weights.at(block.o.name + ".weight").zero_();
+    if (index == 1) weights.at(block.attention.o.name + ".weight").zero_();
   };
   CHECK_THROWS_WITH_AS(run_sweep(fixture, ids, dead),
                        doctest::Contains("model.layers.1.self_attn.k_proj"), Error);

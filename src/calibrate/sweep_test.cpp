@@ -114,7 +114,7 @@ TEST_CASE("layers with the same input share its statistic, others do not") {
   for (const Block& block : fixture.arch.blocks) {
     const auto& q = swept.stats.at(block.attention.q.name).hessian;
     CHECK(q.is_same(swept.stats.at(block.attention.v.name).hessian));
-    CHECK_FALSE(q.is_same(swept.stats.at(block.o.name).hessian));
+    CHECK_FALSE(q.is_same(swept.stats.at(block.attention.o.name).hessian));
     const auto& gate = swept.stats.at(block.mlp.gate.name).hessian;
     CHECK(gate.is_same(swept.stats.at(block.mlp.up.name).hessian));
     CHECK_FALSE(gate.is_same(q));

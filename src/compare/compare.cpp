@@ -13,6 +13,7 @@
 
 #include "calibrate/memory.h"
 #include "compare/plan.h"
+#include "core/file.h"
 #include "core/hash.h"
 #include "core/output.h"
 #include "core/temporary.h"

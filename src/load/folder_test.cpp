@@ -18,11 +18,6 @@ constexpr const char* kConfig = R"({"model_type":"llama","vocab_size":8,"hidden_
 constexpr const char* kPointer =
     "version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 988097824\n";
 
-void contains(const std::string& text, std::string_view part) {
-  CAPTURE(text);
-  CAPTURE(part);
-  CHECK(text.find(part) != std::string::npos);
-}
 std::string refusal(const fs::path& path) {
   return error_of([&] { read_architecture(path); });
 }

@@ -11,7 +11,8 @@ Basis trial_basis(const Assembled& recipe, const torch::Tensor& row) {
   if (!recipe.transform.fit) return {};
   const std::int64_t inputs = row.size(1);
   Layer layer{.name = "trial", .weight = row};
-  layer.stats.hessian = torch::eye(inputs);
+  layer.stats.hessian = layer.stats.guided = torch::eye(inputs);
+  layer.stats.fisher = torch::ones_like(row);
   layer.stats.input_abs = layer.stats.input_square = torch::ones({inputs});
   return recipe.transform.fit(layer, {}, recipe.grid);
 }

@@ -151,7 +151,7 @@ TEST_CASE("what a grid and a transform cannot know together is refused by their 
 
 TEST_CASE("a layer that the format cannot hold is named before any pass") {
   Architecture arch = load(kFamilies / "llama3").arch;
-  Linear& down = arch.blocks[1].down;
+  Linear& down = arch.blocks[1].mlp.down;
   const auto with = [&](std::int64_t in, const Overrides& overrides) {
     down.in = in;
     check_fits(arch, assemble(find_method("rtn"), overrides));

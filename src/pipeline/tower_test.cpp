@@ -7,7 +7,7 @@
 #include "core/temporary.h"
 #include "karat/language_model.h"
 #include "karat/quantize.h"
-#include "model/testing.h"
+#include "pipeline/testing.h"
 
 using namespace karat;
 namespace fs = std::filesystem;
@@ -31,7 +31,7 @@ fs::path damaged_model(const fs::path& folder, const std::string& family) {
   fs::create_directories(folder);
   write_safetensors(folder / "model.safetensors", views, {});
   fs::copy_file(kFamilies / family / "config.json", folder / "config.json");
-  write_file(folder / "tokenizer.json", "{}");
+  write_file(folder / "tokenizer.json", small_tokenizer());
   return folder;
 }
 

@@ -5,15 +5,11 @@ namespace karat {
 namespace {
 
 void fuse(const Architecture& arch, Block& block, const std::string& name) {
-  block.attention = {.kind = AttentionKind::fused,
-                     .norm = block.attention.norm,
-                     .qkv = {name + "self_attn.qkv_proj",
-                             (arch.heads + 2 * arch.kv_heads) * arch.head_dim, arch.hidden},
-                     .o = block.attention.o};
-  block.mlp = {.kind = MlpKind::fused,
-               .norm = block.mlp.norm,
-               .gate_up = {name + "mlp.gate_up_proj", 2 * arch.ffn, arch.hidden},
-               .down = block.mlp.down};
+  block.attention.kind = AttentionKind::fused;
+  block.attention.qkv = {name + "self_attn.qkv_proj",
+                         (arch.heads + 2 * arch.kv_heads) * arch.head_dim, arch.hidden};
+  block.mlp.kind = MlpKind::fused;
+  block.mlp.gate_up = {name + "mlp.gate_up_proj", 2 * arch.ffn, arch.hidden};
 }
 
 /// In this family even "yarn" and "su" mean longrope.
