@@ -42,7 +42,7 @@ bool mostly_objects(std::string_view text) {
 
 /// Bytes of the object that `text` begins with; 0: it has no end.
 std::size_t object_length(std::string_view text) {
-  int depth = 0;
+  std::int64_t depth = 0;
   for (std::size_t at = 0; at < text.size(); ++at) {
     const char c = text[at];
     if (c == '"') {

@@ -23,9 +23,9 @@ constexpr const char* kHelp =
 
 A plain text holds documents separated by lines `<|endoftext|>`; JSON records are one document each.
 They are tokenized once; the tokens and a checkpoint are kept in OUT.work until the run is complete.
-Ctrl-C writes a checkpoint and stops; the same command with --resume goes on, to the same weights bit
-for bit. --steps may be raised on resuming. AdamW, linear warm-up then a cosine, clipped gradients,
-float32 arithmetic.)";
+Ctrl-C writes a checkpoint and stops; the same command with --resume goes on, to the same weights
+bit for bit. --steps may be raised on resuming. AdamW, linear warm-up then a cosine, clipped
+gradients, float32 arithmetic.)";
 
 struct TrainArguments {
   TrainOptions options;
