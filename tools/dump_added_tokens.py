@@ -69,6 +69,8 @@ def cases():
         yield "a role that is an object", base, "json", config(
             pad_token=token("<pad>", rstrip=True) | {"__type": "AddedToken"})
         yield "more special tokens", base, "json", config(additional_special_tokens=["<x>"], image_token="<y>")
+        yield "both names, one empty", base, "json", config(additional_special_tokens=["<x>"], extra_special_tokens={})
+        yield "both names", base, "json", config(additional_special_tokens=["<x>"], extra_special_tokens=["<y>"])
         yield "extra special tokens", base, "json", config(extra_special_tokens={"audio_token": "<x>"})
         yield "added_tokens.json", base, "json", config() | {"added_tokens.json": {"<y>": n + 1, "<x>": n}}
         yield "added_tokens.json, roles", base, "json", config(pad_token="<x>") | {
@@ -78,6 +80,8 @@ def cases():
         yield "added_tokens.json, ignored", base, "json", config(**decoder(n, x)) | {"added_tokens.json": {"<y>": n + 9}}
         yield "special_tokens_map.json", base, "json", config() | {
             "special_tokens_map.json": {"pad_token": "<pad>", "eos_token": token("<y>", lstrip=True)}}
+        yield "special_tokens_map.json, both names", base, "json", config() | {
+            "special_tokens_map.json": {"additional_special_tokens": ["<x>"], "extra_special_tokens": ["<y>"]}}
         yield "special_tokens_map.json, ignored", base, "json", config(**decoder(n, x)) | {
             "special_tokens_map.json": {"pad_token": "<pad>"}}
         yield "no BOS, and an EOS", base, "json", config(add_bos_token=False, add_eos_token=True, eos_token="<y>")

@@ -22,7 +22,9 @@ std::string class_of(const SideTokens& side, const std::string& model_type) {
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
   if (!name.empty()) return name;
   if (model_type == "gpt2") return "GPT2Tokenizer";
-  if (model_type.starts_with("qwen2") || model_type.starts_with("qwen3")) return "Qwen2Tokenizer";
+  const bool other_words = model_type.starts_with("qwen3_5");
+  if (model_type.starts_with("qwen2") || (model_type.starts_with("qwen3") && !other_words))
+    return "Qwen2Tokenizer";
   return model_type.empty() ? "tokenizer whose class no file names"
                             : "tokenizer of the model type " + model_type;
 }

@@ -64,10 +64,9 @@ class RoleReader {
         specific_.push_back(read_token(root.at(key)));
       }
     }
-    const char* list = root.find("extra_special_tokens") ? "extra_special_tokens"
-                       : may_extend                      ? "additional_special_tokens"
-                                                         : "";
-    if (const auto extra = root.find(list)) read_extra(*extra, root, list);
+    const bool told = read_extra(root, "extra_special_tokens");
+    // The old name counts where the new one says nothing, and in tokenizer_config.json alone.
+    if (may_extend && !told) read_extra(root, "additional_special_tokens");
   }
 
   void hand_over(SideTokens& side) const {
@@ -92,13 +91,16 @@ class RoleReader {
   }
 
  private:
-  void read_extra(const JsonNode& extra, const JsonNode& root, const char* list) {
-    if (extra.json().is_object()) {
-      for (const auto& [key, value] : extra.json().items())
-        specific_.push_back(read_token(extra.at(key)));
+  bool read_extra(const JsonNode& root, const char* list) {
+    const auto extra = root.find(list);
+    if (!extra || extra->json().empty()) return false;
+    if (extra->json().is_object()) {
+      for (const auto& [key, value] : extra->json().items())
+        specific_.push_back(read_token(extra->at(key)));
     } else {
       for (const JsonNode& token : root.items(list)) extra_.push_back(read_token(token));
     }
+    return true;
   }
 
   std::map<std::string, std::optional<AddedToken>> roles_;  // nothing: said to be none
