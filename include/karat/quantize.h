@@ -57,7 +57,8 @@ struct QuantizeReport {
   double file_bits = 0;                 // per weight of the whole model
   std::int64_t file_bytes = 0;
   double seconds = 0;
-  std::int64_t peak_bytes = 0;  // resident memory, mapped files included
+  std::int64_t peak_bytes = 0;             // resident memory, mapped files included
+  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
 };
 /// JSON as karat_report.json holds it.
 std::string to_json(const QuantizeReport& report);

@@ -48,6 +48,7 @@ struct TextEvaluation {
   std::vector<Skipped> skipped = {};  // of "all"
   std::optional<LogitFile> logits = {};
   std::optional<Overlap> overlap = {};
+  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
 };
 
 /// Throws Error before any model runs when options contradict each other, a file of logits is not

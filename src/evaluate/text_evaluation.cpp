@@ -79,7 +79,8 @@ class Work {
                .text = job.text.string(),
                .text_sha256 = sha256(file_.bytes()),
                .limit = job.limit,
-               .activations = job.both_activations ? "both" : std::string(name_of(activations()))};
+               .activations = job.both_activations ? "both" : std::string(name_of(activations())),
+               .warnings = model_.architecture().warnings};
   }
 
   TextEvaluation run(const Chosen& chosen) {

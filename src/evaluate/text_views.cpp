@@ -147,6 +147,7 @@ std::string to_json(const TextEvaluation& result) {
                        {"grams", result.overlap->grams},
                        {"hits", result.overlap->hits},
                        {"share", result.overlap->share()}};
+  if (!result.warnings.empty()) json["warnings"] = result.warnings;
   json["karat"] = version();
   if (!result.command.empty()) json["command"] = result.command;
   return json.dump(2) + "\n";

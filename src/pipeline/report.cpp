@@ -76,20 +76,21 @@ std::string to_json(const QuantizeReport& report) {
   ordered_json tensors = ordered_json::array();
   for (const LayerReport& layer : report.layers)
     tensors.push_back(layer_json(layer, rule(report.recipe)));
-  const ordered_json json = {{"karat", version()},
-                             {"command", report.command},
-                             {"model", report.model},
-                             {"recipe", recipe_json(report.recipe)},
-                             {"overrides", overrides_json(report.overrides)},
-                             {"calibration", calibration_json(report.calibration, report.loss)},
-                             {"resumed_blocks", report.resumed_blocks},
-                             {"bits_per_weight", report.layer_bits},
-                             {"file_bits_per_weight", report.file_bits},
-                             {"file_bytes", report.file_bytes},
-                             {"files", report.files},
-                             {"seconds", report.seconds},
-                             {"peak_bytes", report.peak_bytes},
-                             {"tensors", tensors}};
+  ordered_json json = {{"karat", version()},
+                       {"command", report.command},
+                       {"model", report.model},
+                       {"recipe", recipe_json(report.recipe)},
+                       {"overrides", overrides_json(report.overrides)},
+                       {"calibration", calibration_json(report.calibration, report.loss)},
+                       {"resumed_blocks", report.resumed_blocks},
+                       {"bits_per_weight", report.layer_bits},
+                       {"file_bits_per_weight", report.file_bits},
+                       {"file_bytes", report.file_bytes},
+                       {"files", report.files},
+                       {"seconds", report.seconds},
+                       {"peak_bytes", report.peak_bytes},
+                       {"tensors", tensors}};
+  if (!report.warnings.empty()) json["warnings"] = report.warnings;
   return json.dump(2) + "\n";
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/common.h"
 #include "cli/run/evaluate/tasks.h"
+#include "cli/warnings.h"
 #include "karat/error.h"
 #include "karat/runtime.h"
 #include "karat/text_evaluation.h"
@@ -47,6 +48,7 @@ void run(EvaluateArguments& arguments) {
   job.command = command_line();
   job.progress = terminal_progress();
   const TextEvaluation result = evaluate_text(job);
+  tell(result.warnings);
   if (result.overlap && result.overlap->hits > 0)
     fmt::print(stderr, "karat: warning: {}\n", overlap_warning(*result.overlap));
   fmt::print("{}", arguments.json ? to_json(result) : to_text(result));

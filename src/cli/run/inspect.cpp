@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/common.h"
+#include "cli/warnings.h"
 #include "core/file.h"
 #include "load/json.h"
 #include "run/portrait.h"
@@ -128,12 +129,14 @@ void print_report(const nlohmann::ordered_json& report) {
 
 void inspect(const InspectOptions& options) {
   const LanguageModel model = LanguageModel::open(options.model);
+  tell(model.architecture().warnings);
   const Portrait portrait = draw_portrait(model);
   const nlohmann::ordered_json report = read_report(model);
   if (options.json) {
     nlohmann::ordered_json json = to_json(portrait);
     if (options.tensors) json["tensors"] = tensors_json(model, portrait);
     if (!report.is_null()) json["report"] = report;
+    if (!model.architecture().warnings.empty()) json["warnings"] = model.architecture().warnings;
     fmt::print("{}\n", json.dump(2));
     return;
   }

@@ -9,6 +9,7 @@
 
 #include "cli/common.h"
 #include "cli/run/runtime.h"
+#include "cli/warnings.h"
 #include "karat/error.h"
 #include "karat/generate.h"
 
@@ -66,6 +67,7 @@ void report(const LanguageModel& model, const RunOptions& options, const Generat
                    {"decode_tokens", written.steps},
                    {"decode_tokens_per_second", decode},
                    {"decode_gigabytes_per_second", bandwidth}});
+    if (!model.architecture().warnings.empty()) result["warnings"] = model.architecture().warnings;
     fmt::print("{}\n", result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
@@ -79,6 +81,7 @@ void report(const LanguageModel& model, const RunOptions& options, const Generat
 void run(RunOptions& options) {
   apply(options.runtime);
   const LanguageModel model = LanguageModel::open(options.model);
+  tell(model.architecture().warnings);
   const Tokenizer tokenizer = Tokenizer::open(model.folder());
   Generation& wanted = options.wanted;
   wanted.prompt = prompt_ids(tokenizer, options);

@@ -9,6 +9,7 @@
 
 #include "cli/common.h"
 #include "cli/torch/calibration.h"
+#include "cli/warnings.h"
 
 namespace karat {
 namespace {
@@ -89,6 +90,7 @@ Action quantize_verb(CLI::App& app) {
     arguments->job.command = command_line();
     arguments->job.progress = terminal_progress();
     const QuantizeReport report = quantize(arguments->job);
+    tell(report.warnings);
     if (arguments->json)
       fmt::print("{}", to_json(report));
     else

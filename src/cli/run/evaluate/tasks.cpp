@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cli/common.h"
+#include "cli/warnings.h"
 #include "karat/error.h"
 #include "karat/task.h"
 
@@ -160,6 +161,7 @@ void run_tasks(const TaskArguments& arguments, const std::string& model, const s
                       .items = arguments.items};
   if (arguments.shots >= 0) options.shots = arguments.shots;
   const LanguageModel opened = LanguageModel::open(model);
+  tell(opened.architecture().warnings);
   std::optional<LanguageModel> original;
   if (!against.empty()) original = LanguageModel::open(against);
   const TaskReport report =
