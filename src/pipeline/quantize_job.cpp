@@ -62,6 +62,7 @@ QuantizeReport quantize(const QuantizeJob& job) {
                         .overrides = job.overrides,
                         .loss = passed.loss,
                         .resumed_blocks = static_cast<std::int64_t>(passed.resumed)};
+  report.warnings = model.arch.warnings;
   if (text.ids.defined()) report.calibration = text;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   save(folder_output(job), model, passed.blocks, report);
