@@ -6,9 +6,9 @@
 
 namespace karat {
 
-/// Paths below `folder`, relative to it, sorted: the tokenizer's files, generation_config.json, chat
-/// templates, what prepares pictures and sounds, and licences. Links whose target is gone are left
-/// out.
+/// Paths below `folder`, relative to it, sorted: the tokenizer's files, generation_config.json,
+/// chat templates, what prepares pictures and sounds, and licences. Links whose target is gone are
+/// left out.
 std::vector<std::filesystem::path> side_files(const std::filesystem::path& folder);
 
 }  // namespace karat

@@ -8,8 +8,8 @@
 namespace karat {
 namespace {
 
-Architecture placed(const ConfigReader& config, Architecture arch) {
-  if (config.flag_or("tie_word_embeddings", false)) arch.head = arch.embedding;
+Architecture placed(const ConfigReader& config, Architecture arch, bool tied) {
+  if (config.flag_or("tie_word_embeddings", tied)) arch.head = arch.embedding;
   arch.places = {{"model.language_model.", ""},
                  {"language_model.model.", "language_model."},
                  {"language_model.", ""}};
@@ -27,17 +27,17 @@ Architecture placed(const ConfigReader& config, Architecture arch) {
 
 Architecture text_tower(const ConfigReader& config, FamilyFn read) {
   const bool inside = config.holds("text_config");
-  return placed(config, read(inside ? config.object("text_config") : config));
+  return placed(config, read(inside ? config.object("text_config") : config), false);
 }
 
-Architecture text_tower(const ConfigReader& config, const nlohmann::json& silent) {
+Architecture text_tower(const ConfigReader& config, const nlohmann::json& silent, bool tied) {
   nlohmann::json merged = silent;
   if (config.holds("text_config")) merged.update(config.object("text_config").json());
   const ConfigReader text = config.nested("text_config", std::move(merged));
   const auto family = family_table().find(text.text_or("model_type", ""));
   if (family == family_table().end())
     text.reject("model_type", fmt::format("one of {}", fmt::join(known_families(), ", ")));
-  return placed(config, family->second(text));
+  return placed(config, family->second(text), tied);
 }
 
 Architecture qwen2_vl_text(const ConfigReader& config) {

@@ -11,8 +11,9 @@ namespace karat {
 Architecture text_tower(const ConfigReader& config, FamilyFn read);
 
 /// The same, read by the family that text_config names; `silent` says what holds for the keys that
-/// text_config leaves out, model_type among them.
-Architecture text_tower(const ConfigReader& config, const nlohmann::json& silent);
+/// text_config leaves out, model_type among them, `tied` whether a silent config ties its head.
+Architecture text_tower(const ConfigReader& config, const nlohmann::json& silent,
+                        bool tied = false);
 
 /// The text of Qwen2-VL and Qwen2.5-VL: Qwen2 with defaults of its own.
 Architecture qwen2_vl_text(const ConfigReader& config);

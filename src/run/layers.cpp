@@ -1,7 +1,6 @@
 #include "run/layers.h"
 
 #include <cmath>
-#include <numeric>
 
 #include "core/threads.h"
 #include "kernel/kernel.h"
@@ -57,16 +56,6 @@ void activate(Activation activation, float* x, std::int64_t n) {
                [&](std::int64_t begin, std::int64_t end) { function(x + begin, end - begin); });
 }
 
-namespace {
-
-std::vector<std::int64_t> consecutive(std::int64_t first, std::int64_t count) {
-  std::vector<std::int64_t> values(static_cast<std::size_t>(count));
-  std::iota(values.begin(), values.end(), first);
-  return values;
-}
-
-}  // namespace
-
 RopeTable::RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> positions) {
   for (const Rope& rope : ropes) {
     Angles angles{static_cast<std::int64_t>(rope.frequencies.size()), {}, {}};
@@ -81,9 +70,6 @@ RopeTable::RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> 
     ropes_.push_back(std::move(angles));
   }
 }
-
-RopeTable::RopeTable(std::span<const Rope> ropes, std::int64_t position, std::int64_t tokens)
-    : RopeTable(ropes, consecutive(position, tokens)) {}
 
 void RopeTable::rotate(std::size_t rope, float* head, std::int64_t token) const {
   const auto& [half, cosines, sines] = ropes_[rope];

@@ -21,10 +21,9 @@ void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y)
 /// x = act(x), n values.
 void activate(Activation activation, float* x, std::int64_t n);
 
-/// Cosines and sines of the rotary embeddings at some positions: consecutive ones, or any.
+/// Cosines and sines of the rotary embeddings at some positions.
 class RopeTable {
  public:
-  RopeTable(std::span<const Rope> ropes, std::int64_t position, std::int64_t tokens);
   RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> positions);
   /// Rotates a head at token `token` by one of the ropes: halves (a, b) become
   /// (a cos − b sin, b cos + a sin).

@@ -78,5 +78,15 @@ TEST_CASE("initial weights have the spread they should") {
   CHECK(weights.at(block.mlp.norm.name + ".weight").min().item<double>() == 1);
 }
 
+TEST_CASE("a norm multiplies by one at first, also where it adds one to its weight") {
+  const Architecture arch = read_architecture(KARAT_SOURCE_DIR "/tests/fixtures/families/gemma");
+  const Weights weights = initial_weights(arch, 1, 0.02);
+  for (const Block& block : arch.blocks)
+    visit_norms(block, [&](Role, const Norm& norm) {
+      CHECK(norm.offset == 1);
+      CHECK(weights.at(norm.name + ".weight").abs().max().item<double>() == 0);
+    });
+}
+
 }  // namespace
 }  // namespace karat

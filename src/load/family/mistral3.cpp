@@ -4,7 +4,7 @@
 namespace karat {
 
 Architecture mistral3_family(const ConfigReader& config) {
-  return text_tower(config, nlohmann::json::object({{"model_type", "mistral"}}));
+  return text_tower(config, nlohmann::json::object({{"model_type", "mistral"}}), /*tied=*/true);
 }
 
 }  // namespace karat
