@@ -19,27 +19,37 @@ torch::Tensor tiled(const torch::Tensor& x, double value) {
   return torch::constant_pad_nd(x, {0, 0, 0, padding}, value).view({-1, kBilevelRows});
 }
 
-/// Lines whose zeros lie close enough together to share 3-bit codes. A range that misses 0 has its
-/// zero beyond the levels, thousands of them where a group is nearly constant, and would leave the
-/// other 15 rows a code or two. Rounding the zeros costs less than rounding the weights as long as
-/// a step of their code is less than a level; where it would be more, ranges that miss 0 are
-/// stretched to reach it, so that every zero is a level.
+/// Lines whose zeros lie close enough together to share 3-bit codes; levels begin at 0. A range
+/// that misses 0 has its zero beyond the levels, thousands of them where a group is nearly
+/// constant, and would leave the zeros of the other 15 rows a code or two. Rounding zeros costs
+/// less than rounding weights as long as a step of their code is less than a level. Where it would
+/// be more, ranges that miss 0 are stretched to include it: until their zero is one that the
+/// ordinary rows have, which costs those nothing, or, where that takes a larger scale than theirs,
+/// just to 0.
 Affine with_near_zeros(const Affine& line, const torch::Tensor& absent, const Levels& levels) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity(),
                    kSteps = (1 << kBilevelBits) - 1;
+  const double top = levels.span();
   const torch::Tensor zero = zero_of(line);
-  const torch::Tensor low = tiled(zero.masked_fill(absent, kInfinity), kInfinity),
-                      high = tiled(zero.masked_fill(absent, -kInfinity), -kInfinity);
-  const torch::Tensor wide = (high.amax(1) - low.amin(1) > kSteps)
-                                 .repeat_interleave(kBilevelRows)
-                                 .narrow(0, 0, zero.size(0))
-                                 .view({-1, 1});
-  const torch::Tensor first = line.offset + line.scale * levels.values.front();
-  const torch::Tensor last = first + line.scale * levels.span();
-  const torch::Tensor stretch = wide & ((first > 0) | (last < 0));
-  const torch::Tensor scale = (last.clamp_min(0) - first.clamp_max(0)) / levels.span();
-  const torch::Tensor offset = first.clamp_max(0) - scale * levels.values.front();
-  return {torch::where(stretch, scale, line.scale), torch::where(stretch, offset, line.offset)};
+  const torch::Tensor first = line.offset, last = first + line.scale * top;
+  const torch::Tensor above = first > 0, misses = above | (last < 0), strange = absent | misses;
+  const auto most = [](const torch::Tensor& x, const torch::Tensor& skipped) {  // of each tile
+    return tiled(x.masked_fill(skipped, -kInfinity), -kInfinity)
+        .amax(1)
+        .repeat_interleave(kBilevelRows)
+        .narrow(0, 0, x.size(0))
+        .view({-1, 1});
+  };
+  const torch::Tensor apart = most(zero, absent) + most(-zero, absent) > kSteps;
+  const torch::Tensor near = torch::where(above, -most(-zero, strange), most(zero, strange));
+  const torch::Tensor wide = torch::where(above, last / (top - near), -first / near);
+  const torch::Tensor fits = (wide > 0) & (wide <= most(line.scale, strange));
+  const torch::Tensor scale = torch::where(fits, wide, torch::where(above, last, -first) / top);
+  const torch::Tensor found =
+      torch::where(fits, near, torch::full_like(zero, top).masked_fill(above, 0));
+  const torch::Tensor stretch = apart & misses;
+  return {torch::where(stretch, scale, line.scale),
+          torch::where(stretch, -scale * found, line.offset)};
 }
 
 /// Rounds one statistic [out, 1] to 3 bits over 16 rows: {decoded [out, 1], codes [out, 1], FP16
