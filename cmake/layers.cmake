@@ -69,7 +69,7 @@ function(karat_layer_tests name sources)
 endfunction()
 
 # karat_unity(<target> run|torch): compiles sources several at a time where each one alone would
-# instantiate LibTorch's templates anew, which takes longer than all that is ours.
+# instantiate LibTorch's templates again, which takes longer than all that is ours.
 function(karat_unity target kind)
   if(KARAT_UNITY AND kind STREQUAL torch)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)

@@ -24,7 +24,7 @@ DAQ = ["--method", "daq", "--grid"]
 
 
 def detached(metric, ratio, rounds=1):
-    """Plain rounding, then the dearest weights brought back."""
+    """Plain rounding, then the most expensive weights brought back."""
     return [*ROUNDED, "--metric", metric, "--detach", f"{ratio},rounds={rounds}"]
 
 

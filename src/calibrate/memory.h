@@ -14,7 +14,7 @@ double available_memory();
 /// Throws Error naming `what` when `bytes` are more than available.
 void check_memory(const std::string& what, double bytes, const std::string& hint);
 
-/// Lets resident_peak() begin anew from what is resident now; false where the system cannot.
+/// Lets resident_peak() begin again from what is resident now; false where the system cannot.
 bool reset_resident_peak();
 /// Most bytes resident at once since then, mapped files included; nothing where it is not known.
 std::optional<std::int64_t> resident_peak();

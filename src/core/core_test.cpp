@@ -97,7 +97,7 @@ TEST_CASE("no range of parallel_for is longer than its grain, in a nested call n
   set_thread_count(core_count());
 }
 
-TEST_CASE("what is to be read next is only asked for: it need not be there") {
+TEST_CASE("what is to be read next is only requested: it need not be there") {
   for (const int threads : {1, 2, 5}) {
     set_thread_count(threads);
     for (const std::int64_t rows : {0, 1, 7, 1000}) {

@@ -67,7 +67,7 @@ inline void release_freed_memory() {
 #endif
 }
 
-/// Wishes for large pages behind memory or a mapped file that is to be read as a whole, `data`
+/// Requests large pages behind memory or a mapped file that is to be read as a whole, `data`
 /// being a multiple of 2 MiB or the start of the mapping; the system may leave it at small ones.
 inline void want_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
 #if defined(MADV_HUGEPAGE)

@@ -1,4 +1,4 @@
-// What memory will be asked for next; data alone, for units of one instruction set include it.
+// What memory will be requested next; data alone, for units of one instruction set include it.
 #pragma once
 
 #include <cstddef>

@@ -75,7 +75,7 @@ struct Facts {
   void expect(const std::string& key, const std::string& value, const char* what) const {
     if (text(key) == value) return;
     fail(where, fmt::format("logits of another {}", what), fmt::format("the same {}", what),
-         "write the cache anew with --save-logits");
+         "write the cache again with --save-logits");
   }
 };
 

@@ -47,7 +47,7 @@ inline PackedMatrix trellis_example() {
   m.scales = {kHalf};
   return m;
 }
-inline PackedMatrix turned_example() {
+inline PackedMatrix rotated_example() {
   PackedMatrix m = empty_matrix({.bits = 2, .group = 0, .symmetric = true, .rotation = 7}, 2, 6);
   m.codes = {0, 1, 2, 3, 3, 2, 1, 2, 2, 2, 0, 3};
   m.scales = {kOne, kTwo};

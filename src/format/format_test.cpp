@@ -114,7 +114,7 @@ TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
   for (const auto& tensors :
        {pack("plain", plain_example()), pack("two", bilevel_example()), pack("nf4", nf4_example()),
         pack("lut", lut_example()), pack("trellis", trellis_example()),
-        pack("turned", turned_example()), pack("blocks", blocks_example())})
+        pack("rotated", rotated_example()), pack("blocks", blocks_example())})
     for (const OwnedTensor& tensor : tensors) {
       const std::string line = golden_line(tensor);
       CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
@@ -137,7 +137,7 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
              {0.04736114, -0.6732048, -0.04059526, -0.3213792, 0.2029763, -0.05412702, -0.2807839,
               -0.4600796, 0.1962104, 0.8761811, 0.01014882, -0.8626493, 0.6901195, -0.2672521,
               0.09472228, 0.09133934, -0.6427583, 1.089306});
-  check_near(unpack(pack_and_view(turned_example()).view),
+  check_near(unpack(pack_and_view(rotated_example()).view),
              {1.293946, -2.240200, -1.035127, 1.175216, -2.001053, -1.533093,  //
               0.677251, -1.363991, 1.513420, 2.569063, 0.029856, -2.071098});
   std::vector<float> blocks;

@@ -217,14 +217,14 @@ TEST_CASE("version 2 layouts that are wrong, or in a version 1 folder") {
 
 TEST_CASE("a folder with a trellis or a rotation is of version 3") {
   const PackedLayout trellis{.format = "trellis", .variant = "3inst", .bits = 2, .group = 0};
-  const PackedLayout turned{.format = "trellis",
-                            .variant = "1mad",
-                            .bits = 2,
-                            .group = 0,
-                            .input_scales = true,
-                            .rotation = 0};
+  const PackedLayout rotated{.format = "trellis",
+                             .variant = "1mad",
+                             .bits = 2,
+                             .group = 0,
+                             .input_scales = true,
+                             .rotation = 0};
   const PackedLayout uniform{.bits = 4, .group = 128, .rotation = 0x7fffffff};
-  const QuantizationConfig written{"qtip", {{"a", trellis}, {"b", turned}, {"c", uniform}}};
+  const QuantizationConfig written{"qtip", {{"a", trellis}, {"b", rotated}, {"c", uniform}}};
   const std::string json = quantization_json(written);
   CHECK(json ==
         R"({"quant_method":"karat","format":"karat-packed","format_version":3,"method":"qtip",)"
@@ -266,14 +266,14 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
 
 TEST_CASE("a folder with codes in blocks is of version 4, and only such a folder") {
   const PackedLayout blocks{.variant = "blocks", .bits = 3, .group = 128};
-  const PackedLayout turned{.variant = "blocks",
-                            .bits = 3,
-                            .group = 0,
-                            .symmetric = true,
-                            .input_scales = true,
-                            .rotation = 1};
+  const PackedLayout rotated{.variant = "blocks",
+                             .bits = 3,
+                             .group = 0,
+                             .symmetric = true,
+                             .input_scales = true,
+                             .rotation = 1};
   const PackedLayout stream{.bits = 3, .group = 128};
-  const QuantizationConfig written{"rtn", {{"a", blocks}, {"b", stream}, {"c", turned}}};
+  const QuantizationConfig written{"rtn", {{"a", blocks}, {"b", stream}, {"c", rotated}}};
   const std::string json = quantization_json(written);
   CHECK(json ==
         R"({"quant_method":"karat","format":"karat-packed","format_version":4,"method":"rtn",)"
@@ -341,8 +341,8 @@ TEST_CASE("quantization_config of another tool, of the future, or wrong") {
                  "got 4294967299");
   config_refused(config("", "\"grid\":\"uniform\",\"bits\":3,\"group\":16,\"bilevel\":1"),
                  "symmetric");
-  config_refused(config("", "\"grid\":\"uniform\",\"bits\":3,\"group\":16,\"turned\":1" + flags),
-                 "\"turned\"");
+  config_refused(config("", "\"grid\":\"uniform\",\"bits\":3,\"group\":16,\"rotated\":1" + flags),
+                 "\"rotated\"");
   config_refused(config("", "", "[\"a\",\"a\"]"), "twice");
   config_refused(config("", "", "[7]"), "got 7");
   config_refused(config("", "", "\"a\""), "an array of layer names");

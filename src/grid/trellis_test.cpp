@@ -282,15 +282,15 @@ TEST_CASE("sixteen columns at a time give the codes of all at once, whatever the
 
 TEST_CASE("what is stored unpacks to what was promised, rotated or not, with kept weights") {
   for (const auto& [out, in] : {std::pair{37, 44}, {1, 1}, {3, 2}, {16, 32}})
-    for (const bool turned : {false, true}) {
+    for (const bool rotated : {false, true}) {
       const torch::Tensor w = normal(out, in, 5) * 0.02;
       const Grid grid = grid_of(trellis_grid, "bits=3,code=3inst");
       Solution solution{.params = {grid.fit({.weight = w})}, .weight = w};
       solution.codes = grid.encode(w, solution.params[0]);
       if (out > 16) solution.kept = w.abs() > 0.04;
-      if (turned) solution.basis.rotation = 9;
+      if (rotated) solution.basis.rotation = 9;
       const Stored stored = grid.store("layer", solution);
-      CHECK(stored.layout.rotation.has_value() == turned);
+      CHECK(stored.layout.rotation.has_value() == rotated);
       std::vector<TensorView> views;
       for (const OwnedTensor& tensor : stored.tensors) views.push_back(tensor.view());
       const PackedView view = packed_view("layer", stored.layout, out, in, [&](auto name) {

@@ -14,7 +14,7 @@ constexpr std::int64_t kWords = std::int64_t{1} << 26;  // 512 MiB
 constexpr std::int64_t kPieces = 512;                   // a MiB each
 constexpr int kPasses = 8;
 
-/// Eight sums, so that additions do not wait for each other. `ahead`: asks for the line 4 KiB
+/// Eight sums, so that additions do not wait for each other. `ahead`: requests the line 4 KiB
 /// further on, as kernels do; which way is faster depends on the machine.
 std::uint64_t sum_words(const std::uint64_t* words, std::int64_t count, bool ahead) {
   std::uint64_t sums[8] = {};

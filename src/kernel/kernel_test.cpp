@@ -143,7 +143,7 @@ TEST_CASE("products with codes in blocks of every set, whatever is left of a row
 }
 
 TEST_CASE(
-    "rotated products of every set: the outliers are not turned, the input scales come first") {
+    "rotated products of every set: the outliers are not rotated, the input scales come first") {
   Rng rng(16);
   for (const std::int64_t group : {0, 16})
     for (const PackedLayout& layout : rotated_layouts(group))

@@ -41,7 +41,7 @@ struct MatrixView {
   Upcoming next;                        // the matrices that are multiplied after this one
   std::int64_t next_in = 0;             // their inputs
   const float* input_scales = nullptr;  // [in]; x is multiplied by them before a kernel sees it
-  // x is turned before a kernel sees it, and y back afterwards; outliers know nothing of that.
+  // x is rotated before a kernel sees it, and y back afterwards; outliers know nothing of that.
   const Rotation *in_rotation = nullptr, *out_rotation = nullptr;
 };
 

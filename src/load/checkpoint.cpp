@@ -29,7 +29,7 @@ bool is_float(const TensorView& view) {
   return view.dtype == DType::f32 || view.dtype == DType::f16 || view.dtype == DType::bf16;
 }
 
-/// Buffers that older versions of transformers saved beside the weights and computes anew.
+/// Buffers that older versions of transformers saved beside the weights and computes again.
 bool is_buffer(const TensorView& view) {
   const std::string& name = view.name;
   if (name.ends_with("rotary_emb.inv_freq") || name.ends_with(".masked_bias") ||

@@ -56,8 +56,8 @@ struct RmsNorm : Function<RmsNorm> {
   }
 };
 
-void turn(torch::Tensor out, const torch::Tensor& x, const torch::Tensor& cosine,
-          const torch::Tensor& sine, double direction) {
+void rotate_into(torch::Tensor out, const torch::Tensor& x, const torch::Tensor& cosine,
+                 const torch::Tensor& sine, double direction) {
   const auto half = x.size(-1) / 2;
   const auto low = x.narrow(-1, 0, half), high = x.narrow(-1, half, half);
   auto out_low = out.narrow(-1, 0, half), out_high = out.narrow(-1, half, half);
@@ -66,13 +66,13 @@ void turn(torch::Tensor out, const torch::Tensor& x, const torch::Tensor& cosine
 }
 
 /// x [batch, time, heads, head_dim], by pieces of time.
-torch::Tensor turned(const torch::Tensor& x, const torch::Tensor& cosine, const torch::Tensor& sine,
-                     double direction) {
+torch::Tensor rotated(const torch::Tensor& x, const torch::Tensor& cosine,
+                      const torch::Tensor& sine, double direction) {
   auto out = torch::empty(x.sizes(), x.options());
   const auto piece = cached_rows(x.size(2) * x.size(3));
   parallel_rows(x.size(1), piece, x.device(), [&](auto first, auto count) {
-    turn(out.narrow(1, first, count), x.narrow(1, first, count), cosine.narrow(0, first, count),
-         sine.narrow(0, first, count), direction);
+    rotate_into(out.narrow(1, first, count), x.narrow(1, first, count),
+                cosine.narrow(0, first, count), sine.narrow(0, first, count), direction);
   });
   return out;
 }
@@ -83,11 +83,11 @@ struct Rotate : Function<Rotate> {
                                torch::Tensor sine) {
     ctx->saved_data["cosine"] = cosine;
     ctx->saved_data["sine"] = sine;
-    return turned(x, cosine, sine, 1);
+    return rotated(x, cosine, sine, 1);
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    return {turned(grads[0], ctx->saved_data["cosine"].toTensor(),
-                   ctx->saved_data["sine"].toTensor(), -1),
+    return {rotated(grads[0], ctx->saved_data["cosine"].toTensor(),
+                    ctx->saved_data["sine"].toTensor(), -1),
             torch::Tensor(), torch::Tensor()};
   }
 };

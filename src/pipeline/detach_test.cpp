@@ -94,7 +94,7 @@ std::vector<std::string> brought_back(const Run& run, const Weights& before, con
 
 }  // namespace
 
-TEST_CASE("the dearest weights of the whole model come back, round after round") {
+TEST_CASE("the most expensive weights of the whole model come back, round after round") {
   const Overrides overrides{.metric = "pqi:nodes=2", .grid = kRounding, .detach = "0.02,rounds=2"};
   const Run run(find_method("rtn"), overrides);
   const BlockStore quantized(run.work.path() / "blocks"), first(run.work.path() / "detached-1");

@@ -201,7 +201,7 @@ TEST_CASE("interrupted work goes on to the same bytes") {
       for (const TensorView& tensor : a.file.tensors())
         CHECK(std::ranges::equal(tensor.span(), b.file.get(tensor.name).span()));
     }
-    Work other(out, mark + "x");  // another recipe begins anew
+    Work other(out, mark + "x");  // another recipe begins again
     CHECK(!fs::exists(other.path() / "blocks"));
     CHECK_THROWS_WITH_AS(Work(out, mark), doctest::Contains("another process"), Error);
   }

@@ -37,8 +37,8 @@ double relative(const torch::Tensor& error, const torch::Tensor& weight,
   return whole > 0 ? of(error) / whole : 0;
 }
 
-/// Dearest layers first, as a Hessian makes them: who takes the last one then keeps the others
-/// waiting least.
+/// The most expensive layers first, as a Hessian makes them: who takes the last one then keeps the
+/// others waiting least.
 std::vector<std::size_t> by_size(const std::vector<const Linear*>& linears) {
   std::vector<std::size_t> order(linears.size());
   std::iota(order.begin(), order.end(), 0);

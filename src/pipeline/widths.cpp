@@ -6,7 +6,7 @@
 namespace karat {
 namespace {
 
-/// A layer's step to its next width, dearest first.
+/// A layer's step to its next width, the most expensive first.
 struct Step {
   double gain = 0;  // of cost, per bit of a code and weight
   std::string layer;

@@ -106,8 +106,8 @@ TEST_CASE("inside a layer the largest weights are kept, or the largest scores") 
   const torch::Tensor worth = large.worth(layer, scores, {});
   CHECK(torch::equal(worth, layer.weight.abs()));
   CHECK(large.choose({{worth, 1}})[0].item<std::int64_t>() == 1);
-  const Selector dear = adaptive("0.25,limit=1,by=score");
-  CHECK(!dear.worth);
-  CHECK(dear.choose({{scores, 1}})[0].item<std::int64_t>() == 2);
+  const Selector by_score = adaptive("0.25,limit=1,by=score");
+  CHECK(!by_score.worth);
+  CHECK(by_score.choose({{scores, 1}})[0].item<std::int64_t>() == 2);
   CHECK_THROWS_WITH_AS(adaptive("0.1"), doctest::Contains("limit"), Error);
 }

@@ -20,7 +20,7 @@ torch::Tensor chosen(const torch::Tensor& scores, const std::string& text) {
 }  // namespace
 
 TEST_CASE("columns keeps the whole columns of largest sum") {
-  // Sums 6, 9, 9, 1: the dearest single score is in none of the two chosen.
+  // Sums 6, 9, 9, 1: the largest single score is in none of the two chosen.
   const torch::Tensor scores = torch::tensor({{6.0f, 4.0f, 5.0f, 1.0f}, {0.0f, 5.0f, 4.0f, 0.0f}});
   const std::vector<std::int64_t> expected = {1, 2, 5, 6};
   CHECK(torch::equal(chosen(scores, "0.5"), torch::tensor(expected)));

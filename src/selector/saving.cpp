@@ -2,7 +2,7 @@
 // selectors score weights one by one with the range held; yet most of what an outlier costs is the
 // range it stretches. Here the score is read as the cost of a squared error in each weight, and a
 // group gives up, step by step, the one or two entries whose removal saves most per weight kept,
-// its range fitted anew each time: its largest, its smallest, its worst-rounded, or two of those.
+// its range fitted again each time: its largest, its smallest, its worst-rounded, or two of those.
 // Groups do not compete until the end, so only groups that may still win go on (Karat's own).
 #include "karat/error.h"
 #include "selector/shared/budget.h"
@@ -88,8 +88,8 @@ class Floor {
   double value_ = 0;
 };
 
-/// Every group's first step, dearest groups first: no entry saves more than its group costs, so
-/// the cheap ones cannot be among the `count` best.
+/// Every group's first step, the most expensive groups first: no entry saves more than its group
+/// costs, so the cheap ones cannot be among the `count` best.
 void first_steps(const Grid& grid, std::int64_t count, std::int64_t chunk, Groups& groups) {
   const auto [cost, order] = costs_now(grid, groups, chunk).sort(0, /*descending=*/true);
   Floor floor(count);

@@ -79,7 +79,7 @@ TEST_CASE("scope model shares one budget among all layers") {
   std::vector<std::int64_t> joined = to_vector(chosen[0]);
   for (const std::int64_t index : to_vector(chosen[1])) joined.push_back(index + 2800);
   CHECK(joined == naive_top(all.data_ptr<float>(), 4300, 215));
-  CHECK(chosen[1].numel() > 75);  // the dearer layer gets more than its share
+  CHECK(chosen[1].numel() > 75);  // the more expensive layer gets more than its share
 }
 
 namespace {
@@ -104,7 +104,7 @@ double total_cost(const torch::Tensor& weight, const torch::Tensor& cost, const 
   return sum;
 }
 
-/// The probe: whichever one weight saves most, its range fitted anew, until the budget is spent.
+/// The probe: whichever one weight saves most, its range fitted again, until the budget is spent.
 Kept naive_saving(const torch::Tensor& weight, const torch::Tensor& cost, const Grid& grid,
                   std::int64_t count) {
   Kept kept = torch::zeros(weight.sizes(), torch::kBool);
@@ -142,8 +142,8 @@ Kept saving(const torch::Tensor& weight, const torch::Tensor& cost, const Grid& 
 }  // namespace
 
 TEST_CASE("saving keeps what lets the range shrink, not what scores highest") {
-  // One large weight whose own cost is small stretches the first group; the dear weights of the
-  // second group are rounded well.
+  // One large weight whose own cost is small stretches the first group; the expensive weights of
+  // the second group are rounded well.
   const torch::Tensor weight = torch::tensor({{.10f, .21f, .32f, .38f, .15f, 9.0f, .05f, .27f},
                                               {.00f, .10f, .20f, .30f, .00f, .10f, .20f, .30f}});
   torch::Tensor cost = torch::ones({2, 8});

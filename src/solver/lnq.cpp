@@ -1,4 +1,4 @@
-// solver lnq: for grids of lookup tables, tables and codes by turns (LNQ, GuidedQuant, arXiv
+// solver lnq: for grids of lookup tables, tables and codes alternately (LNQ, GuidedQuant, arXiv
 // 2505.07004): tables by least squares for the codes at hand, then codes column after column, each
 // weight taking the value that best suits the errors of all the others. The layer's error, Σ over
 // rows of eᵀHe, never rises. The grid's own fit is the start.

@@ -38,7 +38,7 @@ TEST_CASE("intersection over union") {
   CHECK(intersection_over_union(a, {1, 0, 3, 2}) == doctest::Approx(1.0 / 3));
   CHECK(intersection_over_union(a, {0, 0, 2, 1}) == 0.5);  // counts as right
   CHECK(intersection_over_union(a, {2, 0, 4, 2}) == 0);
-  CHECK(intersection_over_union(a, {2, 2, 0, 0}) == 0);  // turned round: no area
+  CHECK(intersection_over_union(a, {2, 2, 0, 0}) == 0);  // corners the wrong way round: no area
 }
 
 GenerationRules gsm8k() {

@@ -29,7 +29,7 @@ std::vector<std::string> openings() {
   return all;
 }
 
-/// The plain way: one prompt in an engine of its own, its text decoded anew after each token.
+/// The plain way: one prompt in an engine of its own, its text decoded again after each token.
 std::string written_alone(const LanguageModel& model, const Tokenizer& tokenizer,
                           std::span<const TokenId> prompt, const GenerationRules& rules) {
   Engine engine(model);

@@ -51,7 +51,7 @@ void check_identity(const json& found, const json& wanted) {
     if (found.value(key, json()) != value)
       fail("resume", fmt::format("{} = {}", key, value.dump()),
            found.value(key, json()).dump() + " as in the checkpoint",
-           "give the options the run began with, or start anew without --resume");
+           "give the options the run began with, or start again without --resume");
 }
 
 Checkpoint parse(const fs::path& file, const std::string& text) {

@@ -46,7 +46,7 @@ class TokenStreamFile {
 };
 
 /// A seeded, shuffled pass over windows of `length` ids after another. Neighbouring windows share
-/// one id, so every id is a target once per pass; each pass shuffles anew and begins elsewhere.
+/// one id, so every id is a target once per pass; each pass shuffles again and begins elsewhere.
 /// Where a window lies depends on its number alone: a resumed run needs no other state.
 class WindowOrder {
  public:

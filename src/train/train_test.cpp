@@ -91,18 +91,18 @@ TEST_CASE("training learns and writes a Hugging Face folder") {
 }
 
 TEST_CASE("a run interrupted and resumed ends in the same bytes") {
-  Scene whole, parted;
+  Scene whole, stopped;
   const TrainResult at_once = train(whole.options);
-  CHECK_THROWS_AS(train(parted.options, stop_at(5)), Interrupted);
-  CHECK_FALSE(fs::exists(parted.options.out));
-  parted.options.resume = true;
-  CHECK_THROWS_AS(train(parted.options, stop_at(6)), Interrupted);
-  const TrainResult in_parts = train(parted.options);
-  CHECK(whole.weights() == parted.weights());
-  REQUIRE(in_parts.curve.size() == at_once.curve.size());
+  CHECK_THROWS_AS(train(stopped.options, stop_at(5)), Interrupted);
+  CHECK_FALSE(fs::exists(stopped.options.out));
+  stopped.options.resume = true;
+  CHECK_THROWS_AS(train(stopped.options, stop_at(6)), Interrupted);
+  const TrainResult resumed = train(stopped.options);
+  CHECK(whole.weights() == stopped.weights());
+  REQUIRE(resumed.curve.size() == at_once.curve.size());
   for (std::size_t i = 0; i < at_once.curve.size(); ++i)
-    CHECK(in_parts.curve[i].loss == at_once.curve[i].loss);
-  CHECK(in_parts.tokens == at_once.tokens);
+    CHECK(resumed.curve[i].loss == at_once.curve[i].loss);
+  CHECK(resumed.tokens == at_once.tokens);
 }
 
 TEST_CASE("a resume with other settings, config or data is refused") {

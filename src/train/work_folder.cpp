@@ -59,7 +59,7 @@ WorkFolder::WorkFolder(const TrainOptions& options)
          "start it without --resume");
   if (unfinished && !options.resume && !options.replace)
     fail("train", "an unfinished run in " + path_.string(), "none",
-         "pass --resume to go on with it or --force to begin anew");
+         "pass --resume to go on with it or --force to begin again");
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) fail("create " + path_.string(), error.message(), "a folder that can be written");

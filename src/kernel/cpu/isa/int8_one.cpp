@@ -14,8 +14,8 @@ inline Wide::Vector add_block(const Bytes* q, const std::int8_t* values, Wide::V
 }
 
 /// Adds Σ scale·code·x̂ of blocks [begin, end) to the sums of `rows` rows, which share the loads of
-/// x. What lies `ahead` bytes further on is asked into the L2 cache, for the hardware's prefetchers
-/// stop at the end of a page; a request into L1 would hold one of its few line buffers.
+/// x. What lies `ahead` bytes further on is requested into the L2 cache, for the hardware's
+/// prefetchers stop at the end of a page; a request into L1 would hold one of its few line buffers.
 template <class Codes, int rows>
 inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x,
                        std::int64_t begin, std::int64_t end, std::int64_t ahead,
@@ -96,7 +96,7 @@ inline void some_rows(const MatrixView& m, const Int8Input& x, std::int64_t row,
     const std::int64_t end = least(b + kRun, x.blocks);
     KARAT_UNROLL
     for (int r = 0; r < rows; ++r) {
-      // Memory would idle meanwhile, so this asks for the first of what add_blocks asks for.
+      // Memory would idle meanwhile, so this requests the first of what add_blocks requests.
       const std::byte* next = m.codes + (row + r) * m.row_bytes + b * Codes::kBytes + ahead;
       __builtin_prefetch(next, 0, 2);
       __builtin_prefetch(next + 64, 0, 2);
@@ -108,7 +108,7 @@ inline void some_rows(const MatrixView& m, const Int8Input& x, std::int64_t row,
   for (int r = 0; r < rows; ++r) sums[r] = acc[r];
 }
 
-/// As many lines of memory are asked for into the L2 cache.
+/// As many lines of memory are requested into the L2 cache.
 inline void ask(const std::byte* next, std::int64_t lines) {
   constexpr std::int64_t kLine = 64;
   for (std::int64_t i = 0; i < lines; ++i) __builtin_prefetch(next + kLine * i, 0, 2);

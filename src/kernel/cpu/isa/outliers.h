@@ -89,7 +89,7 @@ class FourOutliers {
  private:
   std::int64_t count(int r) const { return std::int64_t{begin_[r + 1]} - begin_[r]; }
 
-  /// Those that come 2 KiB later are asked for.
+  /// Those that come 2 KiB later are requested.
   void take_eight() {
     constexpr std::int64_t kAhead = 2048;
     const std::int64_t k = begin_[0] + taken_;

@@ -4,7 +4,7 @@
 namespace karat::KARAT_ISA {
 namespace {
 
-/// Asks for what lies 4 KiB after weights [i, i + 32): the hardware's prefetchers stop at the end
+/// Requests what lies 4 KiB after weights [i, i + 32): the hardware's prefetchers stop at the end
 /// of a page.
 template <MatrixView::Store store>
 inline void prefetch_ahead(const std::byte* dense, std::int64_t i) {
