@@ -130,6 +130,8 @@ def main():
         per_folder.setdefault("/".join(path.parts[:2]) if len(path.parts) > 2 else path.parts[0], []).append(len(lines))
         if path.parts[0] == "src" and not path.name.endswith("_test.cpp"):
             src_lengths.append(len(lines))
+    for path in files("*.md"):
+        problems += wide(path, (ROOT / path).read_text().splitlines())
     if args.table:
         for folder, lengths in sorted(per_folder.items()):
             print(f"{folder:24} {len(lengths):4} files {sum(lengths):6} lines, median {statistics.median(lengths):5.0f}, longest {max(lengths)}")
