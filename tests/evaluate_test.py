@@ -38,7 +38,9 @@ class Evaluate(TestCase):
         array.write_text(json.dumps([{"body": part} for part in parts], indent=1, ensure_ascii=False), encoding="utf-8-sig")
         for file in (lines, array):
             arguments = ("evaluate", MODEL, "--text", file, "--field", "body", "--limit", 2)
-            self.assertEqual(self.run_json(*arguments)["perplexity"], plain["perplexity"])
+            scored = self.run_json(*arguments)
+            self.assertEqual(scored["perplexity"], plain["perplexity"])
+            self.assertIn('holds JSON records; the text under "body"', scored["warnings"][0])
             documents = self.run_json(*arguments, "--convention", "lm-eval")
             self.assertEqual(documents["units"]["documents"], 2)  # records, not the whole file
             self.assert_refused("evaluate", MODEL, "--text", file, says='no string "text": it has body')

@@ -1,4 +1,4 @@
-// What a model's folder says that Karat does not know, for people; JSON carries it too.
+// What somebody should know of a model's folder or a text, for people; JSON carries it too.
 #pragma once
 
 #include <fmt/format.h>

@@ -9,6 +9,7 @@
 #include "evaluate/logit_cache.h"
 #include "karat/error.h"
 #include "karat/runtime.h"
+#include "karat/text_notice.h"
 
 namespace karat {
 namespace {
@@ -80,7 +81,9 @@ class Work {
                .text_sha256 = sha256(file_.bytes()),
                .limit = job.limit,
                .activations = job.both_activations ? "both" : std::string(name_of(activations())),
-               .warnings = model_.architecture().warnings};
+               .warnings = text_notices(job.text, job.field, file_.is_records())};
+    const std::vector<std::string>& of_model = model_.architecture().warnings;
+    result_.warnings.insert(result_.warnings.end(), of_model.begin(), of_model.end());
   }
 
   TextEvaluation run(const Chosen& chosen) {

@@ -7,6 +7,7 @@
 
 #include "core/text.h"
 #include "karat/error.h"
+#include "karat/text_notice.h"
 #include "load/json.h"
 #include "load/text_kind.h"
 #include "load/text_records.h"
@@ -78,6 +79,17 @@ TextFile TextFile::open(const fs::path& file, const std::string& field) {
   TextFile opened;
   opened.content_ = std::move(content);
   return opened;
+}
+
+std::vector<std::string> text_notices(const fs::path& file, const std::string& field,
+                                      bool records) {
+  if (!records || file.extension() == ".jsonl") return {};
+  return {fmt::format("{} holds JSON records; the text under \"{}\" of each is read", file.string(),
+                      field)};
+}
+
+std::vector<std::string> text_notices(const fs::path& file, const std::string& field) {
+  return text_notices(file, field, TextFile::open(file, field).is_records());
 }
 
 std::string_view TextFile::text() const {

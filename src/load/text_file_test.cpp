@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/rng.h"
+#include "karat/text_notice.h"
 #include "load/testing.h"
 #include "load/text_kind.h"
 #include "load/text_records.h"
@@ -110,6 +111,21 @@ TEST_CASE("a record without the text that was asked for says which texts it has"
   check_refused("{\"text\": null}", "it has no text at all");
   CHECK(refusal("{\"text\": \"a\"}", "body").find("no string \"body\": it has text") !=
         std::string::npos);
+}
+
+TEST_CASE("that records are read is said, unless the name says so") {
+  const TempFolder folder;
+  folder.write("plain", "One.");
+  for (const char* name : {"a.jsonl", "a.JSONL", "a.json", "a.txt"})
+    folder.write(name, "{\"body\": \"One.\"}");
+  CHECK(text_notices(folder / "plain", "body").empty());
+  CHECK(text_notices(folder / "a.jsonl", "body").empty());
+  for (const char* name : {"a.JSONL", "a.json", "a.txt"}) {
+    const auto notices = text_notices(folder / name, "body");
+    REQUIRE(notices.size() == 1);
+    CHECK(notices[0] == (folder / name).string() +
+                            " holds JSON records; the text under \"body\" of each is read");
+  }
 }
 
 TEST_CASE("nothing but blanks is no text") {

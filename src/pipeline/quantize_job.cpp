@@ -6,6 +6,7 @@
 
 #include "core/output.h"
 #include "karat/error.h"
+#include "karat/text_notice.h"
 #include "pipeline/fits.h"
 #include "pipeline/former.h"
 #include "pipeline/identity.h"
@@ -62,7 +63,9 @@ QuantizeReport quantize(const QuantizeJob& job) {
                         .overrides = job.overrides,
                         .loss = passed.loss,
                         .resumed_blocks = static_cast<std::int64_t>(passed.resumed)};
-  report.warnings = model.arch.warnings;
+  report.warnings = text_notices(job.calibration.file, job.calibration.field, text.records);
+  report.warnings.insert(report.warnings.end(), model.arch.warnings.begin(),
+                         model.arch.warnings.end());
   if (text.ids.defined()) report.calibration = text;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   save(folder_output(job), model, passed.blocks, report);

@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/common.h"
+#include "cli/warnings.h"
 #include "karat/error.h"
 #include "karat/text_file.h"
+#include "karat/text_notice.h"
 #include "karat/tokenizer.h"
 
 namespace karat {
@@ -24,7 +26,9 @@ std::string read(const TokenizeArguments& arguments) {
     fail("tokenize", arguments.has_text ? "--text and --file" : "neither --text nor --file",
          "one of them");
   if (arguments.has_text) return arguments.text;
-  return std::string(TextFile::open(arguments.file, arguments.field).text());
+  const TextFile file = TextFile::open(arguments.file, arguments.field);
+  tell(text_notices(arguments.file, arguments.field, file.is_records()));
+  return std::string(file.text());
 }
 
 /// What the tokenizer made of a text, and whether decoding gives the text back.
@@ -67,8 +71,8 @@ void print_json(const Tokenized& result, const Tokenizer& tokenizer) {
 }
 
 void run(const TokenizeArguments& arguments) {
-  const std::string text = read(arguments);
   const Tokenizer tokenizer = Tokenizer::open(arguments.model);
+  const std::string text = read(arguments);
   const Tokenized result = tokenize(tokenizer, text, arguments.plain);
   if (arguments.json) return print_json(result, tokenizer);
   if (arguments.ids) return fmt::print("{}\n", fmt::join(result.ids, " "));

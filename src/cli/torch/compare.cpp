@@ -8,8 +8,10 @@
 #include <memory>
 
 #include "cli/common.h"
+#include "cli/warnings.h"
 #include "karat/error.h"
 #include "karat/overlap.h"
+#include "karat/text_notice.h"
 
 namespace karat {
 namespace {
@@ -104,8 +106,10 @@ std::vector<CompareRecipe> recipes_of(CompareArguments& a) {
   return with_defaults(recipes, a.defaults);
 }
 
-void warn_of_overlap(const CompareJob& job) {
+void warn_of_texts(const CompareJob& job) {
+  tell(text_notices(job.text, job.calibration.field));
   if (job.calibration.file.empty()) return;
+  tell(text_notices(job.calibration.file, job.calibration.field));
   const Overlap seen = find_file_overlap({job.calibration.file, job.calibration.field},
                                          {job.text, job.calibration.field});
   if (seen.hits > 0) fmt::print(stderr, "karat: warning: {}\n", overlap_warning(seen));
@@ -116,7 +120,7 @@ void run(CompareArguments& a) {
   job.recipes = recipes_of(a);
   job.progress = terminal_progress();
   job.announce = [&job](std::int64_t row, std::int64_t rows, const std::string& name) {
-    if (row == 1) warn_of_overlap(job);  // the texts are known to be good, and no work is done yet
+    if (row == 1) warn_of_texts(job);  // the texts are known to be good, and no work is done yet
     fmt::print(stderr, "row {} of {}: {}\n", row, rows, name);
   };
   const CompareReport found = compare(job);

@@ -8,8 +8,10 @@
 
 #include "cli/common.h"
 #include "cli/torch/calibration.h"
+#include "cli/warnings.h"
 #include "karat/error.h"
 #include "karat/explain.h"
+#include "karat/text_notice.h"
 
 namespace karat {
 namespace {
@@ -115,8 +117,16 @@ void print(const ExplainReport& report) {
   fmt::print("{}", format_table(rows));
 }
 
+bool holds_records(const ExplainReport& report) {
+  return report.calibration.records;
+}
+bool holds_records(const MeasureReport& report) {
+  return report.calibration && report.calibration->records;
+}
+
 template <class Report>
-void show(const Report& report, bool json) {
+void show(const Report& report, const CalibrationRequest& request, bool json) {
+  tell(text_notices(request.file, request.field, holds_records(report)));
   if (json)
     fmt::print("{}", to_json(report));
   else
@@ -131,11 +141,11 @@ void run(MeasureArguments a) {
     job.intervals = a.intervals;
     job.calibration = a.job.calibration;
     job.progress = a.job.progress;
-    return show(explain(job), a.json);
+    return show(explain(job), job.calibration, a.json);
   }
   if (a.job.out.empty()) fail("measure", "no --out", "a file to write", "or --explain");
   if (!a.metric.empty()) a.job.metric = a.metric;
-  show(measure(a.job), a.json);
+  show(measure(a.job), a.job.calibration, a.json);
 }
 
 }  // namespace

@@ -10,7 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/common.h"
+#include "cli/warnings.h"
 #include "karat/error.h"
+#include "karat/text_notice.h"
 
 namespace karat {
 namespace {
@@ -105,6 +107,8 @@ Action train_verb(CLI::App& app) {
     options.dtype = arguments->dtype == "f32"   ? DType::f32
                     : arguments->dtype == "f16" ? DType::f16
                                                 : DType::bf16;
+    for (const auto* files : {&options.data, &options.validation})
+      for (const std::filesystem::path& file : *files) tell(text_notices(file, options.field));
     const TrainResult result = train(options, terminal_progress());
     print_result(options, result, arguments->json);
   };

@@ -1,0 +1,17 @@
+// What a command says of a text file before its results are believed.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace karat {
+
+/// One line where `file` holds JSON `records`, whose texts under `field` are read, and its name is
+/// not *.jsonl, which says so; else none.
+std::vector<std::string> text_notices(const std::filesystem::path& file, const std::string& field,
+                                      bool records);
+/// The same of a file that is opened for it. Throws Error as TextFile::open does.
+std::vector<std::string> text_notices(const std::filesystem::path& file, const std::string& field);
+
+}  // namespace karat
