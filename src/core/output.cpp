@@ -153,14 +153,20 @@ fs::path without_slash(fs::path path) {
   return path.has_filename() || !path.has_relative_path() ? path : path.parent_path();
 }
 
+std::vector<std::string> names_below(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_symlink() || !entry.is_directory() || fs::is_empty(entry.path()))
+      names.push_back(entry.path().lexically_relative(folder).string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 std::string stranger_in(const fs::path& folder,
                         const std::function<bool(const std::string& name)>& ours) {
-  std::vector<std::string> strangers;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (!entry.is_regular_file() || entry.is_symlink() || !ours(name)) strangers.push_back(name);
-  }
-  return strangers.empty() ? "" : *std::min_element(strangers.begin(), strangers.end());
+  for (const std::string& name : names_below(folder))
+    if (!fs::is_regular_file(fs::symlink_status(folder / name)) || !ours(name)) return name;
+  return {};
 }
 
 void check_output(const Output& output, OutputKind kind) {

@@ -69,8 +69,10 @@ class OutputFolder {
   bool committed_ = false;
 };
 
-/// The name of the first entry of `folder` that is no plain file, or whose name `ours` does not
-/// know; empty: there is none.
+/// The files below `folder` and the links and empty folders, relative to it, sorted.
+std::vector<std::string> names_below(const std::filesystem::path& folder);
+
+/// The first of these that is no plain file, or that `ours` does not know; empty: there is none.
 std::string stranger_in(const std::filesystem::path& folder,
                         const std::function<bool(const std::string& name)>& ours);
 

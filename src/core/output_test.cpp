@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <iterator>
+#include <vector>
 
 #include "core/file.h"
 #include "core/temporary.h"
@@ -101,7 +102,16 @@ TEST_CASE("what Karat did not write stays, whatever the user says") {
   write_folder(output_at(here.path / "empty", true), "ours");
   CHECK(stranger_in(folder, [](const std::string& name) { return name == "precious"; }).empty());
   CHECK(stranger_in(folder, [](const std::string&) { return false; }) == "precious");
-  CHECK(stranger_in(here.path, [](const std::string&) { return true; }) == "empty");
+  const auto all = [](const std::string&) { return true; };
+  CHECK(stranger_in(here.path, all).empty());
+  fs::create_directories(folder / "below" / "nothing");
+  CHECK(stranger_in(here.path, all) == "folder/below/nothing");
+  write_file(folder / "below" / "nothing" / "more", "mine");
+  CHECK(stranger_in(here.path, all).empty());
+  fs::create_symlink("not-there", folder / "below" / "link");
+  CHECK(stranger_in(folder, all) == "below/link");
+  CHECK(names_below(folder) ==
+        std::vector<std::string>{"below/link", "below/nothing/more", "precious"});
 }
 
 TEST_CASE("what appears in the way while the work goes on stays as well") {

@@ -16,19 +16,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// model.safetensors, its index, or a shard of it.
-bool is_weights(const std::string& name) {
-  return name == "model.safetensors" || name == "model.safetensors.index.json" ||
-         (name.starts_with("model-") && name.ends_with(".safetensors"));
-}
-
-/// The names that the report lists and, for reports of former versions, those always written.
+/// The names that the report lists. Reports of former versions list none: those always written.
 std::set<std::string> names_written(const fs::path& folder) {
-  std::set<std::string> names = {"config.json", "karat_report.json"};
-  for (const fs::path& file : Tokenizer::files(folder)) names.insert(file.filename().string());
   const auto report = nlohmann::json::parse(read_text(folder / "karat_report.json"));
+  std::set<std::string> names = {"karat_report.json"};
   for (const auto& name : report.value("files", nlohmann::json::array()))
     names.insert(name.get<std::string>());
+  if (report.contains("files")) return names;
+  names.insert({"config.json", "model.safetensors.index.json"});
+  for (const fs::path& file : Tokenizer::files(folder)) names.insert(file.filename().string());
+  for (const fs::path& file : Safetensors::files_of(folder)) names.insert(file.filename().string());
   return names;
 }
 
@@ -37,8 +34,8 @@ std::set<std::string> names_written(const fs::path& folder) {
 std::string not_quantized(const fs::path& folder) try {
   if (!parse_quantization(read_text(folder / "config.json"))) return "no model quantized by Karat";
   const std::set<std::string> names = names_written(folder);
-  const std::string stranger = stranger_in(
-      folder, [&](const std::string& name) { return names.contains(name) || is_weights(name); });
+  const std::string stranger =
+      stranger_in(folder, [&](const std::string& name) { return names.contains(name); });
   return stranger.empty() ? "" : "it holds " + stranger + ", which quantize did not write";
 } catch (const std::exception&) {  // a file is missing or unreadable
   return "no model quantized by Karat";

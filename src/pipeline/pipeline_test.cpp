@@ -323,8 +323,17 @@ TEST_CASE("only what quantize and measure wrote is replaced, and never what they
   refused(temporary.path, "which is read");
   refused(model, "which is read");
   const fs::path out = job.out = temporary.path / "out";
+  fs::create_directory(model / "additional_chat_templates");
+  write_file(model / "additional_chat_templates" / "tools.jinja", "{{ tools }}");
+  write_file(model / "LICENSE", "as it is");
   quantize(job);
   quantize(job);  // with what it wrote in the way
+  CHECK(read_text(out / "additional_chat_templates" / "tools.jinja") == "{{ tools }}");
+  for (const char* name : {"model-backup.safetensors", "additional_chat_templates/mine.jinja"}) {
+    write_file(out / name, "mine");
+    refused(out, name);
+    fs::remove(out / name);
+  }
   CHECK(!fs::exists(out.string() + ".work"));
   write_file(out / "notes.txt", "mine");
   refused(out, "notes.txt");

@@ -1,5 +1,4 @@
 // save: a folder as Hugging Face lays out a checkpoint, with a config that says how to read it.
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -52,14 +51,6 @@ std::int64_t weight_bytes(const fs::path& folder) {
   return bytes;
 }
 
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 /// The original config.json with a quantization_config.
 std::string quantized_config(const std::filesystem::path& folder,
                              const QuantizationConfig& config) {
@@ -96,7 +87,7 @@ void save(const Output& output, const Source& model, const BlockStore& blocks,
   }
   report.file_bytes = weight_bytes(folder.path());
   count_bits(report, model);
-  report.files = names_in(folder.path());
+  report.files = names_below(folder.path());
   report.peak_bytes = peak_memory();
   write_file(folder.path() / "karat_report.json", to_json(report));
   check_runs(folder.path());

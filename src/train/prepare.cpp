@@ -9,6 +9,7 @@
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "karat/text_file.h"
+#include "karat/text_file.h"
 
 namespace karat {
 namespace fs = std::filesystem;
@@ -43,6 +44,8 @@ void check_options(const TrainOptions& o) {
           name_of(o.dtype), "f32, f16 or bf16");
   require(!o.cuda || torch::cuda::is_available(), "--device", "no CUDA device", "cpu");
   require(!o.data.empty(), "--data", "no file", "at least one text file");
+  for (const auto* files : {&o.data, &o.validation})
+    for (const fs::path& file : *files) TextFile::open(file, o.field);
   for (const auto* files : {&o.data, &o.validation})
     for (const fs::path& file : *files) TextFile::open(file, o.field);  // a wrong one is known now
 }

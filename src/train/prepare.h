@@ -11,7 +11,7 @@
 
 namespace karat {
 
-/// Throws Error naming the first option that cannot be.
+/// Throws Error naming the first option that cannot be, or the first file that holds no text.
 void check_options(const TrainOptions& options);
 
 /// The config as text, as JSON and as the architecture that its family makes of it.

@@ -202,6 +202,11 @@ TEST_CASE("bad options and inputs are errors that leave nothing") {
   rejects([](TrainOptions& o) { o.config = "absent.json"; });
   write_file(scene.folder.path / "short.txt", "the sea");
   rejects([&](TrainOptions& o) { o.data = {scene.folder.path / "short.txt"}; });
+  std::int64_t events = 0;  // none: nothing was tokenized before
+  TrainOptions late = scene.options;
+  late.validation = {"absent.txt"};
+  CHECK_THROWS_AS(train(late, [&](const ProgressEvent&) { return ++events > 0; }), Error);
+  CHECK(events == 0);
   rejects([&](TrainOptions& o) { o.validation = {scene.folder.path / "short.txt"}; });
   std::string small = kTinyLlama;
   small.replace(small.find("4096"), 4, "4095");
