@@ -23,7 +23,7 @@ struct Source {
   std::string name() const;  // of the folder
 };
 Source load(const std::filesystem::path& folder);
-/// Throws on NaN or Inf in any tensor. Reads them all.
+/// Throws on NaN or Inf in any tensor that the model reads; it reads all of them.
 void check_finite(const Source& model);
 
 /// calibrate: the sequences for `needs`; an empty set when there are none. Throws when a text is
