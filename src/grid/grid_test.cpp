@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 
 #include "core/rng.h"
@@ -79,16 +80,41 @@ float naive_code(float value, float scale, float zero, int bits) {
   return std::clamp(std::nearbyint(value / scale + zero), 0.0f, float((1 << bits) - 1));
 }
 
-/// {scale, zero} of rows [row, row + 16) ∩ rows in the group of columns [begin, end), two-level.
-void naive_second_level(std::vector<float>& statistics) {
+/// The statistics of rows in one group of columns, two-level: what the eight codes of each row's
+/// 16 stand for, and which is nearest.
+struct NaiveLevel {
+  std::array<float, 8> values;
+  float nearest;
+};
+std::vector<NaiveLevel> naive_second_level(const std::vector<float>& statistics) {
+  std::vector<NaiveLevel> levels;
   for (std::size_t first = 0; first < statistics.size(); first += 16) {
     const std::size_t last = std::min(statistics.size(), first + 16);
     const NaiveRange range =
         naive_range({statistics.begin() + first, statistics.begin() + last}, 3);
     const float scale = half(range.scale), zero = half(-range.low / scale);
-    for (std::size_t i = first; i < last; ++i)
-      statistics[i] = scale * (naive_code(statistics[i], scale, zero, 3) - zero);
+    for (std::size_t i = first; i < last; ++i) {
+      NaiveLevel level{{}, scale * (naive_code(statistics[i], scale, zero, 3) - zero)};
+      for (int code = 0; code < 8; ++code)
+        level.values[static_cast<std::size_t>(code)] = scale * (static_cast<float>(code) - zero);
+      levels.push_back(level);
+    }
   }
+  return levels;
+}
+float naive_zero(const NaiveLevel& level, const std::vector<float>& values, float scale, int bits) {
+  double least = INFINITY;
+  float best = 0;
+  for (const float zero : level.values) {
+    double lost = 0;
+    for (const float value : values) {
+      const float error = scale * (naive_code(value, scale, zero, bits) - zero) - value;
+      lost += error * error;
+    }
+    if (lost < least) best = zero;
+    least = std::min(least, lost);
+  }
+  return best;
 }
 
 torch::Tensor naive_uniform(const torch::Tensor& weight, const Kept& kept, int bits,
@@ -98,8 +124,9 @@ torch::Tensor naive_uniform(const torch::Tensor& weight, const Kept& kept, int b
   for (std::int64_t begin = 0; begin < in; begin += group) {
     const std::int64_t end = std::min(in, begin + group);
     std::vector<float> scales, zeros;
+    std::vector<std::vector<float>> rows;
     for (std::int64_t row = 0; row < out; ++row) {
-      std::vector<float> values;
+      std::vector<float>& values = rows.emplace_back();
       for (std::int64_t j = begin; j < end; ++j)
         if (!kept.defined() || !kept[row][j].item<bool>())
           values.push_back(weight[row][j].item<float>());
@@ -107,8 +134,13 @@ torch::Tensor naive_uniform(const torch::Tensor& weight, const Kept& kept, int b
       scales.push_back(bilevel ? range.scale : half(range.scale));
       zeros.push_back(bilevel ? -range.low / range.scale : half(-range.low / scales.back()));
     }
-    if (bilevel) naive_second_level(scales);
-    if (bilevel) naive_second_level(zeros);
+    if (bilevel) {
+      const auto of_scales = naive_second_level(scales), of_zeros = naive_second_level(zeros);
+      for (std::size_t row = 0; row < rows.size(); ++row) {
+        scales[row] = of_scales[row].nearest;
+        zeros[row] = naive_zero(of_zeros[row], rows[row], scales[row], bits);
+      }
+    }
     for (std::int64_t row = 0; row < out; ++row)
       for (std::int64_t j = begin; j < end; ++j) {
         const float code = naive_code(weight[row][j].item<float>(), scales[row], zeros[row], bits);

@@ -65,6 +65,26 @@ std::vector<torch::Tensor> second_level(const torch::Tensor& statistic,
   return {rows(decode(codes, level[0], level[1], levels)), rows(codes), torch::cat(level, 1)};
 }
 
+/// Every row's zero becomes the one of its tile's eight that loses least under the rounded scale.
+void choose_zeros(const Slab& slab, const torch::Tensor& scale, const Levels& levels,
+                  std::vector<torch::Tensor>& zeros) {
+  const torch::Tensor level =
+      zeros[2].repeat_interleave(kBilevelRows, 0).narrow(0, 0, scale.size(0));
+  torch::Tensor least = torch::full_like(scale, std::numeric_limits<double>::infinity(),
+                                         torch::dtype(torch::kFloat64));
+  for (int code = 0; code < 1 << kBilevelBits; ++code) {
+    const torch::Tensor zero = level.slice(1, 0, 1) * (code - level.slice(1, 1, 2));
+    torch::Tensor error =
+        decode(encode(slab.weight, scale, zero, levels), scale, zero, levels) - slab.weight;
+    if (slab.kept.defined()) error = error.masked_fill(slab.kept, 0);
+    const torch::Tensor lost = error.square().sum(1, /*keepdim=*/true, torch::kFloat64);
+    const torch::Tensor better = lost < least;
+    least = torch::where(better, lost, least);
+    zeros[0] = torch::where(better, zero, zeros[0]);
+    zeros[1].masked_fill_(better, code);
+  }
+}
+
 }  // namespace
 
 Levels integer_levels(int bits) {
@@ -129,12 +149,14 @@ GridParams store_plain(const Affine& line) {
   return {stored, through_half(zero_of({stored, line.offset}))};
 }
 
-GridParams store_bilevel(const Affine& fitted, const Kept& kept, const Levels& levels) {
+GridParams store_bilevel(const Affine& fitted, const Slab& slab, const Levels& levels) {
+  const Kept& kept = slab.kept;
   const torch::Tensor absent = kept.defined() ? kept.all(1, /*keepdim=*/true)
                                               : torch::zeros_like(fitted.scale, torch::kBool);
   const Affine line = with_near_zeros(fitted, absent, levels);
   const auto scales = second_level(line.scale, absent);
-  const auto zeros = second_level(zero_of(line), absent);
+  auto zeros = second_level(zero_of(line), absent);
+  choose_zeros(slab, scales[0], levels, zeros);
   return {scales[0], zeros[0], scales[1], zeros[1], scales[2], zeros[2]};
 }
 

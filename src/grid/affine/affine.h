@@ -52,7 +52,7 @@ GridParams store_plain(const Affine& line);
 /// {scale, zero, scale codes, zero codes, scale statistics, zero statistics}: 3-bit codes over 16
 /// rows with FP16 statistics of their own (SpQR, arXiv 2306.03078). Wholly kept rows do not count,
 /// and no row's range lies so far from 0 that its zero spoils those of the others.
-GridParams store_bilevel(const Affine& fitted, const Kept& kept, const Levels& levels);
+GridParams store_bilevel(const Affine& fitted, const Slab& slab, const Levels& levels);
 
 /// The grid of a layout whose bits, group, levels are settled; asks for the fit and its options.
 Grid affine_grid(const PackedLayout& layout, Options& options);
