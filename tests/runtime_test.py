@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 
-from support import KARAT, MODEL, TestCase, karat, main
+from support import EVALUATION, KARAT, MODEL, TestCase, karat, main
 
 
 class Runtime(TestCase):
@@ -83,6 +83,16 @@ class Runtime(TestCase):
         done = karat("run", MODEL, "--prompt", "x", env={**os.environ, "KARAT_ISA": "avx9"})
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertIn('got "avx9", expected one of reference', done.stderr)
+
+    def test_the_environment_chooses_kernels_and_activations(self):
+        def bench(**variables):
+            done = karat("bench", MODEL, "--prompt", 0, "--context", 8, "--decode", 1, "--repeats", 1, "--json",
+                         env={**os.environ, **variables})
+            return json.loads(done.stdout)
+        self.assertEqual(bench(KARAT_ISA="reference")["isa"], "reference")
+        done = karat("evaluate", MODEL, "--text", EVALUATION, "--limit", 1, "--json",
+                     env={**os.environ, "KARAT_ACTIVATIONS": "q8"})
+        self.assertEqual(json.loads(done.stdout)["activations"], "q8")
 
     def test_every_way_of_running_writes_text(self):
         sets = karat("run", MODEL, "--prompt", "x", "--isa", "?").stderr.split("one of ")[1].split(";")[0].split(", ")

@@ -99,7 +99,7 @@ void other_rows(const Table& table, const Layer& layer) {
 int main(int argc, char** argv) {
   const torch::NoGradGuard no_grad;
   const SerialTorch serial;
-  set_thread_count(1);
+  const ThreadScope scope(1);
   const Table table{argc > 1 ? argv[1] : ""};
   fmt::print("{:72} {:13} {:>9} {:>9}\n", "", "layer", "ns/weight", "s");
   const Layer layer = random_layer(1024, 2048), few = random_layer(64, 2048);

@@ -83,10 +83,7 @@ class PeakMemory {
 class Multithreaded {
  public:
   Multithreaded() { set_torch_threads(threads_); }
-  ~Multithreaded() {
-    set_torch_threads(1);
-    set_thread_count(threads_);
-  }
+  ~Multithreaded() { set_torch_threads(1); }
   Multithreaded(const Multithreaded&) = delete;
   Multithreaded& operator=(const Multithreaded&) = delete;
 
@@ -192,7 +189,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::int64_t tokens = argc > 2 ? std::stoll(argv[2]) : 2048;
-  set_torch_threads(argc > 3 ? std::stoi(argv[3]) : core_count());
+  const int threads = argc > 3 ? std::stoi(argv[3]) : core_count();
+  set_torch_threads(threads);
+  const ThreadScope scope(threads);
   const auto file = Safetensors::open_folder(argv[1]);
   auto arch = read_architecture(argv[1]);
   match_weights(arch, file);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "karat/language_model.h"
+#include "karat/runtime.h"
 
 namespace karat {
 
@@ -32,6 +33,7 @@ struct EngineOptions {
   /// requests, to the last bit: passes of few tokens are filled up. Otherwise few tokens have
   /// kernels of their own, which are faster and differ in the last bits.
   bool independent = false;
+  Runtime runtime = Runtime::current();  // that it works with, whichever thread calls it
 
   /// Positions of the room that a sequence of so many tokens of its own takes.
   std::int64_t taken(std::int64_t tokens, bool continues_another = false) const;

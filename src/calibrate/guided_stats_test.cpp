@@ -167,6 +167,7 @@ TEST_CASE("guided statistics are right for a wide layer, and the same on any num
   std::vector<LinearStats> results;
   for (const int threads : {1, 2, 3}) {
     set_torch_threads(threads);
+    const ThreadScope scope(threads);
     const SerialTorch serial;
     results.push_back(layer.in_two_passes());
   }

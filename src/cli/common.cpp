@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "core/threads.h"
 #include "karat/error.h"
+#include "karat/runtime.h"
 
 namespace karat {
 namespace {
@@ -32,6 +34,17 @@ volatile std::sig_atomic_t stop_requested = 0;
   }
   fail(std::string("karat ") + argv[1], "no karat-torch beside karat", "a build with LibTorch",
        "configure with -DKARAT_TORCH=ON");
+}
+
+/// A variable of the environment; empty when it is not set.
+std::string setting(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? "" : text;
+}
+
+Activations activations_setting() {
+  const std::string name = setting("KARAT_ACTIVATIONS");
+  return name.empty() ? Activations::f32 : parse_activations(name);
 }
 
 int describe_failure(std::string_view text) {
@@ -77,6 +90,8 @@ int run_program(const Program& program, int argc, char** argv) try {
     return app.exit(error) == 0 ? 0 : kBadInput;
   }
   program.use_threads(threads);
+  const Runtime runtime({threads, setting("KARAT_ISA"), activations_setting()});
+  const Runtime::Scope scope(runtime);
   std::signal(SIGBUS, report_lost_page);
   std::signal(SIGINT, [](int) {
     if (stop_requested) std::_Exit(kInterrupted);  // the second Ctrl-C does not wait
@@ -96,7 +111,9 @@ int run_program(const Program& program, int argc, char** argv) try {
   return describe_failure(error.what());
 }
 
-bool stop_wanted() { return stop_requested != 0; }
+bool stop_wanted() {
+  return stop_requested != 0;
+}
 
 ProgressFn terminal_progress() {
   const bool terminal = ::isatty(STDERR_FILENO) != 0;

@@ -20,7 +20,7 @@ using VerbTable = std::map<std::string, Action (*)(CLI::App&)>;
 struct Program {
   const VerbTable& verbs;
   const std::map<std::string, std::string>& helpers;  // verb -> summary; run by karat-torch
-  void (*use_threads)(int threads);
+  void (*use_threads)(int threads);  // tells libraries that have threads of their own
 };
 /// Parses, runs one verb. Exit codes: 0; 2 for bad usage or an Error, printed as one line; 130 when
 /// interrupted.

@@ -1,12 +1,11 @@
 // The `karat` program: verbs that run models, and the door to karat-torch.
 #include "cli/common.h"
-#include "core/threads.h"
 
 namespace karat {
 const VerbTable& run_verb_table();
 }
 
 int main(int argc, char** argv) {
-  return karat::run_program(
-      {karat::run_verb_table(), karat::helper_verbs(), karat::set_thread_count}, argc, argv);
+  return karat::run_program({karat::run_verb_table(), karat::helper_verbs(), [](int) {}}, argc,
+                            argv);
 }

@@ -57,7 +57,7 @@ TEST_CASE("sha256 of the NIST vectors") {
 
 TEST_CASE("parallel_for covers every index once, whatever the threads, and passes errors on") {
   for (int threads : {1, 2, 5}) {
-    set_thread_count(threads);
+    const ThreadScope scope(threads);
     std::vector<int> hits(1003, 0);
     parallel_for(1003, 10, [&](auto begin, auto end) {
       for (auto i = begin; i < end; ++i) ++hits[static_cast<std::size_t>(i)];
@@ -66,8 +66,7 @@ TEST_CASE("parallel_for covers every index once, whatever the threads, and passe
     CHECK(*std::max_element(hits.begin(), hits.end()) == 1);
     CHECK_THROWS_AS(parallel_for(8, 1, [](auto, auto) { fail("x", "y", "z"); }), Error);
   }
-  set_thread_count(core_count());
-  CHECK_THROWS_WITH_AS(set_thread_count(0), "threads: got 0, expected at least 1", Error);
+  CHECK_THROWS_WITH_AS(make_pool(0), "threads: got 0, expected at least 1", Error);
 }
 
 TEST_CASE("files of many pieces, longer than what is written at once") {
@@ -83,7 +82,7 @@ TEST_CASE("files of many pieces, longer than what is written at once") {
 }
 
 TEST_CASE("no range of parallel_for is longer than its grain, in a nested call neither") {
-  set_thread_count(2);
+  const ThreadScope scope(2);
   std::atomic<std::int64_t> longest = 0, covered = 0;
   const auto see = [&](auto begin, auto end) {
     covered += end - begin;
@@ -94,12 +93,11 @@ TEST_CASE("no range of parallel_for is longer than its grain, in a nested call n
   parallel_for(3, 1, [&](auto, auto) { parallel_for(47, 10, see); });
   CHECK(longest == 10);
   CHECK(covered == 4 * 47);
-  set_thread_count(core_count());
 }
 
 TEST_CASE("what is to be read next is only requested: it need not be there") {
   for (const int threads : {1, 2, 5}) {
-    set_thread_count(threads);
+    const ThreadScope scope(threads);
     for (const std::int64_t rows : {0, 1, 7, 1000}) {
       const auto* nowhere = reinterpret_cast<const std::byte*>(std::uintptr_t{1} << 40);
       const Upcoming gone{{{nowhere, rows, 4096}, {nowhere, 40, 64}}, 16};
@@ -114,12 +112,31 @@ TEST_CASE("what is to be read next is only requested: it need not be there") {
       CHECK(std::ranges::all_of(seen, [](int count) { return count == 20; }));
     }
   }
-  set_thread_count(core_count());
+}
+
+TEST_CASE("a thread's scope ends with it, and no other thread has it") {
+  const int before = thread_count();
+  {
+    const ThreadScope outer(3);
+    CHECK(thread_count() == 3);
+    {
+      const ThreadScope inner(2);
+      CHECK(thread_count() == 2);
+      int elsewhere = 0;
+      std::thread([&] { elsewhere = thread_count(); }).join();
+      CHECK(elsewhere == before);
+      std::atomic<int> wrong = 0;
+      parallel_for(8, 1, [&](auto, auto) { wrong += thread_count() != 2; });
+      CHECK(wrong == 0);
+    }
+    CHECK(thread_count() == 3);
+  }
+  CHECK(thread_count() == before);
 }
 
 TEST_CASE("many short rounds: none is lost, whether threads still look or sleep already") {
   for (const int threads : {2, 4, 8}) {  // more than this machine may have
-    set_thread_count(threads);
+    const ThreadScope scope(threads);
     std::int64_t wrong = 0;
     for (int round = 0; round < 3000; ++round) {
       if (round % 1000 == 999) std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -133,7 +150,6 @@ TEST_CASE("many short rounds: none is lost, whether threads still look or sleep 
     }
     CHECK(wrong == 0);
   }
-  set_thread_count(core_count());
 }
 
 TEST_CASE("rng: SplitMix64's published first outputs, and below() stays in range") {

@@ -112,17 +112,18 @@ TEST_CASE("sides and seeds differ, and a column alone gives the bits it gives am
 
 TEST_CASE("a matrix is rotated on both sides and back, whatever the threads") {
   Rng rng(3);
-  const int before = thread_count();
   for (const auto& [out, in] : {std::pair{1, 1}, {24, 172}, {172, 64}, {33, 70}}) {
     const Rotation left(out, 5, Rotation::Side::outputs), right(in, 5, Rotation::Side::inputs);
     const Matrix l = definition(out, 5, Rotation::Side::outputs);
     const Matrix r = definition(in, 5, Rotation::Side::inputs);
     const std::vector<float> w = random_numbers(out * in, rng);
     std::vector<float> rotated = w, again = w;
-    set_thread_count(1);
-    rotate(left, right, rotated.data());
-    set_thread_count(3);
-    rotate(left, right, again.data());
+    const auto rotate_on = [&](int threads, std::vector<float>& matrix) {
+      const ThreadScope scope(threads);
+      rotate(left, right, matrix.data());
+    };
+    rotate_on(1, rotated);
+    rotate_on(3, again);
     CHECK(rotated == again);
     double worst = 0;
     for (int o = 0; o < out; ++o)
@@ -136,5 +137,4 @@ TEST_CASE("a matrix is rotated on both sides and back, whatever the threads") {
     rotate_back(left, right, rotated.data());
     for (std::size_t i = 0; i < w.size(); ++i) CHECK(std::abs(rotated[i] - w[i]) < 4e-6f);
   }
-  set_thread_count(before);
 }

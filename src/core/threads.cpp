@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/platform.h"
@@ -21,6 +22,7 @@ namespace karat {
 namespace {
 
 thread_local bool inside_pool = false;
+thread_local const Runtime::State* in_force = nullptr;
 
 /// CPUs that cgroup v2 grants ("max 100000" or "150000 100000"); a large number when unlimited.
 double cgroup_cpus() {
@@ -80,14 +82,14 @@ class Prefetch {
   const std::byte *at_ = nullptr, *end_ = nullptr;
 };
 
+}  // namespace
+
 /// Every thread begins with a share of its own, pieces one after the other, since memory is read
 /// fastest so: alternating pieces of two threads would end each other's requests ahead. Who is
 /// done helps with the shares of the others.
 class Pool {
  public:
-  explicit Pool(int threads) : shares_(static_cast<std::size_t>(threads)) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
-  }
+  explicit Pool(int threads) : shares_(static_cast<std::size_t>(threads)) {}
   ~Pool() {
     stop_ = true;
     begin_.open();
@@ -98,7 +100,9 @@ class Pool {
   void run(std::int64_t count, std::int64_t grain,
            const std::function<void(std::int64_t, std::int64_t)>& body, const Upcoming& next) {
     std::lock_guard one_at_a_time(run_mutex_);
-    body_ = &body, grain_ = grain, upcoming_ = next, error_ = nullptr;
+    for (int i = static_cast<int>(workers_.size()) + 1; i < size(); ++i)  // the first time
+      workers_.emplace_back([this, i] { work(i); });
+    body_ = &body, grain_ = grain, upcoming_ = next, error_ = nullptr, state_of_caller_ = in_force;
     for (int i = 0; i < size(); ++i) {
       Share& share = shares_[static_cast<std::size_t>(i)];
       share.next = share_begin(i, count, grain);
@@ -109,6 +113,7 @@ class Pool {
     drain(0);
     state_ -= kOpen;  // who has not come by now need not: the others did its share
     end_.wait([this] { return state_ % kOpen == 0; });
+    state_of_caller_ = nullptr;
     if (error_) std::rethrow_exception(error_);
   }
 
@@ -155,7 +160,9 @@ class Pool {
       if (stop_) return;
       seen = state_ / kRound;
       if (!enter()) continue;
+      in_force = state_of_caller_;
       drain(thread);
+      in_force = nullptr;
       if (upcoming_.rows[0].count > 0) prefetch = of_share(thread, upcoming_);
       if (--state_ % kOpen == 0) end_.open();
     }
@@ -198,19 +205,8 @@ class Pool {
   std::int64_t grain_ = 1;
   Upcoming upcoming_;
   std::exception_ptr error_;
+  const Runtime::State* state_of_caller_ = nullptr;
 };
-
-std::mutex pool_mutex;
-std::unique_ptr<Pool> pool;
-int wanted = 0;  // 0: core_count()
-
-Pool& the_pool() {
-  std::lock_guard lock(pool_mutex);
-  if (!pool) pool = std::make_unique<Pool>(wanted > 0 ? wanted : core_count());
-  return *pool;
-}
-
-}  // namespace
 
 int core_count() {
   cpu_set_t set;
@@ -220,23 +216,49 @@ int core_count() {
   return std::max(1, std::min(allowed, static_cast<int>(std::ceil(cgroup_cpus()))));
 }
 
-void set_thread_count(int n) {
-  if (n < 1) fail("threads", std::to_string(n), "at least 1");
-  std::lock_guard lock(pool_mutex);
-  wanted = n;
-  pool.reset();
+std::shared_ptr<Pool> make_pool(int threads) {
+  if (threads < 1) fail("threads", std::to_string(threads), "at least 1");
+  return std::make_shared<Pool>(threads);
 }
 
+int size_of(const Pool& pool) {
+  return pool.size();
+}
+
+const Runtime::State& current_state() {
+  if (in_force != nullptr) return *in_force;
+  static const auto all_cores =
+      std::make_shared<const Runtime::State>(make_pool(core_count()), nullptr, Activations::f32);
+  return *all_cores;
+}
+
+Runtime::Scope::Scope(std::shared_ptr<const State> state)
+    : state_(std::move(state)), before_(std::exchange(in_force, state_.get())) {}
+
+Runtime::Scope::~Scope() {
+  in_force = before_;
+}
+
+namespace {
+
+std::shared_ptr<const Runtime::State> with_threads(int threads) {
+  const Runtime::State& now = current_state();
+  return std::make_shared<const Runtime::State>(make_pool(threads), now.kernels, now.activations);
+}
+
+}  // namespace
+
+ThreadScope::ThreadScope(int threads) : scope_(with_threads(threads)) {}
+
 int thread_count() {
-  std::lock_guard lock(pool_mutex);
-  return pool ? pool->size() : wanted > 0 ? wanted : core_count();
+  return current_state().pool->size();
 }
 
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t, std::int64_t)>& body,
                   const Upcoming& next) {
   grain = std::max<std::int64_t>(1, grain);
-  if (!inside_pool && count > grain) return the_pool().run(count, grain, body, next);
+  if (!inside_pool && count > grain) return current_state().pool->run(count, grain, body, next);
   for (std::int64_t begin = 0; begin < count; begin += grain)
     body(begin, std::min(count, begin + grain));
 }

@@ -21,25 +21,22 @@ std::string count_text(std::int64_t n, const char* what) {
   return std::to_string(n) + what;
 }
 
-/// One model with room for the longest window, under activations of its own.
+/// One model with room for the longest window.
 class Reader {
  public:
-  Reader(const LanguageModel& model, std::int64_t capacity, Activations used)
-      : engine_(model, {.room = capacity}),
-        sequence_(engine_.begin(capacity)),
-        activations_(used) {}
+  Reader(const LanguageModel& model, std::int64_t capacity, const Runtime& runtime)
+      : engine_(model, {.room = capacity, .runtime = runtime}),
+        sequence_(engine_.begin(capacity)) {}
 
   const Architecture& arch() const { return engine_.model().architecture(); }
   std::size_t vocab() const { return static_cast<std::size_t>(arch().vocab); }
   void read(std::span<const TokenId> ids) {
-    const ActivationsScope scope(activations_);
     engine_.rewind(sequence_, 0);
     states_ = engine_.step({sequence_, ids});
   }
   /// Logits [rows, vocab] of the positions from `first` on.
   std::span<const float> logits(std::int64_t first, std::int64_t rows) {
     const auto width = static_cast<std::size_t>(arch().hidden);
-    const ActivationsScope scope(activations_);
     logits_.resize(static_cast<std::size_t>(rows) * vocab());
     engine_.logits(std::span(states_).subspan(static_cast<std::size_t>(first) * width,
                                               static_cast<std::size_t>(rows) * width),
@@ -50,7 +47,6 @@ class Reader {
  private:
   Engine engine_;
   SequenceId sequence_;
-  Activations activations_;
   std::vector<float> states_, logits_;
 };
 
@@ -124,11 +120,12 @@ Evaluation evaluate(const LanguageModel& model, std::span<const Window> windows,
          count_text(vocab, " as in the model"), "compare a model with the one it was made from");
 
   const std::int64_t most = longest(windows);
-  const Activations used = options.both_activations ? Activations::f32 : activations();
+  const Runtime current = Runtime::current();
+  const Runtime used = options.both_activations ? current.with(Activations::f32) : current;
   Readers readers{Reader(model, most, used), {}, {}};
   if (original) readers.original = std::make_unique<Reader>(*original, most, used);
   if (options.both_activations)
-    readers.rounded = std::make_unique<Reader>(model, most, Activations::q8);
+    readers.rounded = std::make_unique<Reader>(model, most, current.with(Activations::q8));
   Progress meter("evaluate", static_cast<std::int64_t>(windows.size()), options.progress);
   RowSums sums;
   for (const Window& window : windows) {

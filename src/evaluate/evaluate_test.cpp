@@ -152,17 +152,15 @@ TEST_CASE("a model does not diverge from itself, whatever the threads") {
   Rng rng(4);
   for (Window& window : windows)
     for (int i = 0; i < 100; ++i) window.ids.push_back(static_cast<TokenId>(rng.below(40)));
-  const int before = thread_count();
   std::vector<double> values;
   for (const int threads : {1, 3}) {
-    set_thread_count(threads);
+    const ThreadScope scope(threads);
     const Evaluation result = evaluate(model, windows, &model);
     CHECK(result.divergence->mean == 0);
     CHECK(result.divergence->maximum == 0);
     CHECK(result.divergence->top1_agreement == 1);
     values.push_back(result.perplexity.value);
   }
-  set_thread_count(before);
   CHECK(values[0] == values[1]);
 }
 
@@ -176,12 +174,12 @@ TEST_CASE("both activations in one run are two runs, and their difference is tha
   Rng rng(4);
   for (Window& window : windows) window.ids = testing::random_ids(100, 40, rng);
   const auto one = [&](Activations used) {
-    const ActivationsScope scope(used);
+    const Runtime::Scope scope(Runtime::current().with(used));
     return evaluate(model, windows);
   };
   const Evaluation both = evaluate(model, windows, EvaluateOptions{.both_activations = true});
   const Evaluation plain = one(Activations::f32), rounded = one(Activations::q8);
-  CHECK(activations() == Activations::f32);
+  CHECK(Runtime::current().activations() == Activations::f32);
   REQUIRE(both.rounded);
   CHECK(!plain.rounded);
   CHECK(both.perplexity.value == plain.perplexity.value);

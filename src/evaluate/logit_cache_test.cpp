@@ -169,17 +169,15 @@ TEST_CASE("cached logits stand in for the original") {
 
 TEST_CASE("the bytes of a cache do not depend on the number of threads") {
   CacheFiles files;
-  const int before = thread_count();
   std::vector<std::string> bytes;
   for (const int threads : {1, 3}) {
-    set_thread_count(threads);
+    const ThreadScope scope(threads);
     evaluate_text({.model = files.original.folder.path(),
                    .text = files.folder / "text.txt",
                    .save_logits = files.file(),
                    .replace = true});
     bytes.push_back(read_text(files.file()));
   }
-  set_thread_count(before);
   CHECK(bytes[0] == bytes[1]);
 }
 

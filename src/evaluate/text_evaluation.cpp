@@ -80,7 +80,9 @@ class Work {
                .text = job.text.string(),
                .text_sha256 = sha256(file_.bytes()),
                .limit = job.limit,
-               .activations = job.both_activations ? "both" : std::string(name_of(activations())),
+               .activations = job.both_activations
+                                  ? "both"
+                                  : std::string(name_of(Runtime::current().activations())),
                .warnings = text_notices(job.text, job.field, file_.is_records())};
     const std::vector<std::string>& of_model = model_.architecture().warnings;
     result_.warnings.insert(result_.warnings.end(), of_model.begin(), of_model.end());

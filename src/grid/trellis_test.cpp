@@ -269,15 +269,13 @@ TEST_CASE("sixteen columns at a time give the codes of all at once, whatever the
   const torch::Tensor all = grid.encode(w, params);
   CHECK(all.sizes() == w.sizes());
   CHECK(all.max().item<int>() <= 3);
-  const int before = thread_count();
-  set_thread_count(before == 1 ? 2 : 1);
+  const ThreadScope scope(thread_count() == 1 ? 2 : 1);
   for (std::int64_t begin = 0; begin < 44; begin += 16) {
     const std::int64_t end = std::min<std::int64_t>(44, begin + 16);
     const torch::Tensor part = grid.encode(w.slice(1, begin, end), params);
     CHECK(torch::equal(part, all.slice(1, begin, end)));
     CHECK(torch::equal(grid.decode(part, params), grid.decode(all, params).slice(1, begin, end)));
   }
-  set_thread_count(before);
 }
 
 TEST_CASE("what is stored unpacks to what was promised, rotated or not, with kept weights") {

@@ -13,7 +13,6 @@
 #include "karat/error.h"
 #include "kernel/guarded.h"
 #include "kernel/kernel.h"
-#include "kernel/testing.h"
 
 using namespace karat;
 
@@ -231,23 +230,20 @@ TEST_CASE("8-bit activations: layouts without such kernels are multiplied as bef
 
 TEST_CASE("8-bit activations: the number of threads changes no bit") {
   Rng rng(37);
-  const int before = thread_count();
   for (const int bits : {2, 3, 4}) {
     const Packed p(random_matrix(rng, layout_of(bits, 128), 600, 520, 0.01));
     const std::vector<float> x = draw(rng, 520 * 20);
     for (const KernelSet* set : usable_kernels())
       for (const std::int64_t tokens : {1, 20}) {
         std::vector<float> first(static_cast<std::size_t>(600 * tokens)), y(first.size());
-        set_thread_count(1);
-        matmul(*set, p.matrix, x.data(), tokens, first.data(), Activations::q8);
-        for (const int threads : {2, 5}) {
-          set_thread_count(threads);
+        for (const int threads : {1, 2, 5}) {
+          const ThreadScope scope(threads);
           matmul(*set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
+          if (threads == 1) first = y;
           CHECK(first == y);
         }
       }
   }
-  set_thread_count(before);
 }
 
 TEST_CASE("8-bit activations: rows read one by one or four side by side give the same bits") {
@@ -297,18 +293,8 @@ TEST_CASE("8-bit activations: rows of far more outliers than their neighbours") 
     }
 }
 
-TEST_CASE("activations in use") {
-  MESSAGE("activations in use: ", name_of(activations()));
-}
-
-TEST_CASE("activations are chosen by name, and by KARAT_ACTIVATIONS at start") {
-  for (const std::string name : {"f32", "q8"}) {
-    const std::string text =
-        testing::output_with("KARAT_ACTIVATIONS=" + name, "activations in use");
-    CHECK(text.find("activations in use: " + name) != std::string::npos);
-  }
-  use_activations(parse_activations("q8"));
-  CHECK(activations() == Activations::q8);
-  use_activations(Activations::f32);
+TEST_CASE("activations are chosen by name") {
+  const Runtime::Scope scope(Runtime::current().with(parse_activations("q8")));
+  CHECK(Runtime::current().activations() == Activations::q8);
   CHECK_THROWS_WITH_AS(parse_activations("q9"), doctest::Contains("f32 or q8"), Error);
 }

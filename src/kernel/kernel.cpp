@@ -1,46 +1,14 @@
 // Which kernels run here, and the cut of a product over threads.
 #include "kernel/kernel.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <string>
 
 #include "core/threads.h"
 #include "format/parts.h"
-#include "karat/error.h"
 #include "kernel/cpu/sets.h"
 
 namespace karat {
 namespace {
-
-const KernelSet& named_kernels(std::string_view isa) {
-  for (const KernelSet* set : usable_kernels())
-    if (set->isa == isa) return *set;
-  fail("choose kernels", fmt::format("\"{}\"", isa),
-       fmt::format("one of {}", fmt::join(instruction_sets(), ", ")),
-       "these are what this CPU can run");
-}
-
-const KernelSet& default_kernels() {
-  const char* wanted = std::getenv("KARAT_ISA");
-  return wanted == nullptr || *wanted == 0 ? *usable_kernels().back() : named_kernels(wanted);
-}
-
-std::atomic<const KernelSet*> chosen = nullptr;
-
-Activations default_activations() {
-  const char* wanted = std::getenv("KARAT_ACTIVATIONS");
-  return wanted == nullptr || *wanted == 0 ? Activations::f32 : parse_activations(wanted);
-}
-
-std::atomic<Activations>& chosen_activations() {
-  static std::atomic<Activations> one = default_activations();
-  return one;
-}
 
 /// Rows per piece of work: about 2^17 multiplications, some 10 µs, so that cutting costs little and
 /// the last piece is short. A multiple of the 32 rows that kernels read together.
@@ -207,46 +175,16 @@ const std::vector<const KernelSet*>& usable_kernels() {
   return sets;
 }
 
+const KernelSet& kernels_of(const Runtime::State& state) {
+  return state.kernels != nullptr ? *state.kernels : *usable_kernels().back();
+}
+
 const KernelSet& kernels() {
-  const KernelSet* set = chosen.load();
-  if (set == nullptr) chosen = set = &default_kernels();
-  return *set;
-}
-
-std::vector<std::string_view> instruction_sets() {
-  std::vector<std::string_view> names;
-  for (const KernelSet* set : usable_kernels()) names.push_back(set->isa);
-  return names;
-}
-
-std::string_view instruction_set() {
-  return kernels().isa;
-}
-
-void use_instruction_set(std::string_view name) {
-  chosen = &named_kernels(name);
-}
-
-Activations parse_activations(std::string_view name) {
-  for (const Activations one : {Activations::f32, Activations::q8})
-    if (name_of(one) == name) return one;
-  fail("activations", fmt::format("\"{}\"", name), "f32 or q8");
-}
-
-std::string_view name_of(Activations activations) {
-  return activations == Activations::f32 ? "f32" : "q8";
-}
-
-Activations activations() {
-  return chosen_activations();
-}
-
-void use_activations(Activations activations) {
-  chosen_activations() = activations;
+  return kernels_of(current_state());
 }
 
 void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float* y) {
-  matmul(kernels(), matrix, x, tokens, y, activations());
+  matmul(kernels(), matrix, x, tokens, y, current_state().activations);
 }
 
 void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
@@ -259,7 +197,7 @@ void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std:
 }
 
 void matmul(std::span<const MatrixProduct> products, const float* x, std::int64_t tokens) {
-  matmul(kernels(), products, x, tokens, activations());
+  matmul(kernels(), products, x, tokens, current_state().activations);
 }
 
 void matmul(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,

@@ -88,9 +88,9 @@ struct KernelSet {
 const KernelSet& reference_kernels();
 /// Sets that this CPU can run, slowest (reference) first.
 const std::vector<const KernelSet*>& usable_kernels();
-/// The set in use: the last usable one, unless the environment variable KARAT_ISA or
-/// use_instruction_set names another.
+/// Those of the calling thread's runtime.
 const KernelSet& kernels();
+const KernelSet& kernels_of(const Runtime::State& state);
 
 /// y [tokens, out] = x [tokens, in] Wᵀ.
 struct MatrixProduct {

@@ -3,16 +3,17 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <thread>
 
 #include "core/threads.h"
 #include "format/random_matrix.h"
 #include "karat/error.h"
 #include "kernel/guarded.h"
 #include "kernel/kernel.h"
-#include "kernel/testing.h"
 
 using namespace karat;
 
@@ -187,7 +188,6 @@ TEST_CASE("an overlay of every size adds what unpack adds") {
 
 TEST_CASE("the number of threads changes no bit") {
   Rng rng(14);
-  const int before = thread_count();
   for (const PackedLayout& layout :
        {PackedLayout{.variant = "bilevel", .bits = 3, .group = 16},
         PackedLayout{.variant = "blocks", .bits = 3}, PackedLayout{.format = "nf4", .bits = 4},
@@ -200,16 +200,14 @@ TEST_CASE("the number of threads changes no bit") {
       for (const std::int64_t tokens : {1, 7}) {
         const Guarded x = random_input(rng, tokens * 520);
         std::vector<float> first(1000 * tokens), y(first.size());
-        set_thread_count(1);
-        matmul(*set, m.matrix, x.floats(), tokens, first.data());
-        for (const int threads : {2, 3, 8}) {
-          set_thread_count(threads);
+        for (const int threads : {1, 2, 3, 8}) {
+          const ThreadScope scope(threads);
           matmul(*set, m.matrix, x.floats(), tokens, y.data());
+          if (threads == 1) first = y;
           CHECK(std::memcmp(first.data(), y.data(), first.size() * 4) == 0);
         }
       }
   }
-  set_thread_count(before);
 }
 
 TEST_CASE("products of one input give the bits of one after the other, whatever their layouts") {
@@ -225,7 +223,6 @@ TEST_CASE("products of one input give the bits of one after the other, whatever 
     for (const std::int64_t out : {5, 300})
       matrices.push_back(guarded_packed(random_matrix(rng, layout, out, 260, out == 5 ? 0.1 : 0)));
   matrices.push_back(guarded_dense(rng, DType::f16, 70, 260));
-  const int before = thread_count();
   for (const KernelSet* set : usable_kernels())
     for (const Activations activations : {Activations::f32, Activations::q8})
       for (const std::int64_t tokens : {1, 9}) {
@@ -242,38 +239,82 @@ TEST_CASE("products of one input give the bits of one after the other, whatever 
           }
           for (std::size_t i = 0; i < 3; ++i) products[i].y = together[i].data();
           for (const int threads : {1, 3}) {
-            set_thread_count(threads);
+            const ThreadScope scope(threads);
             matmul(*set, products, x.floats(), tokens, activations);
             CHECK(alone == together);
           }
         }
       }
-  set_thread_count(before);
 }
 
-TEST_CASE("kernels that this CPU cannot run are refused, and nothing changes") {
+TEST_CASE("kernels that this CPU cannot run are refused") {
   const std::vector<std::string_view> here = instruction_sets();
-  const std::string_view before = kernels().isa;
   for (const std::string_view set :
        {"avx2", "avx-vnni", "avx512", "avx512-vnni", "neon", "neon-dotprod"})  // no CPU can run all
     if (std::find(here.begin(), here.end(), set) == here.end())
-      CHECK_THROWS_WITH_AS(use_instruction_set(set), doctest::Contains("what this CPU can run"),
-                           Error);
-  CHECK(kernels().isa == before);
+      CHECK_THROWS_WITH_AS(Runtime({.instruction_set = std::string(set)}),
+                           doctest::Contains("what this CPU can run"), Error);
 }
 
-TEST_CASE("kernels are chosen by name, and by KARAT_ISA at start") {
+TEST_CASE("kernels are chosen by name, in one thread alone") {
   const std::string_view before = kernels().isa;
-  use_instruction_set("reference");
-  CHECK(kernels().isa == "reference");
-  CHECK_THROWS_WITH_AS(use_instruction_set("avx9"), doctest::Contains("one of reference"), Error);
-  use_instruction_set(before);
-
-  for (const KernelSet* set : usable_kernels()) {
-    const std::string text =
-        testing::output_with("KARAT_ISA=" + std::string(set->isa), "instruction sets under test");
-    CHECK(text.find("kernels in use: " + std::string(set->isa)) != std::string::npos);
+  CHECK(before == instruction_sets().back());
+  for (const std::string_view name : instruction_sets()) {
+    const Runtime runtime({.instruction_set = std::string(name)});
+    const Runtime::Scope scope(runtime);
+    CHECK(kernels().isa == name);
+    CHECK(Runtime::current().instruction_set() == name);
+    std::string_view elsewhere;
+    std::thread([&] { elsewhere = kernels().isa; }).join();
+    CHECK(elsewhere == before);
   }
+  CHECK(kernels().isa == before);
+  CHECK_THROWS_WITH_AS(Runtime({.instruction_set = "avx9"}), doctest::Contains("one of reference"),
+                       Error);
+}
+
+TEST_CASE("runtimes work side by side, each with its own threads, kernels and numbers") {
+  Rng rng(41);
+  const GuardedMatrix m =
+      guarded_packed(random_matrix(rng, PackedLayout{.bits = 4, .group = 128}, 300, 520, 0.01));
+  const Guarded x = random_input(rng, 9 * 520);
+  const auto product = [&] {
+    std::vector<float> y(9 * 300);
+    matmul(m.matrix, x.floats(), 9, y.data());
+    return y;
+  };
+  std::vector<Runtime> runtimes;
+  std::vector<std::vector<float>> expected;
+  for (const std::string_view name : instruction_sets())
+    for (const Activations one : {Activations::f32, Activations::q8}) {
+      const int threads = static_cast<int>(runtimes.size()) % 3 + 1;
+      runtimes.push_back(Runtime({threads, std::string(name), one}));
+      expected.emplace_back(9 * 300);
+      const KernelSet* set = *std::ranges::find(usable_kernels(), name, &KernelSet::isa);
+      matmul(*set, m.matrix, x.floats(), 9, expected.back().data(), one);
+    }
+  CHECK(expected[0] != expected[1]);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> users;
+  for (std::size_t i = 0; i < runtimes.size(); ++i)
+    for (int twice = 0; twice < 2; ++twice)  // two threads share a runtime
+      users.emplace_back([&, i] {
+        const Runtime::Scope scope(runtimes[i]);
+        for (int round = 0; round < 20; ++round) {
+          // In a thread of the pool the caller's runtime is in force, too.
+          std::vector<float> inner(2 * 300);
+          parallel_for(2, 1, [&](std::int64_t begin, std::int64_t) {
+            matmul(m.matrix, x.floats() + begin * 520, 1,
+                   &inner[static_cast<std::size_t>(begin) * 300]);
+          });
+          std::vector<float> outer(300);
+          matmul(m.matrix, x.floats() + 520, 1, outer.data());
+          wrong += product() != expected[i] || !std::equal(outer.begin(), outer.end(), &inner[300]);
+          wrong += thread_count() != runtimes[i].threads();
+        }
+      });
+  for (std::thread& user : users) user.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("a matrix is two-dimensional and of a float type") {

@@ -10,9 +10,4 @@ namespace karat {
 /// matrices several times slower than AVX2's or AVX-512's.
 std::string_view better_blas_core(std::string_view core, bool avx2, bool avx512);
 
-/// Starts this program again, with `argv`, if OpenBLAS should run other kernels: it asks the
-/// environment's OPENBLAS_CORETYPE when it is loaded and never again. A user's own is left as it
-/// is.
-void start_with_best_blas(char** argv);
-
 }  // namespace karat

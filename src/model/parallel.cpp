@@ -30,16 +30,16 @@ double work_of(const torch::Tensor& a, const torch::Tensor& b) {
 
 }  // namespace
 
-SerialTorch::SerialTorch() : torch_threads_(at::get_num_threads()), pool_threads_(thread_count()) {
+SerialTorch::SerialTorch() : torch_threads_(at::get_num_threads()) {
   if (torch_threads_ == 1) return;
   set_torch_threads(1);
-  set_thread_count(pool_threads_);  // a new pool, whose threads take LibTorch's count from now
+  threads_.emplace(thread_count());  // new ones, which take LibTorch's count from now
 }
 
 SerialTorch::~SerialTorch() {
   if (torch_threads_ == 1) return;
+  threads_.reset();
   set_torch_threads(torch_threads_);
-  set_thread_count(pool_threads_);
 }
 
 void parallel_indices(std::int64_t count, torch::Device device,

@@ -4,13 +4,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
+#include "core/threads.h"
 #include "karat/torch.h"
 
 namespace karat {
 
-/// LibTorch and its BLAS run on the calling thread alone while this lives; our own pool keeps its
-/// size. Does nothing inside another one.
+/// LibTorch and its BLAS run on the calling thread alone while this lives, in the whole process:
+/// the counts are theirs. Our own pool keeps its size. Does nothing inside another one.
 class SerialTorch {
  public:
   SerialTorch();
@@ -19,7 +21,8 @@ class SerialTorch {
   SerialTorch& operator=(const SerialTorch&) = delete;
 
  private:
-  int torch_threads_, pool_threads_;
+  int torch_threads_;
+  std::optional<ThreadScope> threads_;
 };
 
 /// Calls body(0) … body(count − 1), without recording a graph. On the CPU they run on our pool, and

@@ -23,6 +23,7 @@ std::vector<torch::Tensor> same_bits(const std::function<std::vector<torch::Tens
   std::vector<std::vector<torch::Tensor>> results;
   for (const int threads : {1, 2, 3}) {
     set_torch_threads(threads);
+    const ThreadScope scope(threads);
     const SerialTorch serial;
     results.push_back(compute());
   }

@@ -2,13 +2,11 @@
 
 #include <dlfcn.h>
 
-#include "core/threads.h"
 #include "karat/torch.h"
 
 namespace karat {
 
 void set_torch_threads(int n) {
-  set_thread_count(n);
   at::set_num_threads(n);
   // OpenBLAS built on pthreads does not follow at::set_num_threads. Another BLAS lacks the symbol.
   if (void* symbol = ::dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))

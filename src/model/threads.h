@@ -1,9 +1,9 @@
-// One thread count for our pool, LibTorch's and the BLAS beneath it.
+// The thread counts of LibTorch and of the BLAS beneath it, which hold for the process.
 #pragma once
 
 namespace karat {
 
-/// Sets all three; LibTorch and OpenBLAS would otherwise each pick their own. Throws unless n >= 1.
+/// Sets both; they would otherwise each pick their own. n >= 1.
 void set_torch_threads(int n);
 
 }  // namespace karat

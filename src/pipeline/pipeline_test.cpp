@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "core/temporary.h"
+#include "core/threads.h"
 #include "karat/error.h"
 #include "model/threads.h"
 #include "pipeline/identity.h"
@@ -113,6 +114,7 @@ TEST_CASE("bytes do not depend on the number of threads") {
     std::vector<std::map<std::string, std::string>> files;
     for (const int threads : {1, 2, 3}) {
       set_torch_threads(threads);
+      const ThreadScope scope(threads);
       run(model, "llama3", assemble(find_method(method)), temporary.path);
       files.push_back(files_of(temporary.path));
     }

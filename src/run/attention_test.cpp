@@ -123,12 +123,12 @@ TEST_CASE("attention does not depend on the threads") {
   const Context context(shape, CacheType::f32, rng);
   const auto q = random_floats(shape.tokens * shape.heads * shape.head_dim, rng);
   std::vector<float> one(q.size()), three(q.size());
-  const int before = thread_count();
-  set_thread_count(1);
-  attend(context.cache, shape, q.data(), one.data());
-  set_thread_count(3);
-  attend(context.cache, shape, q.data(), three.data());
-  set_thread_count(before);
+  const auto attend_on = [&](int threads, std::vector<float>& y) {
+    const ThreadScope scope(threads);
+    attend(context.cache, shape, q.data(), y.data());
+  };
+  attend_on(1, one);
+  attend_on(3, three);
   CHECK(one == three);
 }
 

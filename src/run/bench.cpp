@@ -143,7 +143,7 @@ BenchResult bench(const std::filesystem::path& folder, const BenchOptions& optio
                   const ProgressFn& progress) {
   if (options.prompt < 0 || options.decode < 1 || options.repeats < 1)
     fail("bench", "a prompt below 0, or nothing to decode or repeat", "positive numbers");
-  const ActivationsScope scope(options.activations);
+  const Runtime::Scope scope(Runtime::current().with(options.activations));
   return Bench(folder, options, progress).run();
 }
 

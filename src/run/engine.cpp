@@ -211,6 +211,7 @@ std::vector<float> Engine::step(std::span<const Request> requests) {
 std::vector<float> Engine::step(std::span<const Request> requests,
                                 std::span<const std::int64_t> rows) {
   State& state = *state_;
+  const Runtime::Scope scope(state.options.runtime);
   const LanguageModel::Impl& model = *state.model.impl_;
   model.watch.check();
   const std::vector<Sequence> before = state.sequences;
@@ -263,6 +264,7 @@ std::vector<float> Engine::next_logits(std::span<const Request> requests) {
 }
 
 void Engine::logits(std::span<const float> states, std::span<float> logits) const {
+  const Runtime::Scope scope(state_->options.runtime);
   const LanguageModel::Impl& model = *state_->model.impl_;
   const auto width = static_cast<std::size_t>(model.arch.hidden);
   const auto vocab = static_cast<std::size_t>(model.arch.vocab);

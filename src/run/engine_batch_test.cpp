@@ -128,7 +128,7 @@ TEST_CASE("so do those of packed models, rounded activations or not, in every ca
   const std::vector<Ids> prompts = prompts_of({1, 70, 130, 3});
   for (const Activations one : {Activations::f32, Activations::q8})
     for (const CacheType cache : {CacheType::f32, CacheType::f16, CacheType::q8}) {
-      const ActivationsScope scope(one);
+      const Runtime::Scope scope(Runtime::current().with(one));
       const std::vector<Story> all = together(model, prompts, 50, cache);
       for (std::size_t i = 0; i < prompts.size(); ++i) {
         const bool same =

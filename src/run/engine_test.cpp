@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <thread>
 
 #include "core/threads.h"
 #include "karat/engine.h"
@@ -66,15 +67,39 @@ TEST_CASE("states do not depend on the threads") {
   testing::write_tiny_llama(folder.path());
   const LanguageModel model = LanguageModel::open(folder.path());
   const auto ids = some_ids(100, 40);
-  const int before = thread_count();
   std::vector<std::vector<float>> states;
   for (const int threads : {1, 2, 3}) {
-    set_thread_count(threads);
+    const ThreadScope scope(threads);
     states.push_back(Alone(model).step(ids));
   }
-  set_thread_count(before);
   CHECK(states[0] == states[1]);
   CHECK(states[0] == states[2]);
+}
+
+TEST_CASE("engines of different runtimes work at the same time, each as alone") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  const LanguageModel model = LanguageModel::open(folder.path());
+  const auto ids = some_ids(120, 40);
+  std::vector<RuntimeOptions> options;
+  for (const std::string_view set : instruction_sets())
+    options.push_back({static_cast<int>(options.size()) + 1, std::string(set), Activations::q8});
+  std::vector<std::vector<float>> expected(options.size()), found(options.size());
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    const Runtime::Scope scope{Runtime(options[i])};
+    expected[i] = Alone(model).step(ids);
+  }
+  std::vector<std::thread> users;
+  for (std::size_t i = 0; i < options.size(); ++i)
+    users.emplace_back([&, i] {
+      Alone alone(model, {.runtime = Runtime(options[i])});
+      for (int round = 0; round < 5; ++round) {
+        alone.rewind(0);
+        found[i] = alone.step(ids);
+      }
+    });
+  for (std::thread& user : users) user.join();
+  CHECK(found == expected);
 }
 
 TEST_CASE("what an engine cannot take is refused and changes nothing") {

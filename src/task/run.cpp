@@ -47,7 +47,8 @@ ordered_json describe(const std::vector<Side>& sides, const std::vector<Document
   header["limit"] = options.limit;
   header["truncate"] = options.truncate;
   header["skip_bad"] = options.skip_bad;
-  if (activations() != Activations::f32) header["activations"] = name_of(activations());
+  const Activations activations = Runtime::current().activations();
+  if (activations != Activations::f32) header["activations"] = name_of(activations);
   for (const DocumentGroup& group : documents)
     header["data"].push_back({{"task", group.task->name},
                               {"definition", hash_text(group.task->text)},

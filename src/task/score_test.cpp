@@ -107,13 +107,11 @@ TEST_CASE("scores do not depend on the threads") {
   const Model tiny;
   Rng rng(4);
   const std::vector<Sequence> sequences = mixed({}, rng);
-  const int before = thread_count();
   std::vector<std::vector<Score>> all;
   for (const int threads : {1, 3}) {
-    set_thread_count(threads);
+    const ThreadScope scope(threads);
     all.push_back(PackScorer(tiny.model, 2000).score(sequences));
   }
-  set_thread_count(before);
   for (std::size_t i = 0; i < sequences.size(); ++i)
     CHECK(all[0][i].loglikelihood == all[1][i].loglikelihood);
 }

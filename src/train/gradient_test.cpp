@@ -47,14 +47,12 @@ TEST_CASE("the bits do not depend on the number of threads") {
   const Architecture arch = architecture_of(kTinyLlama);
   const Weights leaves = leaves_of(arch);
   const torch::Tensor ids = torch::arange(7 * 24, torch::kInt64).view({7, 24});
-  const int before = thread_count();
   std::vector<LossAndGradients> runs;
   for (const int threads : {1, 2, 3}) {
-    set_thread_count(threads);
+    const ThreadScope scope(threads);
     const SerialTorch single;
     runs.push_back(loss_and_gradients(arch, leaves, ids, 2));
   }
-  set_thread_count(before);
   for (const auto& run : runs) {
     CHECK(run.loss == runs[0].loss);
     for (const auto& [name, gradient] : run.gradients)

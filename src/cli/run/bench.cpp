@@ -8,7 +8,6 @@
 #include "cli/common.h"
 #include "cli/run/runtime.h"
 #include "core/file.h"
-#include "core/threads.h"
 #include "karat/bench.h"
 #include "karat/error.h"
 
@@ -18,15 +17,15 @@ namespace {
 struct BenchVerb {
   std::string model, baseline;
   BenchOptions options;
-  RuntimeOptions runtime;
+  RuntimeChoice runtime;
   bool json = false;
 };
 
 /// The numbers by name, in the order that they are shown.
 nlohmann::ordered_json to_json(const BenchVerb& verb, const BenchResult& result) {
   nlohmann::ordered_json json{{"model", verb.model},
-                              {"isa", instruction_set()},
-                              {"threads", thread_count()},
+                              {"isa", Runtime::current().instruction_set()},
+                              {"threads", Runtime::current().threads()},
                               {"activations", name_of(verb.options.activations)},
                               {"kv", name_of(verb.options.cache)},
                               {"read_gigabytes_per_second", result.read_bandwidth},
@@ -77,7 +76,7 @@ void print(const BenchResult& result, const nlohmann::ordered_json& json) {
   constexpr double kMiB = 1 << 20;
   fmt::print("kernels          {}, activations {}, cache {}, {} threads\n",
              json["isa"].get<std::string>(), json["activations"].get<std::string>(),
-             json["kv"].get<std::string>(), thread_count());
+             json["kv"].get<std::string>(), json["threads"].get<int>());
   fmt::print("memory reads     {:.1f} GB/s\n", result.read_bandwidth);
   fmt::print("load             {:.3f} s to the first token\n", result.load_seconds);
   if (json.contains("prefill"))
@@ -98,8 +97,8 @@ void print(const BenchResult& result, const nlohmann::ordered_json& json) {
 }
 
 void run(BenchVerb& verb) {
-  apply(verb.runtime);
-  verb.options.activations = activations();
+  const Runtime::Scope scope(verb.runtime.runtime());
+  verb.options.activations = Runtime::current().activations();
   verb.options.cache = verb.runtime.cache_type();
   const BenchResult result = bench(verb.model, verb.options, terminal_progress());
   nlohmann::ordered_json json = to_json(verb, result);

@@ -21,8 +21,8 @@ struct EvaluateArguments {
   TaskArguments tasks = {};
 };
 
-/// Without the option, what the library does stays.
-void choose_activations(EvaluateArguments& arguments) {
+/// The program's runtime; with the option, its activations.
+Runtime chosen_runtime(EvaluateArguments& arguments) {
   const std::string& name = arguments.activations;
   arguments.job.both_activations = name == "both";
   if (!name.empty() && name != "f32" && name != "q8" && name != "both")
@@ -30,7 +30,8 @@ void choose_activations(EvaluateArguments& arguments) {
   if (arguments.job.both_activations && !arguments.tasks.names.empty())
     fail("evaluate", "--activations both with --tasks", "f32 or q8",
          "run the tasks once with each");
-  if (!name.empty() && name != "both") use_activations(parse_activations(name));
+  const Runtime now = Runtime::current();
+  return name.empty() || name == "both" ? now : now.with(parse_activations(name));
 }
 
 void run(EvaluateArguments& arguments) {
@@ -39,7 +40,7 @@ void run(EvaluateArguments& arguments) {
   if (job.text.empty() == tasks.names.empty())
     fail("evaluate", job.text.empty() ? "neither --text nor --tasks" : "--text and --tasks",
          "one of them");
-  choose_activations(arguments);
+  const Runtime::Scope scope(chosen_runtime(arguments));
   if (!tasks.names.empty())
     return run_tasks(tasks, job.model, job.original, job.limit, arguments.json);
   job.conventions = !arguments.convention.empty() ? arguments.convention

@@ -19,7 +19,7 @@ namespace {
 struct RunOptions {
   std::string model, prompt;
   Generation wanted;
-  RuntimeOptions runtime;
+  RuntimeChoice runtime;
   bool json = false;
 };
 
@@ -79,7 +79,7 @@ void report(const LanguageModel& model, const RunOptions& options, const Generat
 }
 
 void run(RunOptions& options) {
-  apply(options.runtime);
+  const Runtime::Scope scope(options.runtime.runtime());
   const LanguageModel model = LanguageModel::open(options.model);
   tell(model.architecture().warnings);
   const Tokenizer tokenizer = Tokenizer::open(model.folder());
