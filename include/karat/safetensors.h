@@ -13,6 +13,8 @@
 
 namespace karat {
 
+class MappedFile;  // core/file.h
+
 /// Tensors of one file or of one folder (model.safetensors, or a sharded index). The views stay
 /// valid while this object, or a copy of it, lives. Format: huggingface/safetensors README.
 class Safetensors {
@@ -30,12 +32,16 @@ class Safetensors {
   const std::vector<TensorView>& tensors() const { return tensors_; }  // sorted by name
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   std::size_t file_bytes() const { return file_bytes_; }  // of all mapped files together
+  /// Throws Error naming a file that was written to or cut since it was opened; where its pages
+  /// were gone, zeros were read. To be called after reading, before what was made of it is used. A
+  /// file that was removed, or replaced by another of its name, is still mapped as it was.
+  void check() const;
 
  private:
   void add_file(const std::filesystem::path& file);
   std::vector<TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
-  std::vector<std::shared_ptr<const void>> files_;  // keep the mappings alive
+  std::vector<std::shared_ptr<const MappedFile>> files_;
   std::size_t file_bytes_ = 0;
 };
 

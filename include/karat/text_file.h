@@ -27,6 +27,9 @@ class TextFile {
   std::span<const std::string_view> records() const;
   bool is_records() const { return !records().empty(); }
   std::span<const std::byte> bytes() const;  // of the file as it is
+  /// Throws Error when the file was written to or cut since it was opened. To be called after
+  /// reading, before what was made of it is used.
+  void check() const;
 
  private:
   struct Content;

@@ -135,8 +135,10 @@ class Sweep {
   }
 
   void visit(std::size_t block, Weights& weights, std::map<std::string, LinearStats> stats) const {
+    file_.check();  // before the visitor uses what was made of it
     BlockVisit visit{block, weights, std::move(stats)};
     visitor_(visit);
+    file_.check();
   }
 
   /// Only the rows of the mapped embedding that the ids name are up-cast.
@@ -265,12 +267,18 @@ SweepResult sweep(const Architecture& arch, const Safetensors& weights, const Ca
   Sweep sweep(arch, weights, set, options, visitor);
   const bool forward = options.needs.any() || options.propagate;
   if (forward) check_set(arch, set, options);
-  if (options.needs.backward())
-    result.loss = sweep.with_gradients();
-  else if (forward)
-    sweep.forward_only();
-  else
-    sweep.load_and_visit();
+  try {
+    if (options.needs.backward())
+      result.loss = sweep.with_gradients();
+    else if (forward)
+      sweep.forward_only();
+    else
+      sweep.load_and_visit();
+  } catch (const Error&) {
+    weights.check();  // a file that was cut may be why
+    throw;
+  }
+  weights.check();
   const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start;
   result.seconds = since.count();
   return result;

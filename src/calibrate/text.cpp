@@ -62,12 +62,14 @@ CalibrationSet read_calibration(const std::filesystem::path& file, const Tokeniz
   const auto wanted = static_cast<std::size_t>(options.samples * options.length) * kBytesPerToken;
   const auto tokens =
       tokenizer.encode(stretch_of(text.text(), std::max(kStretchBytes, wanted), rng), false);
-  return {.ids = windows(name, tokens, tokenizer.bos(), options, rng),
-          .file = name,
-          .sha256 = sha256(text.bytes()),
-          .records = text.is_records(),
-          .text_tokens = static_cast<std::int64_t>(tokens.size()),
-          .options = options};
+  CalibrationSet set{.ids = windows(name, tokens, tokenizer.bos(), options, rng),
+                     .file = name,
+                     .sha256 = sha256(text.bytes()),
+                     .records = text.is_records(),
+                     .text_tokens = static_cast<std::int64_t>(tokens.size()),
+                     .options = options};
+  text.check();
+  return set;
 }
 
 }  // namespace karat

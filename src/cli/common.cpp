@@ -52,16 +52,6 @@ int describe_failure(std::string_view text) {
   return kBadInput;
 }
 
-/// A page of a mapped file that is no longer there: another process cut the file. Nothing may be
-/// done in a signal handler but to say so.
-[[noreturn]] void report_lost_page(int) {
-  constexpr std::string_view kText =
-      "karat: a mapped file: got fewer bytes than when it was opened, expected the same file; "
-      "something cut it while it was read\n";
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kText.data(), kText.size());
-  std::_Exit(kBadInput);
-}
-
 }  // namespace
 
 int run_program(const Program& program, int argc, char** argv) try {
@@ -92,7 +82,6 @@ int run_program(const Program& program, int argc, char** argv) try {
   program.use_threads(threads);
   const Runtime runtime({threads, setting("KARAT_ISA"), activations_setting()});
   const Runtime::Scope scope(runtime);
-  std::signal(SIGBUS, report_lost_page);
   std::signal(SIGINT, [](int) {
     if (stop_requested) std::_Exit(kInterrupted);  // the second Ctrl-C does not wait
     stop_requested = 1;

@@ -161,6 +161,7 @@ void read_text_to_score(Context& c, CompareReport& report) {
   const TextFile file = TextFile::open(c.job.text, c.job.calibration.field);
   c.windows = cut_windows(convention, tokenizer, named_text(c.job.text, file), c.arch.max_positions,
                           c.job.limit);
+  file.check();
   c.bos = tokenizer.bos().has_value();
   c.convention = convention.name;
   report.text = c.job.text.filename().string();

@@ -1,11 +1,14 @@
 // Half floats, files, threads, rng, hashes: against closed forms and published vectors.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <bit>
 #include <chrono>
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <numeric>
 #include <thread>
@@ -67,6 +70,55 @@ TEST_CASE("parallel_for covers every index once, whatever the threads, and passe
     CHECK_THROWS_AS(parallel_for(8, 1, [](auto, auto) { fail("x", "y", "z"); }), Error);
   }
   CHECK_THROWS_WITH_AS(make_pool(0), "threads: got 0, expected at least 1", Error);
+}
+
+TEST_CASE("a mapped file that is cut reads as zeros from there on, and is named when asked") {
+  const fs::path path = fs::temp_directory_path() / "karat_core_test_cut";
+  const fs::path other = fs::temp_directory_path() / "karat_core_test_whole";
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  for (int round = 0; round < 3; ++round) {  // guards are used again
+    write_file(path, std::string(5 * page - 100, 'x'));
+    write_file(other, std::string(2 * page, 'x'));
+    const auto cut = MappedFile::open(path), whole = MappedFile::open(other);
+    cut->check();
+    fs::resize_file(path, page);
+    std::vector<std::size_t> seen(4);
+    std::vector<std::thread> readers;
+    for (std::size_t& count : seen)
+      readers.emplace_back(
+          [&] { count = static_cast<std::size_t>(std::ranges::count(cut->text(), 'x')); });
+    for (std::thread& reader : readers) reader.join();
+    CHECK(seen == std::vector<std::size_t>(4, page));
+    CHECK(std::ranges::count(whole->text(), 'x') == static_cast<std::ptrdiff_t>(2 * page));
+    CHECK_THROWS_WITH_AS(cut->check(), doctest::Contains("karat_core_test_cut"), Error);
+    whole->check();
+    MappedFile::open(path)->check();
+  }
+  fs::remove(path);
+  fs::remove(other);
+}
+
+volatile std::sig_atomic_t bus_errors = 0;
+
+TEST_CASE("a bus error of others, in a process of its own" * doctest::skip()) {
+  std::signal(SIGBUS, [](int) { bus_errors = bus_errors + 1; });  // before Karat maps anything
+  const fs::path path = fs::temp_directory_path() / "karat_core_test_bus";
+  write_file(path, std::string(100, 'x'));
+  const auto file = MappedFile::open(path);
+  std::raise(SIGBUS);
+  CHECK(bus_errors == 1);
+  fs::resize_file(path, 0);
+  CHECK(file->text()[50] == '\0');
+  CHECK(bus_errors == 1);
+  CHECK_THROWS_AS(file->check(), Error);
+  fs::remove(path);
+}
+
+TEST_CASE("bus errors of others go to the handler that was there before") {
+  const std::string self = fs::read_symlink("/proc/self/exe");
+  const std::string command =
+      "'" + self + "' --no-skip -tc='a bus error of others, in a process of its own' > /dev/null";
+  CHECK(std::system(command.c_str()) == 0);
 }
 
 TEST_CASE("files of many pieces, longer than what is written at once") {

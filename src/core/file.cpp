@@ -33,6 +33,10 @@ std::string reason() {
   return std::strerror(errno);
 }
 
+FileStamp stamp_of(const struct stat& info) {
+  return {info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
 void write_all(int fd, const fs::path& path, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), bytes.size());
@@ -66,25 +70,47 @@ void write_together(int fd, const fs::path& path,
 }  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path) {
-  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  std::shared_ptr<MappedFile> mapped(new MappedFile);
+  mapped->path_ = path;
+  mapped->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info {};
-  if (file.fd < 0 || ::fstat(file.fd, &info) != 0)
+  if (mapped->descriptor_ < 0 || ::fstat(mapped->descriptor_, &info) != 0)
     fail("open", fmt::format("{} ({})", path.string(), reason()), "a readable file");
   if (!S_ISREG(info.st_mode)) fail("open", path.string() + ", not a file", "a readable file");
-
-  std::shared_ptr<MappedFile> mapped(new MappedFile);
+  mapped->stamp_ = stamp_of(info);
   mapped->size_ = static_cast<std::size_t>(info.st_size);
   if (mapped->size_ == 0) return mapped;
-  void* data = ::mmap(nullptr, mapped->size_, PROT_READ, MAP_SHARED, file.fd, 0);
+  void* data = ::mmap(nullptr, mapped->size_, PROT_READ, MAP_SHARED, mapped->descriptor_, 0);
   if (data == MAP_FAILED)
     fail("map", fmt::format("{} ({})", path.string(), reason()), "a mappable file");
   want_huge_pages(data, mapped->size_);
   mapped->data_ = static_cast<const std::byte*>(data);
+  mapped->guard_.emplace(data, mapped->size_);
   return mapped;
 }
 
 MappedFile::~MappedFile() {
+  guard_.reset();
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MappedFile::check() const {
+  const std::string file = "file " + path_.string();
+  constexpr const char* kInstead = "write files beside it and rename them";
+  struct stat info {};
+  if (::fstat(descriptor_, &info) != 0) fail(file, reason(), "the file as it was opened");
+  const FileStamp now = stamp_of(info);
+  if (now.bytes < stamp_.bytes)
+    fail(file, fmt::format("{} bytes", now.bytes),
+         fmt::format("the {} that it had when it was opened", stamp_.bytes),
+         fmt::format("something cut it while it was read; {}", kInstead));
+  if (now != stamp_)
+    fail(file, "a change", "the file as it was opened",
+         fmt::format("something wrote to it while it was read; {}", kInstead));
+  if (guard_ && guard_->lost())
+    fail(file, "pages that could not be read", "the file as it was opened",
+         "something cut it while it was read, or the disk failed");
 }
 
 std::string read_text(const fs::path& path, std::size_t limit) {
@@ -92,7 +118,9 @@ std::string read_text(const fs::path& path, std::size_t limit) {
   if (file->bytes().size() > limit)
     fail("read " + path.string(), fmt::format("{} bytes", file->bytes().size()),
          fmt::format("at most {}", limit));
-  return std::string(file->text());
+  std::string text(file->text());
+  file->check();
+  return text;
 }
 
 void flush_to_disk(const fs::path& path) {

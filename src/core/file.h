@@ -2,13 +2,23 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "core/page_guard.h"
+
 namespace karat {
+
+/// The size of a file, and when it was last written to.
+struct FileStamp {
+  std::int64_t bytes = 0, seconds = 0, nanoseconds = 0;
+  bool operator==(const FileStamp&) const = default;
+};
 
 /// A whole file, mapped read-only. An empty file has an empty span.
 class MappedFile {
@@ -19,11 +29,20 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+  /// Throws Error naming the file when it was written to or cut since it was opened; of pages that
+  /// were gone, zeros were read (core/page_guard.h). To be called after reading, before what was
+  /// made of it is used. A file that was removed, or replaced by another of its name, is still
+  /// mapped as it was.
+  void check() const;
 
  private:
   MappedFile() = default;
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  FileStamp stamp_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  std::optional<PageGuard> guard_;
 };
 
 /// The bytes of a file of at most `limit` bytes. Throws Error when it is absent or larger.

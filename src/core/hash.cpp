@@ -21,7 +21,10 @@ std::string sha256(std::span<const std::byte> bytes) {
 }
 
 std::string sha256_file(const std::filesystem::path& path) {
-  return sha256(MappedFile::open(path)->bytes());
+  const auto file = MappedFile::open(path);
+  std::string hash = sha256(file->bytes());
+  file->check();
+  return hash;
 }
 
 }  // namespace karat

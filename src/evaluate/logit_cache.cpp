@@ -213,6 +213,7 @@ CachedRow LogitCache::row(std::int64_t index) const {
                             : static_cast<TokenId>(load<std::uint16_t>(ids_, i)));
     row.codes.push_back(load<std::uint16_t>(codes_, i));
   }
+  file_.check();
   return row;
 }
 

@@ -67,8 +67,11 @@ Overlap find_overlap(std::string_view calibration, std::string_view evaluation) 
 }
 
 Overlap find_file_overlap(const FileText& calibration, const FileText& evaluation) {
-  Overlap overlap = find_overlap(TextFile::open(calibration.file, calibration.field).text(),
-                                 TextFile::open(evaluation.file, evaluation.field).text());
+  const TextFile first = TextFile::open(calibration.file, calibration.field);
+  const TextFile second = TextFile::open(evaluation.file, evaluation.field);
+  Overlap overlap = find_overlap(first.text(), second.text());
+  first.check();
+  second.check();
   overlap.calibration = calibration.file.string();
   return overlap;
 }

@@ -99,6 +99,7 @@ class Work {
         if (!chosen.all) throw;
         result_.skipped.push_back({std::string(convention.name), error.what()});
       }
+    file_.check();
     if (cuts.empty())
       fail("evaluate " + job_.text.string(), "a text that fits no convention", "a longer one",
            result_.skipped.front().reason);

@@ -48,6 +48,7 @@ void Safetensors::add_file(const fs::path& file) {
   auto mapped = MappedFile::open(file);
   refuse_pointer(mapped->text(), file.string());
   SafetensorsContent content = parse_safetensors(mapped->bytes(), file.string());
+  mapped->check();
   std::sort(content.tensors.begin(), content.tensors.end(), by_name);
   const auto old = static_cast<std::ptrdiff_t>(tensors_.size());
   std::move(content.tensors.begin(), content.tensors.end(), std::back_inserter(tensors_));
@@ -92,6 +93,10 @@ Safetensors Safetensors::open_folder(const fs::path& folder) {
       fail("open " + (folder / shard).string(), "no tensor " + excerpt(tensor),
            "the one that model.safetensors.index.json names");
   return result;
+}
+
+void Safetensors::check() const {
+  for (const auto& file : files_) file->check();
 }
 
 const TensorView* Safetensors::find(std::string_view name) const {

@@ -74,6 +74,7 @@ TextFile TextFile::open(const fs::path& file, const std::string& field) {
     for (const auto& [begin, size] : joined.parts)
       content->records.push_back(content->text.substr(begin, size));
   }
+  content->file->check();
   if (trimmed(content->text).empty())
     fail("read " + file.string(), "an empty text", "text to tokenize");
   TextFile opened;
@@ -90,6 +91,10 @@ std::vector<std::string> text_notices(const fs::path& file, const std::string& f
 
 std::vector<std::string> text_notices(const fs::path& file, const std::string& field) {
   return text_notices(file, field, TextFile::open(file, field).is_records());
+}
+
+void TextFile::check() const {
+  content_->file->check();
 }
 
 std::string_view TextFile::text() const {

@@ -80,6 +80,8 @@ void save(const Output& output, const Source& model, const BlockStore& blocks,
     report.layers.insert(report.layers.end(), block.reports.begin(), block.reports.end());
   }
   shards.finish();
+  model.files.check();  // before what was read of it appears
+  for (const QuantizedBlock& block : open) block.file.check();
   write_file(folder.path() / "config.json", quantized_config(model.folder, config));
   for (const fs::path& file : side_files(model.folder)) {
     fs::create_directories((folder.path() / file).parent_path());

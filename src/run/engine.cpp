@@ -213,7 +213,7 @@ std::vector<float> Engine::step(std::span<const Request> requests,
   State& state = *state_;
   const Runtime::Scope scope(state.options.runtime);
   const LanguageModel::Impl& model = *state.model.impl_;
-  model.watch.check();
+  model.files.check();
   const std::vector<Sequence> before = state.sequences;
   check_rows(requests, rows);
   std::vector<float> states(rows.size() * static_cast<std::size_t>(model.arch.hidden));
@@ -231,8 +231,10 @@ std::vector<float> Engine::step(std::span<const Request> requests,
       passes.add(taken.tokens);
     }
     passes.flush();
+    model.files.check();
   } catch (...) {
     state.sequences = before;
+    model.files.check();  // which may be why
     throw;
   }
   return states;
@@ -277,6 +279,7 @@ void Engine::logits(std::span<const float> states, std::span<float> logits) cons
   matmul(model.head, states.data(), static_cast<std::int64_t>(rows), logits.data());
   if (model.arch.logit_scale != 1)
     for (float& logit : logits) logit *= model.arch.logit_scale;
+  model.files.check();
   float sum = 0;  // x − x is 0 for a finite x and NaN for any other
   for (const float logit : logits) sum += logit - logit;
   if (sum != 0 || std::isnan(sum))

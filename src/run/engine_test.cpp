@@ -208,6 +208,30 @@ TEST_CASE("a model file that is cut or written to while it is mapped is an error
   CHECK(run(replaced) == "no error");
 }
 
+TEST_CASE("a model file that is cut while a model runs is an error of the step") {
+  namespace fs = std::filesystem;
+  const auto ids = some_ids(256, 40);
+  for (int round = 0; round < 10; ++round) {
+    const TempFolder folder;
+    testing::write_tiny_llama(folder.path());
+    const LanguageModel model = LanguageModel::open(folder.path());
+    Alone alone(model);
+    std::thread cutter([&] {
+      std::this_thread::sleep_for(std::chrono::microseconds(700 * round));
+      fs::resize_file(folder.path() / "model.safetensors", 100);
+    });
+    std::string text = "no error";
+    while (text == "no error") {
+      alone.rewind(0);
+      text = error_of([&] { alone.next_logits(ids); });
+    }
+    cutter.join();
+    CHECK(text.find("model.safetensors") != std::string::npos);
+    CHECK(text.find("something cut it") != std::string::npos);
+    CHECK(alone.position() == 0);
+  }
+}
+
 TEST_CASE("an 8-bit cache changes states a little") {
   const TempFolder folder;
   testing::write_tiny_llama(folder.path());

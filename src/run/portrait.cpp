@@ -100,13 +100,16 @@ Portrait draw_portrait(const LanguageModel& model) {
 }
 
 float largest_weight(const LanguageModel& model, const TensorPortrait& tensor) {
-  if (const PackedLayout* layout = packed_layout(model, tensor.name))
-    return largest(unpack(view_of(model, tensor, *layout)), 0);
-  TensorView view = model.files().get(tensor.name);
-  if (view.shape.size() != 2) return largest(to_floats(view), 0);
   float result = 0;
-  for (std::int64_t row = 0; row < view.shape[0] && !std::isnan(result); ++row)
-    result = largest(row_floats(view, row), result);
+  const TensorView* view = model.files().find(tensor.name);
+  if (const PackedLayout* layout = packed_layout(model, tensor.name))
+    result = largest(unpack(view_of(model, tensor, *layout)), 0);
+  else if (view->shape.size() != 2)
+    result = largest(to_floats(*view), 0);
+  else
+    for (std::int64_t row = 0; row < view->shape[0] && !std::isnan(result); ++row)
+      result = largest(row_floats(*view, row), result);
+  model.files().check();
   return result;
 }
 

@@ -111,7 +111,6 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
   model.folder = folder;
   model.arch = read_architecture(folder);
   model.quantization = parse_quantization(read_text(folder / "config.json"));
-  model.watch = FileWatch(folder);
   model.files = Safetensors::open_folder(folder);
   match_weights(model.arch, model.files);
 
@@ -125,6 +124,7 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
   }
   model.final_norm = finder.find(arch.final_norm);
   model.head = Matrix(model.files.get(arch.head));
+  model.files.check();
   chain(model);
   const auto row = static_cast<std::size_t>(arch.hidden);
   model.bytes_per_token += static_cast<std::size_t>(model.head.bytes()) +

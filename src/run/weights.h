@@ -11,7 +11,6 @@
 #include "karat/packed.h"
 #include "karat/safetensors.h"
 #include "kernel/matrix.h"
-#include "run/file_watch.h"
 
 namespace karat {
 
@@ -32,7 +31,6 @@ using BlockWeights = BlockParts<NormWeights, LinearWeights>;
 struct LanguageModel::Impl {
   std::filesystem::path folder;
   Architecture arch;
-  FileWatch watch;  // begun before the files are mapped
   Safetensors files;
   std::optional<QuantizationConfig> quantization;
   TensorView embedding;                 // [vocab, hidden]

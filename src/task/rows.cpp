@@ -154,9 +154,13 @@ bool unless_bad(const SkipFn& skip, const std::function<void()>& work) {
 std::vector<Row> read_rows(const fs::path& path, std::int64_t limit, const SkipFn& skip) {
   const auto file = open_utf8(path);
   const std::string_view text = without_mark(file->text());
-  if (trimmed(text).starts_with('[')) return read_json_array(path, text, limit, skip);
+  const bool is_array = trimmed(text).starts_with('[');
   const bool is_csv = path.extension() == ".csv" && !holds_records(text);
-  return is_csv ? read_csv(path, text, limit, skip) : read_json_lines(path, text, limit, skip);
+  std::vector<Row> rows = is_array ? read_json_array(path, text, limit, skip)
+                          : is_csv ? read_csv(path, text, limit, skip)
+                                   : read_json_lines(path, text, limit, skip);
+  file->check();
+  return rows;
 }
 
 std::vector<DataFile> find_data(const fs::path& data, const std::string& pattern) {

@@ -65,6 +65,7 @@ std::vector<TokenId> tokenize(const TextFiles& texts, const fs::path& folder, To
       begin = end;
       round = 0;
     }
+    file.check();
   }
   return ids;
 }
@@ -144,6 +145,7 @@ torch::Tensor TokenStreamFile::slice(std::int64_t begin, std::int64_t length) co
     widen<std::uint16_t>(from, length, to);
   else
     widen<std::int32_t>(from, length, to);
+  file_->check();
   return ids;
 }
 

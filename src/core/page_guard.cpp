@@ -1,0 +1,99 @@
+#include "core/page_guard.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <mutex>
+
+namespace karat {
+
+/// An element of a list that only grows, so that a signal handler can go through it at any time:
+/// what a guard leaves is taken by a later one.
+struct GuardedRange {
+  std::atomic<std::uintptr_t> begin = 0, end = 0;  // whole pages; 0: of nobody
+  std::atomic<bool> lost = false, taken = true;
+  GuardedRange* next = nullptr;
+};
+
+namespace {
+
+std::atomic<GuardedRange*> ranges = nullptr;
+std::uintptr_t page_bytes = 0;
+struct sigaction before;
+
+/// Puts zeros from the page at `address` on to the end of the range that it belongs to. Only system
+/// calls and lock-free atomics: this runs in a signal handler.
+bool replace_pages(std::uintptr_t address) {
+  for (GuardedRange* range = ranges; range != nullptr; range = range->next) {
+    const std::uintptr_t begin = range->begin, end = range->end;
+    if (address < begin || address >= end) continue;
+    const std::uintptr_t page = address / page_bytes * page_bytes;
+    range->lost = true;
+    return ::mmap(reinterpret_cast<void*>(page), end - page, PROT_READ,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+  }
+  return false;
+}
+
+void on_bus_error(int signal, siginfo_t* info, void* context) {
+  const int saved = errno;
+  // A fault has a positive code and an address; kill() has neither.
+  const bool replaced =
+      info->si_code > 0 && replace_pages(reinterpret_cast<std::uintptr_t>(info->si_addr));
+  errno = saved;
+  if (replaced) return;
+  if ((before.sa_flags & SA_SIGINFO) != 0) return before.sa_sigaction(signal, info, context);
+  if (before.sa_handler == SIG_IGN && info->si_code <= 0) return;
+  if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
+    return before.sa_handler(signal);
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(signal, &standard, nullptr);
+  ::raise(signal);  // delivered when this handler returns
+}
+
+void install() {
+  page_bytes = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGBUS, &action, &before);
+}
+
+GuardedRange* free_range() {
+  for (GuardedRange* range = ranges; range != nullptr; range = range->next)
+    if (bool taken = false; range->taken.compare_exchange_strong(taken, true)) return range;
+  auto* range = new GuardedRange;
+  range->next = ranges;
+  while (!ranges.compare_exchange_weak(range->next, range)) continue;
+  return range;
+}
+
+}  // namespace
+
+PageGuard::PageGuard(void* mapping, std::size_t bytes) {
+  static std::once_flag installed;
+  std::call_once(installed, install);
+  range_ = free_range();
+  const auto begin = reinterpret_cast<std::uintptr_t>(mapping);
+  range_->lost = false;
+  range_->end = begin + (bytes + page_bytes - 1) / page_bytes * page_bytes;
+  range_->begin = begin;
+}
+
+PageGuard::~PageGuard() {
+  range_->end = 0;
+  range_->begin = 0;
+  range_->taken = false;
+}
+
+bool PageGuard::lost() const {
+  return range_->lost;
+}
+
+}  // namespace karat
