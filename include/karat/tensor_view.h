@@ -11,7 +11,8 @@
 
 namespace karat {
 
-/// Element types that Karat reads or writes; names are those of safetensors.
+/// Element types that Karat reads or writes, and from f8_e4m3 on those that it only carries along;
+/// names are those of safetensors.
 enum class DType : std::uint8_t {
   f64,
   f32,
@@ -25,7 +26,13 @@ enum class DType : std::uint8_t {
   u32,
   u16,
   u8,
-  boolean
+  boolean,
+  f8_e4m3,
+  f8_e5m2,
+  f8_e8m0,
+  f8_e4m3fnuz,
+  f8_e5m2fnuz,
+  c64
 };
 
 std::size_t byte_size(DType dtype);

@@ -18,13 +18,25 @@ struct DTypeInfo {
   std::string_view name;  // as safetensors writes it
 };
 constexpr std::array kDTypes = {
-    DTypeInfo{DType::f64, 8, "F64"},      DTypeInfo{DType::f32, 4, "F32"},
-    DTypeInfo{DType::f16, 2, "F16"},      DTypeInfo{DType::bf16, 2, "BF16"},
-    DTypeInfo{DType::i64, 8, "I64"},      DTypeInfo{DType::i32, 4, "I32"},
-    DTypeInfo{DType::i16, 2, "I16"},      DTypeInfo{DType::i8, 1, "I8"},
-    DTypeInfo{DType::u64, 8, "U64"},      DTypeInfo{DType::u32, 4, "U32"},
-    DTypeInfo{DType::u16, 2, "U16"},      DTypeInfo{DType::u8, 1, "U8"},
+    DTypeInfo{DType::f64, 8, "F64"},
+    DTypeInfo{DType::f32, 4, "F32"},
+    DTypeInfo{DType::f16, 2, "F16"},
+    DTypeInfo{DType::bf16, 2, "BF16"},
+    DTypeInfo{DType::i64, 8, "I64"},
+    DTypeInfo{DType::i32, 4, "I32"},
+    DTypeInfo{DType::i16, 2, "I16"},
+    DTypeInfo{DType::i8, 1, "I8"},
+    DTypeInfo{DType::u64, 8, "U64"},
+    DTypeInfo{DType::u32, 4, "U32"},
+    DTypeInfo{DType::u16, 2, "U16"},
+    DTypeInfo{DType::u8, 1, "U8"},
     DTypeInfo{DType::boolean, 1, "BOOL"},
+    DTypeInfo{DType::f8_e4m3, 1, "F8_E4M3"},
+    DTypeInfo{DType::f8_e5m2, 1, "F8_E5M2"},
+    DTypeInfo{DType::f8_e8m0, 1, "F8_E8M0"},
+    DTypeInfo{DType::f8_e4m3fnuz, 1, "F8_E4M3FNUZ"},
+    DTypeInfo{DType::f8_e5m2fnuz, 1, "F8_E5M2FNUZ"},
+    DTypeInfo{DType::c64, 8, "C64"},
 };
 
 const DTypeInfo& info(DType dtype) {

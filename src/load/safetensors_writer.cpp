@@ -18,9 +18,11 @@ namespace {
 
 /// Position in the reference writer's list of types, widest alignment first.
 int rank(DType dtype) {
-  constexpr DType kOrder[] = {DType::u64, DType::i64,  DType::f64,    DType::f32, DType::u32,
-                              DType::i32, DType::bf16, DType::f16,    DType::u16, DType::i16,
-                              DType::i8,  DType::u8,   DType::boolean};
+  constexpr DType kOrder[] = {
+      DType::u64,     DType::i64,         DType::f64,         DType::c64,     DType::f32,
+      DType::u32,     DType::i32,         DType::bf16,        DType::f16,     DType::u16,
+      DType::i16,     DType::f8_e5m2fnuz, DType::f8_e4m3fnuz, DType::f8_e8m0, DType::f8_e4m3,
+      DType::f8_e5m2, DType::i8,          DType::u8,          DType::boolean};
   return static_cast<int>(std::find(std::begin(kOrder), std::end(kOrder), dtype) - kOrder);
 }
 
