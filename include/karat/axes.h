@@ -36,8 +36,8 @@ struct Metric {
   /// Not empty: the metric looks back on a quantization ŵ that is already there. Its gradient is
   /// Σ weight · ∂L/∂W at w + at · (ŵ − w) over these nodes, and `error` is that ŵ − w.
   std::vector<PathNode> path = {};
-  /// Scores [out, in], F32, not negative; the larger, the dearer. `error` computes ŵ − w: without a
-  /// path, of plain rounding to the recipe's grid. Empty: the metric `none`.
+  /// Scores [out, in], F32, not negative; the larger, the more an error costs. `error` computes
+  /// ŵ − w: without a path, of plain rounding to the recipe's grid. Empty: the metric `none`.
   std::function<torch::Tensor(const Layer& layer, const std::function<torch::Tensor()>& error)>
       score = {};
 };

@@ -104,6 +104,7 @@ struct CompareReport {
   std::string date = {};  // UTC, ISO 8601
   /// The original; then the others by bits of a code (unless bits are equal), and by KL within.
   std::vector<CompareRow> rows = {};
+  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
 };
 /// Recipes are understood and texts read before anything is quantized; temporary folders are gone
 /// when this returns or throws. The original is opened for measuring alone, so that a row's peak

@@ -42,6 +42,7 @@ struct ExplainReport {
   LossChange all = {};
   std::vector<PartOfWay> parts = {};
   std::vector<RuleComparison> rules = {};
+  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
 };
 std::string to_json(const ExplainReport& report);
 

@@ -19,7 +19,7 @@ struct ProgressEvent {
 /// Returning false asks the work to stop: it throws Interrupted at the next step.
 using ProgressFn = std::function<bool(const ProgressEvent&)>;
 
-struct Interrupted {  // not an Error: nothing was wrong
+struct Interrupted {                     // not an Error: nothing was wrong
   std::string left = "nothing written";  // what the work leaves behind
 };
 

@@ -100,6 +100,7 @@ struct MeasureReport {
   double loss = 0;
   std::optional<LookedBack> looked_back = {};
   std::vector<ScoreSummary> layers = {};
+  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
 };
 std::string to_json(const MeasureReport& report);
 MeasureReport measure(const MeasureJob& job);

@@ -38,7 +38,8 @@ class Safetensors {
   void check() const;
 
  private:
-  void add_file(const std::filesystem::path& file);
+  /// Adds what `index` (tensor name -> file name) places in `file`, and names that are new.
+  void add_file(const std::filesystem::path& file, const std::map<std::string, std::string>& index);
   std::vector<TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
   std::vector<std::shared_ptr<const MappedFile>> files_;

@@ -177,6 +177,7 @@ void open_original(Context& c, CompareReport& report) {
   if (original.quantization())
     fail("compare " + c.job.model.string(), "a quantized model", "an original one");
   c.arch = original.architecture();
+  report.warnings = c.arch.warnings;
   report.model = fs::weakly_canonical(c.job.model).filename().string();
   report.isa = draw_portrait(original).isa;
 }

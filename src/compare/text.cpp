@@ -227,6 +227,7 @@ std::string to_json(const CompareReport& report) {
                      {"cores", report.cores},
                      {"threads", report.threads}};
   json["date"] = report.date;
+  if (!report.warnings.empty()) json["warnings"] = report.warnings;
   json["rows"] = ordered_json::array();
   for (const CompareRow& row : report.rows) json["rows"].push_back(row_json(row));
   return json.dump(2) + "\n";

@@ -127,11 +127,12 @@ std::string to_json(const ExplainReport& report) {
                      {"midpoint", row.midpoint},
                      {"mean_endpoints",
                       row.mean_endpoints ? ordered_json(*row.mean_endpoints) : ordered_json()}});
-  const ordered_json json = {
+  ordered_json json = {
       {"model", report.model},   {"quantized", report.quantized},
       {"metric", report.metric}, {"calibration", calibration_json(report.calibration, report.loss)},
       {"blocks", blocks},        {"all", change_json(report.all)},
       {"parts", parts},          {"rules", rules}};
+  if (!report.warnings.empty()) json["warnings"] = report.warnings;
   return json.dump(2) + "\n";
 }
 
@@ -160,6 +161,7 @@ ExplainReport explain(const ExplainJob& job) {
   report.quantized = name_of_quantization(recipe, job.quantized);
   report.metric = recipe.recipe.metric.text;
   report.calibration = text;
+  report.warnings = model.arch.warnings;
   return report;
 }
 

@@ -28,8 +28,8 @@ const float* scaled(const MatrixView& matrix, const float* x, std::int64_t token
 }
 
 /// xᵀ, with room for whole 32s of tokens.
-void turn(const float* x, std::int64_t in, std::int64_t tokens, KernelInput& input,
-          std::vector<float>& buffer) {
+void transpose(const float* x, std::int64_t in, std::int64_t tokens, KernelInput& input,
+               std::vector<float>& buffer) {
   constexpr std::int64_t kTile = 32;
   const std::int64_t stride = (tokens + kTile - 1) / kTile * kTile;
   buffer.assign(static_cast<std::size_t>(in * stride), 0);
@@ -40,8 +40,8 @@ void turn(const float* x, std::int64_t in, std::int64_t tokens, KernelInput& inp
         for (std::int64_t t = t0; t < std::min(t0 + kTile, tokens); ++t)
           to[i * stride + t] = x[t * in + i];
   });
-  input.turned = to;
-  input.turned_stride = stride;
+  input.transposed = to;
+  input.transposed_stride = stride;
 }
 
 /// x as 8-bit integers, in buffers that last until the thread's next call.
@@ -75,7 +75,7 @@ class Rounded {
 /// next call.
 KernelInput prepare(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
                     std::int64_t tokens, Activations activations) {
-  thread_local std::vector<float> sums, turned;
+  thread_local std::vector<float> sums, transposed;
   thread_local Rounded rounded;
   thread_local Int8Input int8;
   const MatrixView& m = *products.front().matrix;
@@ -89,7 +89,7 @@ KernelInput prepare(const KernelSet& set, std::span<const MatrixProduct> product
     input.int8 = &int8;
     const bool outliers = std::ranges::any_of(
         products, [](const MatrixProduct& p) { return p.matrix->outlier_offsets != nullptr; });
-    if (outliers && tokens > 1) turn(x, m.in, tokens, input, turned);
+    if (outliers && tokens > 1) transpose(x, m.in, tokens, input, transposed);
   } else if (m.sums && tokens == 1) {
     sums.resize(static_cast<std::size_t>(m.groups));
     set.group_sums(x, m.in, m.group, sums.data());
@@ -150,13 +150,13 @@ void multiply_rotated(const KernelSet& set, const MatrixView& matrix, const floa
                       std::int64_t tokens, float* y, Activations activations) {
   thread_local std::vector<float> buffer;
   buffer.assign(x, x + tokens * matrix.in);
-  float* turned = buffer.data();
+  float* rotated = buffer.data();
   parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) matrix.in_rotation->apply(turned + t * matrix.in);
+    for (std::int64_t t = begin; t < end; ++t) matrix.in_rotation->apply(rotated + t * matrix.in);
   });
   MatrixView dense = matrix;
   dense.outlier_offsets = nullptr;
-  multiply(set, {{{&dense, y}}}, turned, tokens, activations);
+  multiply(set, {{{&dense, y}}}, rotated, tokens, activations);
   parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) matrix.out_rotation->undo(y + t * matrix.out);
   });

@@ -28,9 +28,10 @@ struct KernelInput {
   std::int64_t tokens = 0;
   const float* group_sums = nullptr;
   const Int8Input* int8 = nullptr;  // of x, for a matrix that takes it
-  /// xᵀ [in, turned_stride], zeros after the tokens: with int8, outliers and more than one token.
-  const float* turned = nullptr;
-  std::int64_t turned_stride = 0;
+  /// xᵀ [in, transposed_stride], zeros after the tokens: with int8, outliers and more than one
+  /// token.
+  const float* transposed = nullptr;
+  std::int64_t transposed_stride = 0;
   bool row_by_row = false;                        // KernelSet::row_by_row
   const FormatKernels* const* formats = nullptr;  // KernelSet::formats
 };

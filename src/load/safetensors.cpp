@@ -44,11 +44,16 @@ bool by_name(const TensorView& a, const TensorView& b) {
 
 }  // namespace
 
-void Safetensors::add_file(const fs::path& file) {
+void Safetensors::add_file(const fs::path& file, const std::map<std::string, std::string>& index) {
   auto mapped = MappedFile::open(file);
   refuse_pointer(mapped->text(), file.string());
   SafetensorsContent content = parse_safetensors(mapped->bytes(), file.string());
   mapped->check();
+  // What the index places in another file, or nowhere and an earlier file has, nothing reads.
+  std::erase_if(content.tensors, [&](const TensorView& tensor) {
+    const auto place = index.find(tensor.name);
+    return place == index.end() ? find(tensor.name) != nullptr : place->second != file.filename();
+  });
   std::sort(content.tensors.begin(), content.tensors.end(), by_name);
   const auto old = static_cast<std::ptrdiff_t>(tensors_.size());
   std::move(content.tensors.begin(), content.tensors.end(), std::back_inserter(tensors_));
@@ -56,16 +61,11 @@ void Safetensors::add_file(const fs::path& file) {
   metadata_.merge(content.metadata);  // the first shard's value stays
   file_bytes_ += mapped->bytes().size();
   files_.push_back(std::move(mapped));
-  const auto twin =
-      std::adjacent_find(tensors_.begin(), tensors_.end(),
-                         [](const auto& a, const auto& b) { return a.name == b.name; });
-  if (twin != tensors_.end())
-    fail("read " + file.string(), "the tensor " + excerpt(twin->name) + " twice", "once");
 }
 
 Safetensors Safetensors::open(const fs::path& file) {
   Safetensors result;
-  result.add_file(file);
+  result.add_file(file, {});
   return result;
 }
 
@@ -86,9 +86,10 @@ std::vector<fs::path> Safetensors::files_of(const fs::path& folder) {
 Safetensors Safetensors::open_folder(const fs::path& folder) {
   Safetensors result;
   const std::vector<fs::path> files = files_of(folder);
-  for (const fs::path& file : files) result.add_file(file);
-  if (files.front().filename() == kWhole) return result;
-  for (const auto& [tensor, shard] : read_index(folder / kIndex))
+  const bool whole = files.front().filename() == kWhole;
+  const auto index = whole ? std::map<std::string, std::string>() : read_index(folder / kIndex);
+  for (const fs::path& file : files) result.add_file(file, index);
+  for (const auto& [tensor, shard] : index)
     if (result.find(tensor) == nullptr)
       fail("open " + (folder / shard).string(), "no tensor " + excerpt(tensor),
            "the one that model.safetensors.index.json names");

@@ -87,6 +87,7 @@ MeasureReport measure(const MeasureJob& job) {
     look_back(job, model, recipe, text, visit, report);
   else
     report.loss = measure(model, {scorer}, text, job.progress);
+  report.warnings = model.arch.warnings;
   if (text.ids.defined()) report.calibration = text;
   std::vector<TensorView> views;
   for (const auto& [name, tensor] : found) views.push_back(tensor.view());

@@ -103,11 +103,12 @@ std::string to_json(const MeasureReport& report) {
                        {"max", layer.max},
                        {"top_1_percent_share", layer.top_share},
                        {"gini", layer.gini}});
-  const ordered_json json = {{"model", report.model},
-                             {"metric", report.metric},
-                             {"calibration", calibration_json(report.calibration, report.loss)},
-                             {"looked_back", looked_back_json(report.looked_back)},
-                             {"tensors", tensors}};
+  ordered_json json = {{"model", report.model},
+                       {"metric", report.metric},
+                       {"calibration", calibration_json(report.calibration, report.loss)},
+                       {"looked_back", looked_back_json(report.looked_back)},
+                       {"tensors", tensors}};
+  if (!report.warnings.empty()) json["warnings"] = report.warnings;
   return json.dump(2) + "\n";
 }
 

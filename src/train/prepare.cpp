@@ -9,7 +9,6 @@
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "karat/text_file.h"
-#include "karat/text_file.h"
 
 namespace karat {
 namespace fs = std::filesystem;

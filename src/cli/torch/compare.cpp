@@ -124,6 +124,7 @@ void run(CompareArguments& a) {
     fmt::print(stderr, "row {} of {}: {}\n", row, rows, name);
   };
   const CompareReport found = compare(job);
+  tell(found.warnings);
   fmt::print("{}", a.json ? to_json(found) : to_table(found));
 }
 

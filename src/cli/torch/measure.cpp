@@ -126,6 +126,7 @@ bool holds_records(const MeasureReport& report) {
 
 template <class Report>
 void show(const Report& report, const CalibrationRequest& request, bool json) {
+  tell(report.warnings);
   tell(text_notices(request.file, request.field, holds_records(report)));
   if (json)
     fmt::print("{}", to_json(report));

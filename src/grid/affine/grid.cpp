@@ -64,9 +64,7 @@ Grid affine_grid(const PackedLayout& layout, Options& options) {
   if (layout.symmetric)
     grid.fit = [levels](const Slab& slab) { return fit_symmetric(slab, levels); };
   else if (bilevel)
-    grid.fit = [line, levels](const Slab& slab) {
-      return store_bilevel(line(slab), slab, levels);
-    };
+    grid.fit = [line, levels](const Slab& slab) { return store_bilevel(line(slab), slab, levels); };
   else
     grid.fit = [line](const Slab& slab) { return store_plain(line(slab)); };
   grid.fit_rows = grid.fit;

@@ -104,7 +104,7 @@ inline void outlier_sums(const MatrixView& m, const KernelInput& input, std::int
     std::uint16_t column;
     std::memcpy(&column, m.outlier_columns + 2 * k, 2);
     const Eight value = all(load_half(m.outlier_values, k));
-    const float* x = input.turned + column * input.turned_stride + t;
+    const float* x = input.transposed + column * input.transposed_stride + t;
     for (std::int64_t i = 0; i < kChunk / kLanes; ++i)
       acc[i] = fma(value, load(x + i * kLanes), acc[i]);
   }
