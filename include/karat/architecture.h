@@ -43,7 +43,7 @@ using Mlp = MlpParts<Norm, Linear>;
 
 /// One decoder block: x += attention(x); x += mlp(x), each times Architecture::residual_scale.
 struct Block : BlockParts<Norm, Linear> {
-  std::optional<std::size_t> rope;  // which of Architecture::ropes turns q and k; none: none does
+  std::optional<std::size_t> rope;  // which of Architecture::ropes rotates q and k; none: none
   std::int64_t window = 0;          // attends to the last `window` positions; 0: all
 
   std::vector<const Linear*> linears() const;  // in the visitor's order

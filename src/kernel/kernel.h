@@ -1,5 +1,5 @@
 // Matrix products and vector helpers of the runtime. `reference` is the naive twin of every other
-// set and the oracle of its test; the fastest set that this CPU can run is chosen at start.
+// set and the oracle of its test; a Runtime has the fastest that this CPU can run, or a named one.
 #pragma once
 
 #include <cstdint>

@@ -90,7 +90,7 @@ TEST_CASE("the portrait names the code and the rotation of a trellis") {
   CHECK(packed.types.at("2-bit trellis 1mad rotated") == packed.layer_weights);
 }
 
-TEST_CASE("GPT-2's fused and turned layers are found in the portrait") {
+TEST_CASE("GPT-2's fused and transposed layers are found in the portrait") {
   const LanguageModel model = LanguageModel::open(KARAT_SOURCE_DIR "/tests/fixtures/families/gpt2");
   const Portrait portrait = draw_portrait(model);
   const Architecture& arch = model.architecture();
