@@ -11,12 +11,15 @@
 #include <cstdlib>
 #include <fstream>
 #include <numeric>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
+#include "core/checked.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/lines.h"
+#include "core/page_guard.h"
 #include "core/rng.h"
 #include "core/threads.h"
 #include "karat/error.h"
@@ -96,6 +99,59 @@ TEST_CASE("a mapped file that is cut reads as zeros from there on, and is named 
   }
   fs::remove(path);
   fs::remove(other);
+}
+
+TEST_CASE("pages are replaced in the file that lost them alone, while guards come and go") {
+  const fs::path path = fs::temp_directory_path() / "karat_core_test_lost";
+  const fs::path other = fs::temp_directory_path() / "karat_core_test_kept";
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  constexpr std::size_t kPages = 64, kGuards = 2;
+  write_file(other, std::string(kPages * page, 'x'));
+  std::atomic<bool> stop = false;
+  std::atomic<int> rounds = 0, wrong = 0;
+  const auto is_whole = [&](std::string_view text) {
+    return std::ranges::count(text, 'x') == static_cast<std::ptrdiff_t>(kPages * page);
+  };
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < kGuards; ++i)
+    threads.emplace_back([&] {
+      while (!stop) {
+        const auto file = MappedFile::open(other);
+        void* memory = const_cast<std::byte*>(file->bytes().data());
+        for (int guard = 0; guard < 2000; ++guard)
+          wrong += PageGuard(memory, page).lost();  // as often as can be
+        wrong += !is_whole(file->text());
+        file->check();
+        ++rounds;
+      }
+    });
+  for (int round = 0; round < 200 || rounds < 20; ++round) {
+    write_file(path, std::string(kPages * page, 'x'));
+    const auto file = MappedFile::open(path);
+    fs::resize_file(path, page);
+    for (std::size_t i = kPages; i-- > 1;) wrong += file->text()[i * page] != 0;  // a fault each
+    CHECK(std::ranges::count(file->text(), 'x') == static_cast<std::ptrdiff_t>(page));
+    CHECK_THROWS_AS(file->check(), Error);
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong.load() == 0);
+  fs::remove(path);
+  fs::remove(other);
+}
+
+TEST_CASE("a file that was cut is what is wrong, whatever its reader returns or throws") {
+  const fs::path path = fs::temp_directory_path() / "karat_core_test_checked";
+  write_file(path, "text");
+  const auto file = MappedFile::open(path);
+  checked(*file, [] {});
+  CHECK_THROWS_WITH_AS(checked(*file, [] { throw std::runtime_error("other"); }), "other",
+                       std::runtime_error);
+  fs::resize_file(path, 1);
+  CHECK_THROWS_WITH_AS(checked(*file, [] {}), doctest::Contains("karat_core_test_checked"), Error);
+  CHECK_THROWS_WITH_AS(checked(*file, [] { throw std::runtime_error("other"); }),
+                       doctest::Contains("karat_core_test_checked"), Error);
+  fs::remove(path);
 }
 
 volatile std::sig_atomic_t bus_errors = 0;
@@ -179,7 +235,7 @@ TEST_CASE("a thread's scope ends with it, and no other thread has it") {
       CHECK(elsewhere == before);
       std::atomic<int> wrong = 0;
       parallel_for(8, 1, [&](auto, auto) { wrong += thread_count() != 2; });
-      CHECK(wrong == 0);
+      CHECK(wrong.load() == 0);
     }
     CHECK(thread_count() == 3);
   }

@@ -11,32 +11,37 @@
 
 namespace karat {
 
-/// An element of a list that only grows, so that a signal handler can go through it at any time:
-/// what a guard leaves is taken by a later one.
+/// An element of a list that only grows, so that a signal handler can go through it at any time.
+/// What a guard leaves is taken by a later one, but only while no handler is at the list: one that
+/// has seen `alive` must not find the bounds of another mapping, or a mix of both.
 struct GuardedRange {
-  std::atomic<std::uintptr_t> begin = 0, end = 0;  // whole pages; 0: of nobody
-  std::atomic<bool> lost = false, taken = true;
+  std::uintptr_t begin = 0, end = 0;  // whole pages; change only while not alive
+  std::atomic<bool> alive = false, lost = false, taken = true;
   GuardedRange* next = nullptr;
 };
 
 namespace {
 
 std::atomic<GuardedRange*> ranges = nullptr;
+std::atomic<int> handlers = 0;  // at the list
 std::uintptr_t page_bytes = 0;
 struct sigaction before;
 
 /// Puts zeros from the page at `address` on to the end of the range that it belongs to. Only system
 /// calls and lock-free atomics: this runs in a signal handler.
 bool replace_pages(std::uintptr_t address) {
+  bool replaced = false;
+  ++handlers;
   for (GuardedRange* range = ranges; range != nullptr; range = range->next) {
-    const std::uintptr_t begin = range->begin, end = range->end;
-    if (address < begin || address >= end) continue;
+    if (!range->alive || address < range->begin || address >= range->end) continue;
     const std::uintptr_t page = address / page_bytes * page_bytes;
     range->lost = true;
-    return ::mmap(reinterpret_cast<void*>(page), end - page, PROT_READ,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+    replaced = ::mmap(reinterpret_cast<void*>(page), range->end - page, PROT_READ,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+    break;
   }
-  return false;
+  --handlers;
+  return replaced;
 }
 
 void on_bus_error(int signal, siginfo_t* info, void* context) {
@@ -62,12 +67,21 @@ void install() {
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGBUS, &action, &before);
+  ::sigaction(SIGBUS, nullptr, &before);  // known before a signal can come here
+  ::sigaction(SIGBUS, &action, nullptr);
 }
 
+/// One that no handler can see as it was: a handler counts itself before it looks, and the last
+/// guard of a free range ended before the count is read here. Where a handler is at the list, a new
+/// element is made instead of waiting: some 40 bytes, and no more elements than guards at once plus
+/// those made at such a moment.
 GuardedRange* free_range() {
-  for (GuardedRange* range = ranges; range != nullptr; range = range->next)
-    if (bool taken = false; range->taken.compare_exchange_strong(taken, true)) return range;
+  for (GuardedRange* range = ranges; range != nullptr; range = range->next) {
+    bool taken = false;
+    if (!range->taken.compare_exchange_strong(taken, true)) continue;
+    if (handlers == 0) return range;
+    range->taken = false;
+  }
   auto* range = new GuardedRange;
   range->next = ranges;
   while (!ranges.compare_exchange_weak(range->next, range)) continue;
@@ -80,15 +94,14 @@ PageGuard::PageGuard(void* mapping, std::size_t bytes) {
   static std::once_flag installed;
   std::call_once(installed, install);
   range_ = free_range();
-  const auto begin = reinterpret_cast<std::uintptr_t>(mapping);
+  range_->begin = reinterpret_cast<std::uintptr_t>(mapping);
+  range_->end = range_->begin + (bytes + page_bytes - 1) / page_bytes * page_bytes;
   range_->lost = false;
-  range_->end = begin + (bytes + page_bytes - 1) / page_bytes * page_bytes;
-  range_->begin = begin;
+  range_->alive = true;
 }
 
 PageGuard::~PageGuard() {
-  range_->end = 0;
-  range_->begin = 0;
+  range_->alive = false;
   range_->taken = false;
 }
 
