@@ -6,6 +6,7 @@
 #include "calibrate/guided_stats.h"
 #include "calibrate/input_stats.h"
 #include "calibrate/memory.h"
+#include "core/checked.h"
 #include "core/finite.h"
 #include "karat/calibrate.h"
 #include "karat/error.h"
@@ -267,18 +268,14 @@ SweepResult sweep(const Architecture& arch, const Safetensors& weights, const Ca
   Sweep sweep(arch, weights, set, options, visitor);
   const bool forward = options.needs.any() || options.propagate;
   if (forward) check_set(arch, set, options);
-  try {
+  checked(weights, [&] {
     if (options.needs.backward())
       result.loss = sweep.with_gradients();
     else if (forward)
       sweep.forward_only();
     else
       sweep.load_and_visit();
-  } catch (const Error&) {
-    weights.check();  // a file that was cut may be why
-    throw;
-  }
-  weights.check();
+  });
   const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start;
   result.seconds = since.count();
   return result;

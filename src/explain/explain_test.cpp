@@ -196,4 +196,11 @@ TEST_CASE("a Karat folder can be looked back on, of the same model alone") {
   refused(base / "llama3", "not quantized");
   refused(quantized("llama-tied"), "another model");
   refused(quantized("gpt2"), "another model");
+  const fs::path cut = base / "cut";
+  fs::create_directories(cut);
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(kFamilies / "llama3" / name, cut / name);
+  setting.model = load(cut);
+  fs::resize_file(cut / "model.safetensors", 100);  // the tensors' pages are zeros from here on
+  refused(folder, (cut / "model.safetensors").c_str());
 }

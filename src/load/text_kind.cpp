@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/checked.h"
 #include "karat/error.h"
 #include "load/tokenizer_text.h"
 
@@ -139,12 +140,14 @@ std::string_view without_mark(std::string_view text) {
 std::shared_ptr<const MappedFile> open_utf8(const fs::path& file) {
   auto mapped = MappedFile::open(file);
   const std::string_view bytes = mapped->text();
-  for (const Signature& signature : kSignatures)
-    if (bytes.starts_with(signature.bytes) && is_continued(bytes, signature))
-      refuse(file, std::string(signature.what),
-             fmt::format(fmt::runtime(signature.hint), file.string()));
-  refuse_zeros(file, bytes);
-  refuse_malformed(file, bytes);
+  checked(*mapped, [&] {  // zeros may be of a file that was cut
+    for (const Signature& signature : kSignatures)
+      if (bytes.starts_with(signature.bytes) && is_continued(bytes, signature))
+        refuse(file, std::string(signature.what),
+               fmt::format(fmt::runtime(signature.hint), file.string()));
+    refuse_zeros(file, bytes);
+    refuse_malformed(file, bytes);
+  });
   return mapped;
 }
 

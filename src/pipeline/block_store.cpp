@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/checked.h"
 #include "core/output.h"
 #include "karat/error.h"
 #include "model/parallel.h"
@@ -97,15 +98,18 @@ void BlockStore::decode(std::size_t block, Weights& weights) const {
   const QuantizedBlock found = get(block);
   std::vector<torch::Tensor> decoded(found.reports.size());
   const torch::Device device = weights.begin()->second.device();
-  parallel_indices(static_cast<std::int64_t>(decoded.size()), torch::kCPU, [&](auto i) {
-    const LayerReport& layer = found.reports[static_cast<std::size_t>(i)];
-    decoded[static_cast<std::size_t>(i)] =
-        torch::tensor(unpack(found.view(layer))).view({layer.out, layer.in});
+  checked(found.file, [&] {
+    parallel_indices(static_cast<std::int64_t>(decoded.size()), torch::kCPU, [&](auto i) {
+      const LayerReport& layer = found.reports[static_cast<std::size_t>(i)];
+      decoded[static_cast<std::size_t>(i)] =
+          torch::tensor(unpack(found.view(layer))).view({layer.out, layer.in});
+    });
+    for (std::size_t i = 0; i < decoded.size(); ++i)
+      weights[found.reports[i].name + ".weight"] = decoded[i].to(device);
+    for (const TensorView& tensor : found.file.tensors())
+      if (weights.contains(tensor.name))
+        weights[tensor.name] = map_tensor(tensor).clone().to(device);
   });
-  for (std::size_t i = 0; i < decoded.size(); ++i)
-    weights[found.reports[i].name + ".weight"] = decoded[i].to(device);
-  for (const TensorView& tensor : found.file.tensors())
-    if (weights.contains(tensor.name)) weights[tensor.name] = map_tensor(tensor).clone().to(device);
 }
 
 }  // namespace karat

@@ -23,7 +23,9 @@ bool Carried::has(const std::string& layer, const std::string& statistic) const 
 
 torch::Tensor Carried::get(const std::string& layer, const std::string& statistic) const {
   const Safetensors file = Safetensors::open(path(layer, statistic));
-  return map_tensor(file.get(statistic)).clone();
+  const torch::Tensor values = map_tensor(file.get(statistic)).clone();
+  file.check();
+  return values;
 }
 
 }  // namespace karat

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/checked.h"
 #include "core/file.h"
 #include "karat/error.h"
 #include "pipeline/passes.h"
@@ -39,14 +40,16 @@ BlockStore blocks_of_folder(const Source& model, const fs::path& folder, const f
   if (!config)
     fail("look back on " + folder.string(), "a model that is not quantized", "a Karat folder");
   const Safetensors file = Safetensors::open_folder(folder);
-  check_same_model(model, file, folder);
+  checked(model.files, [&] { checked(file, [&] { check_same_model(model, file, folder); }); });
   fs::remove_all(into);  // of another folder, perhaps
   BlockStore blocks(into);
   for (std::size_t i = 0; i < model.arch.blocks.size(); ++i) {
     std::vector<QuantizedLayer> layers;
-    for (const Linear* linear : model.arch.blocks[i].linears())
-      if (const auto layout = config->layers.find(linear->name); layout != config->layers.end())
-        layers.push_back(copy_layer(*linear, layout->second, file));
+    checked(file, [&] {
+      for (const Linear* linear : model.arch.blocks[i].linears())
+        if (const auto layout = config->layers.find(linear->name); layout != config->layers.end())
+          layers.push_back(copy_layer(*linear, layout->second, file));
+    });
     if (layers.empty())
       fail("look back on " + folder.string(), "no quantized layer in block " + std::to_string(i),
            "the layers of " + model.folder.string(), "it was made from another model");

@@ -43,6 +43,7 @@ Plan read_plan(const fs::path& path) {
   Plan plan{.widths = read_widths(file.metadata().at("widths")),
             .loss = std::stod(file.metadata().at("loss"))};
   for (const TensorView& view : file.tensors()) plan.kept[view.name] = map_tensor(view).clone();
+  file.check();
   return plan;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/checked.h"
 #include "core/file.h"
 #include "core/output.h"
 #include "karat/error.h"
@@ -119,7 +120,9 @@ void save_checkpoint(const fs::path& file, const Checkpoint& checkpoint, const W
 bool is_checkpoint(const fs::path& file) {
   constexpr std::size_t kHead = 1 << 20;
   const auto mapped = MappedFile::open(file);  // the key stands in the header, whole or not
-  return mapped->text().substr(0, kHead).find(kKey) != std::string_view::npos;
+  const bool found = mapped->text().substr(0, kHead).find(kKey) != std::string_view::npos;
+  mapped->check();
+  return found;
 }
 
 Checkpoint load_checkpoint(const fs::path& file, const json& identity, Weights& weights,
@@ -133,9 +136,11 @@ Checkpoint load_checkpoint(const fs::path& file, const json& identity, Weights& 
     fail("resume", file.string() + " without training state", "a checkpoint of karat train");
   Checkpoint checkpoint = parse(file, text->second);
   check_identity(checkpoint.identity, identity);
-  restore(tensors, "weights.", weights);
-  restore(tensors, "first.", optimizer.first);
-  restore(tensors, "second.", optimizer.second);
+  checked(tensors, [&] {
+    restore(tensors, "weights.", weights);
+    restore(tensors, "first.", optimizer.first);
+    restore(tensors, "second.", optimizer.second);
+  });
   return checkpoint;
 }
 
