@@ -1,6 +1,8 @@
 #include "model/parallel.h"
 
 #include <algorithm>
+#include <mutex>
+#include <set>
 
 #include "core/threads.h"
 #include "model/threads.h"
@@ -24,22 +26,49 @@ void cut(std::int64_t side, double work, torch::Device device,
   parallel_rows(side, work < kSmall ? side : piece_of(side), device, body);
 }
 
+/// The threads of every SerialTorch of the process that does something.
+struct Serial {
+  std::mutex mutex;
+  std::set<const Pool*> pools;
+  int torch_threads = 1;                         // before the first of them
+  static inline thread_local int of_thread = 0;  // such scopes of the calling thread
+
+  static Serial& of_process() {
+    static Serial serial;
+    return serial;
+  }
+};
+
 double work_of(const torch::Tensor& a, const torch::Tensor& b) {
   return static_cast<double>(a.numel()) * static_cast<double>(b.size(1));
 }
 
 }  // namespace
 
-SerialTorch::SerialTorch() : torch_threads_(at::get_num_threads()) {
-  if (torch_threads_ == 1) return;
-  set_torch_threads(1);
+SerialTorch::SerialTorch() {
+  Serial& serial = Serial::of_process();
+  const std::lock_guard lock(serial.mutex);
+  if (serial.pools.contains(current_state().pool.get())) return;
+  const int torch_threads = at::get_num_threads();  // this thread's, which the first look sets
+  if (serial.pools.empty()) serial.torch_threads = torch_threads;
   threads_.emplace(thread_count());  // new ones, which take LibTorch's count from now
+  pool_ = current_state().pool.get();
+  serial.pools.insert(pool_);
+  ++Serial::of_thread;
+  set_torch_threads(1);
 }
 
 SerialTorch::~SerialTorch() {
-  if (torch_threads_ == 1) return;
+  if (!threads_) return;
+  Serial& serial = Serial::of_process();
+  const std::lock_guard lock(serial.mutex);
+  serial.pools.erase(pool_);
   threads_.reset();
-  set_torch_threads(torch_threads_);
+  const bool last_of_thread = --Serial::of_thread == 0;
+  if (serial.pools.empty())
+    set_torch_threads(serial.torch_threads);
+  else if (last_of_thread)
+    set_own_torch_threads(serial.torch_threads);
 }
 
 void parallel_indices(std::int64_t count, torch::Device device,

@@ -12,7 +12,9 @@
 namespace karat {
 
 /// LibTorch and its BLAS run on the calling thread alone while this lives, in the whole process:
-/// the counts are theirs. Our own pool keeps its size. Does nothing inside another one.
+/// the counts are theirs. Of those that live at once, in whichever threads, the first sets the
+/// counts and the last sets them back. Our own pool keeps its size: the calling thread works with
+/// new threads. Does nothing inside another one, also in a thread of that one's pool.
 class SerialTorch {
  public:
   SerialTorch();
@@ -21,8 +23,8 @@ class SerialTorch {
   SerialTorch& operator=(const SerialTorch&) = delete;
 
  private:
-  int torch_threads_;
-  std::optional<ThreadScope> threads_;
+  std::optional<ThreadScope> threads_;  // empty inside another one
+  const Pool* pool_ = nullptr;          // of these threads
 };
 
 /// Calls body(0) … body(count − 1), without recording a graph. On the CPU they run on our pool, and

@@ -1,11 +1,16 @@
 // The same bits with any number of threads.
 #include "model/parallel.h"
 
+#include <dlfcn.h>
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <future>
+#include <memory>
 #include <numeric>
+#include <thread>
 
 #include "core/threads.h"
 #include "karat/error.h"
@@ -123,6 +128,55 @@ TEST_CASE("a block and the head have the same bits on any number of threads") {
     gradients.push_back(loss.detach());
     return gradients;
   });
+}
+
+TEST_CASE(
+    "of scopes in two threads the first sets LibTorch's threads and the last sets them back") {
+  const int before = at::get_num_threads();
+  set_torch_threads(3);
+  const auto of_blas = [] {  // 0: of a BLAS that is not OpenBLAS
+    void* symbol = ::dlsym(RTLD_DEFAULT, "openblas_get_num_threads");
+    return symbol ? reinterpret_cast<int (*)()>(symbol)() : 0;
+  };
+  const auto counts_in_pool = [] {
+    std::vector<int> counts(8);
+    parallel_for(8, 1, [&](auto begin, auto) {
+      const SerialTorch nested;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // so that every thread has one
+      counts[static_cast<std::size_t>(begin)] = at::get_num_threads();
+    });
+    return counts;
+  };
+  const int blas = of_blas();
+  const std::vector<int> ones(8, 1);
+  const ThreadScope threads(3);
+  auto first = std::make_unique<SerialTorch>();
+  CHECK(at::get_num_threads() == 1);
+  std::promise<void> entered, left;
+  std::thread other([&] {
+    const ThreadScope of_its_own(3);
+    {
+      const SerialTorch second;
+      const int size = thread_count();
+      CHECK(size == 3);
+      entered.set_value();
+      left.get_future().wait();
+      CHECK(at::get_num_threads() == 1);
+      CHECK(of_blas() == std::min(blas, 1));
+      CHECK(counts_in_pool() == ones);
+    }
+    CHECK(at::get_num_threads() == 3);
+    CHECK(of_blas() == blas);
+  });
+  entered.get_future().wait();
+  CHECK(counts_in_pool() == ones);
+  first.reset();
+  CHECK(at::get_num_threads() == 3);  // of this thread
+  CHECK(of_blas() == std::min(blas, 1));
+  left.set_value();
+  other.join();
+  CHECK(of_blas() == blas);
+  set_torch_threads(before);
 }
 
 TEST_CASE("rows are covered once, and an error in a piece comes out") {
