@@ -12,8 +12,8 @@ namespace karat {
 namespace {
 
 constexpr std::int64_t kQueryBlock = 16;  // tokens whose heads share one pass over the keys
-constexpr std::int64_t kSpanBlocks = kKeySpan / kKeyBlock;
-constexpr std::int64_t kSpan = kKeySpan;
+constexpr std::int64_t kSpanBlocks = kSpanPlaces / kKeyBlock;
+constexpr std::int64_t kSpan = kSpanPlaces;
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 struct Span {

@@ -9,7 +9,7 @@
 
 namespace karat {
 
-inline constexpr std::int64_t kKeySpan = 4 * kKeyBlock;  // places whose scores are made at once
+inline constexpr std::int64_t kSpanPlaces = 4 * kKeyBlock;  // places whose scores are made at once
 
 struct AttentionShape {
   std::int64_t layer = 0;
@@ -17,8 +17,8 @@ struct AttentionShape {
   std::int64_t window = 0;  // attends to the last `window` positions; 0: all
   float scale = 0;          // of q kᵀ; 0: 1/√head_dim
   /// What a query gives does not depend on which others go with it, to the last bit: scores are
-  /// made at once for every kKeySpan places of a span from its beginning, which is a whole block.
-  /// Otherwise from the first place that one of the queries sees.
+  /// made at once for every kSpanPlaces places of a span from its beginning, which is a whole
+  /// block. Otherwise from the first place that one of the queries sees.
   bool independent = false;
 };
 

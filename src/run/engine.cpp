@@ -59,7 +59,7 @@ void check_rows(std::span<const Request> requests, std::span<const std::int64_t>
 
 std::int64_t EngineOptions::taken(std::int64_t tokens, bool continues_another) const {
   if (!independent) return tokens;
-  return whole_blocks(tokens + (continues_another ? kKeySpan - 1 : 0));
+  return whole_blocks(tokens + (continues_another ? kSpanPlaces - 1 : 0));
 }
 
 struct Engine::State {
@@ -92,14 +92,14 @@ struct Engine::State {
 
   /// Settles which tokens of its parent a sequence continues. Others than a parent's last ones are
   /// read where they are. Without `independent` so are these; with it they are copied, since
-  /// attention takes keys in together as kKeySpan of their positions lie, whoever has them.
+  /// attention takes keys in together as kSpanPlaces of their positions lie, whoever has them.
   void settle(Sequence& child, Taken& taken) {
     child.begun = true;
     child.own = {child.place, child.place, 0};
     if (child.parent == kNoSequence) return;
     const Sequence& parent = at(child.parent);
     const std::int64_t all = parent.position(), own = parent.own.position;
-    const std::int64_t kept = options.independent ? all / kKeySpan * kKeySpan : all;
+    const std::int64_t kept = options.independent ? all / kSpanPlaces * kSpanPlaces : all;
     child.first = all;
     child.shared = parent.shared;
     const std::int64_t end = parent.own.begin + kept - own;
