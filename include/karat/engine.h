@@ -39,7 +39,8 @@ struct EngineOptions {
   std::int64_t taken(std::int64_t tokens, bool continues_another = false) const;
 };
 
-/// Tokens that continue a sequence: a prompt or a piece of one, a single token, a branch.
+/// Tokens that continue a sequence: a prompt or a piece of one, a single token, a branch. Several
+/// requests of one sequence in one step continue it one after the other, in their order.
 struct Request {
   SequenceId sequence = kNoSequence;
   std::span<const TokenId> ids = {};  // at least one
@@ -47,7 +48,8 @@ struct Request {
 };
 
 /// Sequences may begin and end between any two steps. Results do not depend on the number of
-/// threads. A call that throws leaves every sequence as it was.
+/// threads. A call that throws leaves every sequence as it was. An engine serves one thread at a
+/// time; those of one model may work at the same time.
 class Engine {
  public:
   /// Throws Error when the room overflows or there is no memory for it.
@@ -60,8 +62,8 @@ class Engine {
 
   /// Begins a sequence of at most `tokens` of its own; 0: as many as the model's context has. With
   /// a `parent` they follow the tokens that this one has when the first of them come, requests of
-  /// one step taken in order; it can neither end nor be rewound before they have. Throws Error when
-  /// the context is shorter or no room is left.
+  /// one step taken in order; it can neither end nor be rewound until its children have ended.
+  /// Throws Error when the context is shorter or no room is left.
   SequenceId begin(std::int64_t tokens = 0, SequenceId parent = kNoSequence);
   bool fits(std::int64_t tokens, SequenceId parent = kNoSequence) const;  // begin() has the room
   void end(SequenceId sequence);  // its room is free, and its number may be another's

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -74,6 +75,9 @@ struct Engine::State {
     if (chosen.room < 0)
       fail("engine", "room for " + std::to_string(chosen.room) + " positions", "a count",
            "0 has room for the model's context");
+    if (chosen.room > std::numeric_limits<std::int64_t>::max() - kKeyBlock)
+      fail("engine", "room for " + std::to_string(chosen.room) + " positions",
+           "a size that fits 64 bits");
     if (chosen.room == 0) chosen.room = chosen.taken(model.architecture().max_positions);
     return chosen;
   }
@@ -85,19 +89,24 @@ struct Engine::State {
     return sequences[static_cast<std::size_t>(id)];
   }
 
-  std::int64_t position(const Sequence& sequence) {
-    if (sequence.begun || sequence.parent == kNoSequence) return sequence.position();
-    return position(at(sequence.parent));
+  /// The sequence whose tokens this one ends with: itself, or the nearest ancestor that has had
+  /// tokens of its own or continues nobody.
+  const Sequence& last_begun(const Sequence& sequence) {
+    const Sequence* found = &sequence;
+    while (!found->begun && found->parent != kNoSequence) found = &at(found->parent);
+    return *found;
   }
 
-  /// Settles which tokens of its parent a sequence continues. Others than a parent's last ones are
+  std::int64_t position(const Sequence& sequence) { return last_begun(sequence).position(); }
+
+  /// Settles which tokens of others a sequence continues. Others than a parent's last ones are
   /// read where they are. Without `independent` so are these; with it they are copied, since
   /// attention takes keys in together as kSpanPlaces of their positions lie, whoever has them.
   void settle(Sequence& child, Taken& taken) {
     child.begun = true;
     child.own = {child.place, child.place, 0};
     if (child.parent == kNoSequence) return;
-    const Sequence& parent = at(child.parent);
+    const Sequence& parent = last_begun(at(child.parent));
     const std::int64_t all = parent.position(), own = parent.own.position;
     const std::int64_t kept = options.independent ? all / kSpanPlaces * kSpanPlaces : all;
     child.first = all;
@@ -252,6 +261,7 @@ std::vector<float> Engine::next_logits(std::span<const Request> requests) {
     if (request.logits) last.push_back(rows.size() - 1);
     begin = end;
   }
+  const std::vector<Sequence> before = state_->sequences;
   const std::vector<float> all = step(requests, rows);
   const auto width = static_cast<std::size_t>(model().architecture().hidden);
   const auto vocab = static_cast<std::size_t>(model().architecture().vocab);
@@ -260,7 +270,12 @@ std::vector<float> Engine::next_logits(std::span<const Request> requests) {
   std::vector<float> states(count * width), found(count * vocab);
   for (std::size_t i = 0; i < last.size(); ++i)
     std::copy_n(&all[last[i] * width], width, &states[i * width]);
-  logits(states, found);
+  try {
+    logits(states, found);
+  } catch (...) {
+    state_->sequences = before;
+    throw;
+  }
   found.resize(last.size() * vocab);
   return found;
 }

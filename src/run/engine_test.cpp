@@ -107,6 +107,12 @@ TEST_CASE("what an engine cannot take is refused and changes nothing") {
   testing::write_tiny_llama(folder.path());
   const LanguageModel model = LanguageModel::open(folder.path());
   CHECK(error_of([&] { Engine(model, {.room = -1}); }).find("0 has room for") != std::string::npos);
+  for (const bool independent : {false, true}) {
+    const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    const std::string text =
+        error_of([&] { Engine(model, {.room = most, .independent = independent}); });
+    CHECK(text.starts_with("engine: got room for 9223372036854775807 positions"));
+  }
   Engine engine(model, {.room = 30});
   CHECK(error_of([&] { engine.begin(301); }).find("context of 300") != std::string::npos);
   CHECK(error_of([&] { engine.begin(-1); }).find("context of 300") != std::string::npos);
@@ -162,6 +168,63 @@ TEST_CASE("a sequence that others continue stays as long as they do") {
     engine.rewind(parent, 5);
     engine.end(parent);
     CHECK(engine.fits(1280));
+  }
+}
+
+TEST_CASE("who continues a sequence without tokens continues what that one would") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  const LanguageModel model = LanguageModel::open(folder.path());
+  const auto ids = some_ids(40, 40);
+  for (const bool independent : {false, true}) {
+    CAPTURE(independent);
+    Engine engine(model, {.room = 2048, .independent = independent});
+    /// Takes some of `ids` in, which are those at their positions, and compares with them alone.
+    const auto check = [&](SequenceId sequence, std::size_t begin, std::size_t end) {
+      CHECK(engine.position(sequence) == static_cast<std::int64_t>(begin));
+      const auto found = engine.step({sequence, std::span(ids).first(end).subspan(begin)});
+      CHECK(engine.position(sequence) == static_cast<std::int64_t>(end));
+      Alone alone(model, {.independent = independent});
+      auto expected = alone.step(std::span(ids).first(end));
+      expected.erase(expected.begin(), expected.end() - static_cast<std::ptrdiff_t>(found.size()));
+      if (independent) CHECK(found == expected);
+      CHECK(worst_difference(found, expected) < 2e-5);
+    };
+    const SequenceId first = engine.begin(40);
+    check(first, 0, 20);
+    const SequenceId empty = engine.begin(40, first), other = engine.begin(40, empty);
+    const SequenceId last = engine.begin(40, other);  // after two of them
+    check(last, 20, 26);
+    check(other, 20, 23);
+    check(first, 20, 22);  // what begun sequences know nothing of
+    check(empty, 22, 25);
+    check(other, 23, 30);
+    check(last, 26, 28);
+    for (const SequenceId sequence : {last, other, empty, first}) engine.end(sequence);
+    CHECK(engine.fits(2048));
+  }
+}
+
+TEST_CASE("requests of one sequence in one step continue it in their order") {
+  const TempFolder folder;
+  testing::write_tiny_llama(folder.path());
+  const LanguageModel model = LanguageModel::open(folder.path());
+  const auto ids = some_ids(290, 40);  // more than a pass
+  const std::span<const TokenId> all(ids);
+  for (const bool independent : {false, true}) {
+    const EngineOptions options{.room = 640, .independent = independent};
+    Alone together(model, options), apart(model, options);
+    Request one{together.sequence, all.first(7)}, two{together.sequence, all.subspan(7, 250)},
+        three{together.sequence, all.subspan(257)};
+    const auto found = together.engine.next_logits(std::vector{one, two, three});
+    std::vector<float> expected;
+    for (const Request& request : {one, two, three}) {
+      const auto logits = apart.next_logits(request.ids);
+      expected.insert(expected.end(), logits.begin(), logits.end());
+    }
+    if (independent) CHECK(found == expected);
+    CHECK(worst_difference(found, expected) < 2e-4);
+    CHECK(together.position() == 290);
   }
 }
 
@@ -285,6 +348,7 @@ TEST_CASE("a logit that is not finite is an error") {
     if (std::isnan(bad)) CHECK(text.find("NaN or infinite") != std::string::npos);
     // 3e38 overflows unless the state happens to be small; either way nothing but a number comes
     // out.
+    CHECK(alone.position() == (text == "no error" ? 1 : 0));
     if (text == "no error") {
       alone.rewind(0);
       for (const float logit : alone.next_logits({{3}})) CHECK(std::isfinite(logit));
