@@ -47,7 +47,8 @@ struct Generated {
 };
 
 /// Writes for any number of prompts, several at a time: a text that is complete makes room for the
-/// next prompt. With an independent engine each is what the prompt alone gives.
+/// next prompt. With an independent engine each is what the prompt alone gives. A generator and its
+/// engine serve one thread at a time; on_piece and `done` are called by the one that steps.
 class Generator {
  public:
   /// At most `most` prompts at a time; 0: as many as the engine has room for. Both references must
@@ -58,12 +59,14 @@ class Generator {
   Generator& operator=(const Generator&) = delete;
 
   /// Its turn comes in order, as soon as there is room; `done` is called by the step that completes
-  /// it. Throws Error when the prompt is empty or longer than the context, max_new is below 1, or
-  /// the sampling is impossible.
+  /// it. Throws Error when the prompt is empty or longer than the context, the text may take more
+  /// room than the engine has, max_new is below 1, or the sampling is impossible.
   void add(Generation wanted, std::function<void(Generated)> done);
   bool busy() const;  // something is not complete yet
-  /// One step of the engine: a piece of each new prompt, and a token of each text.
-  void step();
+  /// One step of the engine: a piece of each new prompt, and a token of each text. false: there was
+  /// nothing to do, or what waits has no room before sequences end that others began. When on_piece
+  /// or `done` throws, its text is over, the others go on, and the step throws it at its end.
+  bool step();
 
  private:
   struct State;

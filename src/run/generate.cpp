@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
+#include <exception>
 #include <list>
 #include <utility>
 
@@ -114,20 +114,47 @@ std::string_view name_of(Ending ending) {
 }
 
 struct Generator::State {
+  /// Refuses a text that would wait for ever.
+  void check_room(const Writer& writer) const {
+    const EngineOptions& options = engine.options();
+    const std::int64_t taken = options.taken(writer.room());
+    if (taken > options.room)
+      fail("prompt", "a text that may take " + std::to_string(taken) + " positions",
+           "at most " + std::to_string(options.room) + ", the engine's room",
+           "make the engine with more room, or write fewer tokens");
+  }
+
   /// Begins texts that wait, as many as there is room for.
   void admit() {
     while (!waiting.empty() && (most == 0 || static_cast<std::int64_t>(active.size()) < most)) {
       const std::int64_t room = waiting.front().writer.room();
-      if (!active.empty() && !engine.fits(room)) return;
+      if (!engine.fits(room)) return;
       waiting.front().sequence = engine.begin(room);
       active.splice(active.end(), waiting, waiting.begin());
     }
   }
 
-  void finish(std::list<Text>::iterator text) {
+  /// The text alone, whose sequence has ended.
+  std::list<Text> taken_out(std::list<Text>::iterator text) {
     engine.end(text->sequence);
-    std::list<Text> complete;
-    complete.splice(complete.end(), active, text);
+    std::list<Text> one;
+    one.splice(one.end(), active, text);
+    return one;
+  }
+
+  /// Goes on with a text after `request`, without logits where it asked for none.
+  void go_on(std::list<Text>::iterator text, const Request& request, std::span<const float> logits,
+             double seconds) {
+    bool goes_on = false;
+    try {
+      text->writer.count(request, seconds);
+      goes_on = request.logits ? text->writer.grow(logits) : text->writer.wait();
+    } catch (...) {
+      taken_out(text);
+      throw;
+    }
+    if (goes_on) return;
+    std::list<Text> complete = taken_out(text);
     complete.front().done(complete.front().writer.take());
   }
 
@@ -146,16 +173,19 @@ Generator::~Generator() {
 
 void Generator::add(Generation wanted, std::function<void(Generated)> done) {
   const Architecture& arch = state_->engine.model().architecture();
-  state_->waiting.push_back({Writer(std::move(wanted), state_->tokenizer, arch), std::move(done)});
+  Writer writer(std::move(wanted), state_->tokenizer, arch);
+  state_->check_room(writer);
+  state_->waiting.push_back({std::move(writer), std::move(done)});
 }
 
 bool Generator::busy() const {
   return !state_->waiting.empty() || !state_->active.empty();
 }
 
-void Generator::step() {
+bool Generator::step() {
   State& state = *state_;
   state.admit();
+  if (state.active.empty()) return false;
   std::vector<Request> requests;
   for (const Text& text : state.active) requests.push_back(text.writer.next(text.sequence));
   using Clock = std::chrono::steady_clock;
@@ -163,27 +193,31 @@ void Generator::step() {
   const std::vector<float> logits = state.engine.next_logits(requests);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const auto vocab = static_cast<std::size_t>(state.engine.model().architecture().vocab);
-  auto row = logits.begin();
+  std::span<const float> left = logits;
   auto text = state.active.begin();
-  for (const Request& request : requests) {
-    const auto current = text++;
-    current->writer.count(request, seconds);
-    bool goes_on = false;
-    if (request.logits) {
-      goes_on = current->writer.grow({row, vocab});
-      row += static_cast<std::ptrdiff_t>(vocab);
-    } else {
-      goes_on = current->writer.wait();
+  std::exception_ptr thrown;
+  for (const Request& request : requests) {  // of each, whose tokens the engine has taken
+    const auto row = left.first(request.logits ? vocab : 0);
+    left = left.subspan(row.size());
+    try {
+      state.go_on(text++, request, row, seconds);
+    } catch (...) {
+      if (!thrown) thrown = std::current_exception();
     }
-    if (!goes_on) state.finish(current);
   }
+  if (thrown) std::rethrow_exception(thrown);
+  return true;
 }
 
 Generated generate(Engine& engine, const Tokenizer& tokenizer, Generation wanted) {
   Generator generator(engine, tokenizer);
   Generated written;
   generator.add(std::move(wanted), [&](Generated done) { written = std::move(done); });
-  while (generator.busy()) generator.step();
+  while (generator.busy())
+    if (!generator.step())
+      fail("engine", "no room for the text beside other sequences",
+           "free positions in a row of " + std::to_string(engine.options().room),
+           "make the engine with more room, or end a sequence");
   return written;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 #include "run/stop_texts.h"
 #include "run/testing.h"
@@ -188,6 +189,81 @@ TEST_CASE("what cannot be written is refused when it is asked for") {
   CHECK(error([](Generation& g) { g.max_new = 0; }).find("max-new") != std::string::npos);
   CHECK(error([](Generation& g) { g.sampling.top_p = 2; }).find("top-p") != std::string::npos);
   CHECK(error([](Generation& g) { g.prompt = {1 << 30}; }).find("token id") != std::string::npos);
+}
+
+TEST_CASE("a text that no room is enough for is refused, and the others are written") {
+  Tiny tiny;
+  for (const bool independent : {false, true}) {
+    EngineOptions options{.independent = independent};
+    options.room = options.taken(60);
+    Engine engine(tiny.model, options);
+    Generator generator(engine, tiny.tokenizer);
+    const auto none = [](Generated) {};
+    Generation large = tiny.greedy(5);
+    large.prompt.resize(100, 5);
+    const std::string text = error_of([&] { generator.add(large, none); });
+    CHECK(text.find("the engine's room") != std::string::npos);
+    CHECK(error_of([&] { generator.add(tiny.greedy(70), none); }) != "no error");
+    CHECK(!generator.busy());
+    Generated found;
+    generator.add(tiny.greedy(20), [&](Generated written) { found = std::move(written); });
+    while (generator.busy()) CHECK(generator.step());
+    CHECK(found.ids.size() == 20);
+  }
+}
+
+TEST_CASE("a text waits for room that sequences of others hold") {
+  Tiny tiny;
+  const Generated plain = tiny.write(tiny.greedy(20));
+  Engine engine(tiny.model, {.room = 60});
+  const SequenceId other = engine.begin(50);
+  const std::string text = error_of([&] { generate(engine, tiny.tokenizer, tiny.greedy(20)); });
+  CHECK(text.find("no room for the text") != std::string::npos);
+  Generator generator(engine, tiny.tokenizer);
+  CHECK(!generator.step());  // nothing to do
+  Generated found;
+  generator.add(tiny.greedy(20), [&](Generated written) { found = std::move(written); });
+  CHECK(!generator.step());
+  CHECK(generator.busy());
+  engine.end(other);
+  while (generator.busy()) CHECK(generator.step());
+  CHECK(found.ids == plain.ids);
+}
+
+TEST_CASE("a text whose caller throws is over, and the others are what they are alone") {
+  Tiny tiny;
+  EngineOptions options{.independent = true};
+  options.room = 3 * options.taken(60);
+  Engine engine(tiny.model, options);
+  const Generated plain = generate(engine, tiny.tokenizer, tiny.greedy(20));
+  Generator generator(engine, tiny.tokenizer);
+  std::vector<Generated> found(3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    Generation wanted = tiny.greedy(i == 2 ? 20 : 6);
+    int pieces = 0;
+    if (i == 0)
+      wanted.on_piece = [pieces](std::string_view) mutable {
+        return ++pieces == 6 ? throw std::runtime_error("a piece") : true;
+      };
+    generator.add(wanted, [&found, i](Generated written) {
+      found[i] = std::move(written);
+      if (i == 1) throw std::runtime_error("a text");
+    });
+  }
+  std::vector<std::string> thrown;
+  while (generator.busy()) {
+    try {
+      generator.step();
+    } catch (const std::runtime_error& error) {
+      thrown.emplace_back(error.what());
+    }
+  }
+  CHECK(thrown == std::vector<std::string>{"a piece"});  // the first of the step
+  CHECK(found[0].ids.empty());
+  CHECK(found[1].ids.size() == 6);
+  CHECK(found[2].ids == plain.ids);
+  CHECK(found[2].text == plain.text);
+  CHECK(engine.fits(options.room));
 }
 
 TEST_CASE("stop texts hold back what may belong to one") {
