@@ -17,6 +17,28 @@ std::size_t common_length(std::span<const TokenId> a, std::span<const TokenId> b
   return static_cast<std::size_t>(end - a.begin());
 }
 
+/// Sequences that end with it, the last ones first, since they may continue earlier ones.
+class Begun {
+ public:
+  /// Room for `most` of them, so that adding one fails only where the engine does.
+  Begun(Engine& engine, std::size_t most) : engine_(engine) { sequences_.reserve(most); }
+  ~Begun() {
+    for (; !sequences_.empty(); sequences_.pop_back()) engine_.end(sequences_.back());
+  }
+  Begun(const Begun&) = delete;
+  Begun& operator=(const Begun&) = delete;
+
+  SequenceId add(std::int64_t tokens, SequenceId parent) {
+    sequences_.push_back(engine_.begin(tokens, parent));
+    return sequences_.back();
+  }
+  void keep() { sequences_.clear(); }  // they stay
+
+ private:
+  Engine& engine_;
+  std::vector<SequenceId> sequences_ = {};
+};
+
 std::int64_t rows_at_once(std::int64_t vocab) {
   return std::clamp<std::int64_t>(kLogits / vocab, 1, kMostRows);
 }
@@ -116,26 +138,29 @@ PackScorer::PackScorer(const LanguageModel& model, std::int64_t capacity)
 void PackScorer::share(std::span<const TokenId> beginning) {
   if (beginning_ != kNoSequence) engine_.end(beginning_);
   beginning_ = kNoSequence;
-  shared_ = static_cast<std::int64_t>(beginning.size());
+  shared_ = 0;
   if (beginning.empty()) return;
-  beginning_ = engine_.begin(shared_);
-  const Request request{beginning_, beginning};
+  const auto tokens = static_cast<std::int64_t>(beginning.size());
+  Begun begun(engine_, 1);
+  const Request request{begun.add(tokens, kNoSequence), beginning};
   engine_.step({&request, 1}, {});
+  begun.keep();
+  beginning_ = request.sequence;
+  shared_ = tokens;
   tokens_run_ += shared_;
 }
 
 /// States of some rows of the tree's tokens, which are forgotten then.
 std::vector<float> PackScorer::run(const SequenceTree& tree, std::span<const std::int64_t> rows) {
   std::vector<Request> requests;
+  Begun begun(engine_, tree.branches.size());
   for (const Branch& branch : tree.branches) {
     const SequenceId parent =
         branch.parent < 0 ? beginning_ : requests[static_cast<std::size_t>(branch.parent)].sequence;
     const auto tokens = static_cast<std::int64_t>(branch.ids.size());
-    requests.push_back({engine_.begin(tokens, parent), branch.ids});
+    requests.push_back({begun.add(tokens, parent), branch.ids});
   }
-  const std::vector<float> states = engine_.step(requests, rows);
-  for (auto request = requests.rbegin(); request != requests.rend(); ++request)
-    engine_.end(request->sequence);
+  std::vector<float> states = engine_.step(requests, rows);
   tokens_run_ += tree.tokens;
   return states;
 }

@@ -86,6 +86,25 @@ TEST_CASE("a shared beginning is run once") {
   }
 }
 
+TEST_CASE("what could not be scored takes no room from what follows") {
+  const Model tiny;
+  Rng rng(3);
+  const std::vector<Sequence> sequences = mixed({}, rng);
+  const auto few = std::span(sequences).first(5);
+  const std::int64_t room = plant(few, 0).tokens;
+  PackScorer scorer(tiny.model, room);
+  std::vector<Sequence> unknown(few.begin(), few.end());
+  for (Sequence& sequence : unknown) sequence.ids.front() = 99;  // not in the vocabulary
+  const std::vector<TokenId> beginning(static_cast<std::size_t>(room), 99);
+  for (int round = 0; round < 2; ++round) {
+    CHECK(error_of([&] { scorer.score(sequences); }).find("no room") != std::string::npos);
+    check_equal(scorer.score(few), score_alone(tiny.model, few));
+    CHECK(error_of([&] { scorer.share(beginning); }).find("id 99") != std::string::npos);
+    CHECK(error_of([&] { scorer.score(unknown); }).find("id 99") != std::string::npos);
+    check_equal(scorer.score(few), score_alone(tiny.model, few));
+  }
+}
+
 TEST_CASE("no token that is asked about, nor the state before it, is shared") {
   const std::vector<Sequence> sequences{joined({1, 2, 3}, {4, 5}), joined({1, 2, 3}, {4, 6})};
   CHECK(shared_beginning(sequences) == 2);
