@@ -23,12 +23,14 @@ struct Side {
   std::vector<ItemGroup> groups = {};
 };
 
+/// Of the files that the answers come from; others of the folder make no difference.
 std::string fingerprint(const LanguageModel& model) {
+  const fs::path& folder = model.folder();
   std::set<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(model.folder()))
-    if (entry.path().extension() == ".safetensors" || entry.path().extension() == ".json" ||
-        entry.path().extension() == ".model")
-      files.insert(entry.path());
+  for (const fs::path& file : Safetensors::files_of(folder)) files.insert(file);
+  for (const fs::path& file : Tokenizer::files(folder)) files.insert(file);
+  for (const char* name : {"config.json", "generation_config.json"})
+    if (fs::exists(folder / name)) files.insert(folder / name);
   std::string hashes;
   for (const fs::path& file : files) hashes += sha256_file(file);
   return sha256(std::as_bytes(std::span(hashes)));

@@ -196,6 +196,34 @@ TEST_CASE("items resume to the same bytes, and other work is refused") {
        "got items of other models, data or options");
 }
 
+TEST_CASE("items resume whatever lies beside the model, unless its answers come from it") {
+  TempFolder folder;
+  for (const auto& entry : fs::directory_iterator(kModel))
+    fs::copy_file(entry.path(), folder / entry.path().filename().string());
+  fs::create_symlink("gone", folder / "dangling.safetensors");
+  fs::create_directory(folder / "folder.json");
+  TaskOptions options = options_for({"piqa"}, kExamples);
+  options.limit = 2;
+  options.items = folder / "items.jsonl";
+  const auto again = [&] {
+    return evaluate_tasks(LanguageModel::open(folder.path()), nullptr, options);
+  };
+  again();
+  folder.write("notes.json", "mine");
+  folder.write("training_log.json", "{}");
+  CHECK(again().speed.run == 0);
+  for (const char* name : {"config.json", "tokenizer_config.json", "generation_config.json"}) {
+    const std::string before = fs::exists(folder / name) ? read_text(folder / name) : "{}";
+    folder.write(name, before + "\n");
+    says(error_of(again), "got items of other models, data or options");
+    if (before == "{}")
+      fs::remove(folder / name);
+    else
+      folder.write(name, before);
+  }
+  CHECK(again().speed.run == 0);
+}
+
 TEST_CASE("a file of something else is not taken for items") {
   TempFolder folder;
   for (const char* text : {"my notes", "{}", "my notes\nand more\n"}) {
