@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -21,15 +23,31 @@ constexpr std::array<std::string_view, 8> kNames = {"generation_config.json",
                                                     "tekken.json"};
 constexpr const char* kTemplates = "additional_chat_templates";
 
+constexpr std::array<std::string_view, 6> kTextEndings = {"",     ".txt",  ".md",
+                                                          ".rst", ".html", ".json"};
+constexpr std::uintmax_t kMostLicence = 1u << 20;  // bytes; what is larger is something else
+
 /// LICENSE, LICENCE.md, Llama-License.txt, NOTICE, COPYING, USE_POLICY.md, …
 bool is_licence(std::string name) {
   std::ranges::transform(name, name.begin(), [](unsigned char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : static_cast<char>(c);
   });
-  if (name.ends_with(".safetensors") || name.ends_with(".bin")) return false;
+  const std::string ending = fs::path(name).extension().string();
+  if (std::ranges::find(kTextEndings, ending) == kTextEndings.end()) return false;
   for (const std::string_view part : {"license", "licence", "use_policy"})
     if (name.find(part) != name.npos) return true;
   return name.starts_with("notice") || name.starts_with("copying");
+}
+
+bool is_readable(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  stream.peek();
+  return stream.is_open() && !stream.bad();
+}
+
+bool is_small(const fs::path& file) {
+  std::error_code error;
+  return fs::file_size(file, error) <= kMostLicence && !error;
 }
 
 /// Regular files of `folder`, or those that its links lead to; none when it cannot be read.
@@ -50,10 +68,12 @@ std::vector<fs::path> side_files(const fs::path& folder) {
   for (const fs::path& file : Tokenizer::files(folder)) list.push_back(file.filename());
   for (const fs::path& file : files_in(folder)) {
     const std::string name = file.filename().string();
-    if (std::ranges::find(kNames, name) != kNames.end() || is_licence(name)) list.push_back(name);
+    const bool known = std::ranges::find(kNames, name) != kNames.end();
+    if ((known || (is_licence(name) && is_small(file))) && is_readable(file)) list.push_back(name);
   }
   for (const fs::path& file : files_in(folder / kTemplates))
-    if (file.extension() == ".jinja") list.push_back(fs::path(kTemplates) / file.filename());
+    if (file.extension() == ".jinja" && is_readable(file))
+      list.push_back(fs::path(kTemplates) / file.filename());
   std::ranges::sort(list);
   list.erase(std::unique(list.begin(), list.end()), list.end());
   return list;

@@ -7,7 +7,8 @@
 namespace karat {
 
 /// Paths below `folder`, relative to it, sorted: the tokenizer's files, generation_config.json,
-/// chat templates, what prepares pictures and sounds, and licences. Links whose target is gone are
+/// chat templates, what prepares pictures and sounds, and licences, which are texts of at most
+/// 1 MiB. Links whose target is gone and, but for the tokenizer's, files that cannot be read are
 /// left out.
 std::vector<std::filesystem::path> side_files(const std::filesystem::path& folder);
 

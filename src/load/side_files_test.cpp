@@ -11,7 +11,8 @@ namespace fs = std::filesystem;
 TEST_CASE("what belongs to a model beside its weights, and nothing else") {
   const TempFolder folder;
   fs::create_directory(folder / "additional_chat_templates");
-  const std::vector<fs::path> wanted = {"LICENSE",
+  const std::vector<fs::path> wanted = {"Copying.html",
+                                        "LICENSE",
                                         "Llama-Licence.txt",
                                         "NOTICE.md",
                                         "USE_POLICY.md",
@@ -34,6 +35,18 @@ TEST_CASE("what belongs to a model beside its weights, and nothing else") {
     folder.write(name, "x");
   fs::create_symlink("gone", folder / "image_processor_config.json");
   fs::create_directory(folder / "license");
+  for (const char* name : {"model-license.gguf", "license.pdf", "licensed.py", "copying.c"})
+    folder.write(name, "x");
   CHECK(side_files(folder.path()) == wanted);
   CHECK(side_files(folder / "nowhere").empty());
+}
+
+TEST_CASE("what could not be copied after the work is left out before it") {
+  const TempFolder folder;
+  folder.write("LICENSE", std::string(1u << 20, 'x'));
+  folder.write("LICENSE.txt", std::string((1u << 20) + 1, 'x'));
+  folder.write("generation_config.json", std::string((1u << 20) + 1, ' '));
+  for (const char* name : {"NOTICE", "processor_config.json"})  // a file that opens and reads not
+    fs::create_symlink("/proc/self/mem", folder / name);
+  CHECK(side_files(folder.path()) == std::vector<fs::path>{"LICENSE", "generation_config.json"});
 }
