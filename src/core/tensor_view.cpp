@@ -39,6 +39,13 @@ constexpr std::array kDTypes = {
     DTypeInfo{DType::c64, 8, "C64"},
 };
 
+constexpr bool is_in_order() {
+  for (std::size_t i = 0; i < kDTypes.size(); ++i)
+    if (kDTypes[i].dtype != static_cast<DType>(i)) return false;
+  return kDTypes.back().dtype == DType::c64;
+}
+static_assert(is_in_order(), "a type is found by its place in the table");
+
 const DTypeInfo& info(DType dtype) {
   return kDTypes[static_cast<std::size_t>(dtype)];
 }

@@ -1,5 +1,6 @@
 // What a config.json promises of the weights, and every way they can break it.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "karat/architecture.h"
 #include "karat/safetensors.h"
@@ -63,6 +64,26 @@ TEST_CASE("weights that contradict config.json are named") {
   Checkpoint biased(arch);
   biased.add("model.layers.0.self_attn.q_proj.bias", DType::f16, {64});
   contains(biased.mismatch(arch), "q_proj.bias: got a bias, expected none");
+}
+
+TEST_CASE("types that Karat only carries along are refused where a weight is read, by its name") {
+  const Architecture arch = parse(kLlama);
+  const std::vector<DType> types = {DType::f8_e4m3,     DType::f8_e5m2,     DType::f8_e8m0,
+                                    DType::f8_e4m3fnuz, DType::f8_e5m2fnuz, DType::c64};
+  Checkpoint beside(arch);
+  for (const DType type : types) beside.add("extra." + std::string(name_of(type)), type, {3});
+  CHECK(beside.mismatch(arch) == "no error");
+  const auto files = beside.open();
+  CHECK(files.get("extra.F8_E4M3").bytes() == 3);
+  CHECK(files.get("extra.C64").bytes() == 24);
+  for (const DType type : types)
+    for (const auto& [name, shape] : tensor_shapes(arch)) {
+      Checkpoint other(arch);
+      other.drop(name);
+      other.add(name, type, shape);
+      contains(other.mismatch(arch),
+               fmt::format("tensor {}: got {}, expected F32, F16 or BF16", name, name_of(type)));
+    }
 }
 
 TEST_CASE("a packed layer stands for its weight, an embedding cannot") {

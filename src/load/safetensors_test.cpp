@@ -59,9 +59,11 @@ TEST_CASE("the reference writer's bytes: read, and written again the same") {
 
 TEST_CASE("the writer orders types as the reference does, pads, and keeps the caller's metadata") {
   const TempFolder folder;
-  const DType types[] = {DType::boolean, DType::u8,   DType::i8,  DType::i16, DType::u16,
-                         DType::f16,     DType::bf16, DType::i32, DType::u32, DType::f32,
-                         DType::f64,     DType::i64,  DType::u64};
+  const DType types[] = {DType::boolean, DType::u8,      DType::i8,          DType::f8_e5m2,
+                         DType::f8_e4m3, DType::f8_e8m0, DType::f8_e4m3fnuz, DType::f8_e5m2fnuz,
+                         DType::i16,     DType::u16,     DType::f16,         DType::bf16,
+                         DType::i32,     DType::u32,     DType::f32,         DType::c64,
+                         DType::f64,     DType::i64,     DType::u64};
   std::vector<OwnedTensor> owned;
   for (const auto type : types)
     owned.push_back(

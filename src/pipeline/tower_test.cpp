@@ -18,7 +18,8 @@ bool same_bytes(const TensorView& a, const TensorView& b) {
   return a.shape == b.shape && a.dtype == b.dtype && std::memcmp(a.data, b.data, a.bytes()) == 0;
 }
 
-/// The fixture with a tokenizer file that nobody opens, and a tensor for images that is not finite.
+/// The fixture with a tokenizer file that nobody opens, and tensors for images: one that is not
+/// finite, and two of types that Karat does not read.
 fs::path damaged_model(const fs::path& folder, const std::string& family) {
   const Safetensors file = Safetensors::open_folder(kFamilies / family);
   std::vector<OwnedTensor> tensors;
@@ -26,6 +27,10 @@ fs::path damaged_model(const fs::path& folder, const std::string& family) {
     tensors.push_back(own_bytes(view.name, view.dtype, view.shape, view.span()));
   tensors.push_back(
       own_bytes("visual.extra", DType::f32, {1}, std::as_bytes(std::span("\xff\xff\xff\xff", 4))));
+  for (const DType type : {DType::f8_e4m3, DType::c64})
+    tensors.push_back(
+        own_bytes("visual." + std::string(name_of(type)), type, {1},
+                  std::as_bytes(std::span("\x7f\xff\x80\1\2\3\4\5", 8)).first(byte_size(type))));
   std::vector<TensorView> views;
   for (const OwnedTensor& tensor : tensors) views.push_back(tensor.view());
   fs::create_directories(folder);
@@ -58,6 +63,8 @@ TEST_CASE("what is not of the text is neither read nor changed") {
       ++carried;
     }
     CHECK(carried > 10);
+    for (const char* name : {"F8_E4M3", "C64"})
+      CHECK(quantized.files().find(std::string("visual.") + name) != nullptr);
     CHECK(quantized.quantization()->layers.size() == 14);
   }
 }
