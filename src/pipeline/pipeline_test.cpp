@@ -1,9 +1,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <thread>
 
 #include "core/file.h"
 #include "core/temporary.h"
@@ -206,6 +210,33 @@ TEST_CASE("interrupted work goes on to the same bytes") {
     Work other(out, mark + "x");  // another recipe begins again
     CHECK(!fs::exists(other.path() / "blocks"));
     CHECK_THROWS_WITH_AS(Work(out, mark), doctest::Contains("another process"), Error);
+  }
+}
+
+TEST_CASE("whoever is next at work in a folder loses nothing to the one before") {
+  TemporaryFolder temporary;
+  const fs::path out = temporary.path / "out";
+  for (int round = 0; round < 5; ++round) {
+    auto former = std::make_optional<Work>(out, "mark");
+    fs::create_directory(former->path() / "blocks");
+    for (int i = 0; i < 1000; ++i)
+      std::ofstream(former->path() / "blocks" / std::to_string(i)) << "former";
+    std::atomic<bool> waits = false;
+    std::optional<Work> next;
+    std::thread thread([&] {
+      while (!next) try {
+          next.emplace(out, "mark");
+        } catch (const Error&) {  // still at work
+          waits = true;
+        }
+      fs::create_directory(next->path() / "path");
+      write_file(next->path() / "path" / "mine", "mine");
+    });
+    while (!waits) std::this_thread::yield();
+    former.reset();
+    thread.join();
+    CHECK(fs::exists(next->path() / "fingerprint"));
+    CHECK(fs::exists(next->path() / "path" / "mine"));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <set>
@@ -42,6 +43,12 @@ bool is_ours(const fs::directory_entry& entry) {
   return known && entry.is_directory();
 }
 
+/// Whether the file was removed since it was opened: then others lock one of the same name.
+bool is_gone(int file) {
+  struct stat status {};
+  return ::fstat(file, &status) != 0 || status.st_nlink == 0;
+}
+
 }  // namespace
 
 void Work::check(const fs::path& out) {
@@ -64,7 +71,7 @@ Work::Work(const fs::path& out, const std::string& fingerprint) : path_(work_pat
   fs::create_directories(path_, error);
   if (error) fail("create " + path_.string(), error.message(), "a folder that can be written");
   lock_ = ::open(mark.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) != 0 || is_gone(lock_)) {
     if (lock_ >= 0) ::close(lock_);
     fail("quantize", "another process at work in " + path_.string(), "one at a time");
   }
@@ -74,12 +81,13 @@ Work::Work(const fs::path& out, const std::string& fingerprint) : path_(work_pat
 }
 
 Work::~Work() {
-  ::close(lock_);
-  if (keep_) return;
-  std::error_code ignored;
-  clear();
-  fs::remove(path_ / kFingerprint, ignored);
-  fs::remove(path_, ignored);  // unless somebody else put something there
+  if (!keep_) {
+    std::error_code ignored;
+    clear();
+    fs::remove(path_ / kFingerprint, ignored);
+    fs::remove(path_, ignored);  // unless somebody else put something there
+  }
+  ::close(lock_);  // last: whoever gets the lock before would lose what it writes
 }
 
 void Work::clear() {
