@@ -140,11 +140,30 @@ fs::path make_temporary(const fs::path& target, OutputKind kind) {
        "free disk space or choose another folder");
 }
 
-void rename_to(const fs::path& from, const fs::path& to) {
+void rename_to(const fs::path& from, const fs::path& to, const std::string& hint = "") {
   std::error_code error;
   fs::rename(from, to, error);
-  if (error) fail("write " + to.string(), error.message(), "a path that can be written");
-  flush_to_disk(parent_of(to));
+  if (error) fail("write " + to.string(), error.message(), "a path that can be written", hint);
+}
+
+/// Puts `fresh` in the place of the folder `target`; returns where that one is now. It steps aside
+/// first: a crash between the two renames loses neither.
+fs::path exchange(const fs::path& fresh, const fs::path& target) {
+  const fs::path old = make_temporary(target, OutputKind::folder);
+  std::error_code error;
+  fs::rename(target, old, error);  // an empty folder of that name gives way
+  if (error) {
+    std::error_code ignored;
+    fs::remove(old, ignored);
+    fail("write " + target.string(), error.message(), "a path that can be written");
+  }
+  try {
+    rename_to(fresh, target);
+  } catch (const Error&) {
+    rename_to(old, target, "what was there is now " + old.string());
+    throw;
+  }
+  return old;
 }
 
 }  // namespace
@@ -196,6 +215,7 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::commit() {
   if (!ours_) check_what_is_there(output_, target_, OutputKind::file);
   rename_to(temporary_, target_);
+  flush_to_disk(parent_of(target_));
 }
 
 void write_output(const Output& output, std::string_view text) {
@@ -221,23 +241,20 @@ void OutputFolder::commit() {
     flush_to_disk(entry.path());
   flush_to_disk(temporary_);
   check_what_is_there(output_, target_, OutputKind::folder);
-  if (!fs::exists(target_)) {
+  fs::path old;
+  if (fs::exists(target_))
+    old = exchange(temporary_, target_);
+  else
     rename_to(temporary_, target_);
-    committed_ = true;
-    return;
-  }
-  // The old folder steps aside first: a crash between the two renames loses neither.
-  const fs::path old = make_temporary(target_, OutputKind::folder);
-  rename_to(target_, old);  // an empty folder of that name gives way
-  try {
-    rename_to(temporary_, target_);
-  } catch (const Error&) {
-    fs::rename(old, target_);
-    throw;
-  }
   committed_ = true;
   std::error_code ignored;
-  fs::remove_all(old, ignored);
+  try {
+    flush_to_disk(parent_of(target_));
+  } catch (const Error&) {
+    fs::remove_all(old, ignored);
+    throw;
+  }
+  fs::remove_all(old, ignored);  // once the new one is there to stay
 }
 
 }  // namespace karat

@@ -1,7 +1,9 @@
 #include "core/output.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <iterator>
 #include <vector>
 
@@ -56,6 +58,22 @@ struct CurrentFolder {
   explicit CurrentFolder(const fs::path& folder) { fs::current_path(folder); }
   ~CurrentFolder() { fs::current_path(before); }
   const fs::path before = fs::current_path();
+};
+
+/// For as long as it lives, permissions count although the tests may run as root; `paths` become
+/// those of the user that the process then is.
+struct BoundByPermissions {
+  explicit BoundByPermissions(const std::vector<fs::path>& paths) {
+    if (::geteuid() != 0) return;
+    for (const fs::path& path : paths)
+      if (::chown(path.c_str(), kNobody, kNobody) != 0) return;
+    changed = ::seteuid(kNobody) == 0;
+  }
+  ~BoundByPermissions() {
+    if (changed && ::seteuid(0) != 0) std::abort();
+  }
+  static constexpr uid_t kNobody = 65534;
+  bool changed = false;
 };
 
 }  // namespace
@@ -169,4 +187,24 @@ TEST_CASE("a place that cannot be written to is known before the work") {
     CHECK(says(refusal(output_at("/dev/null"), kind), "neither"));
   }
   CHECK(entries(here.path) == 1);
+}
+
+TEST_CASE("an output that is in its place stays there when its folder cannot be flushed") {
+  const TemporaryFolder here;
+  const fs::path out = here.path / "out", file = here.path / "file";
+  write_folder(output_at(out), "ours");
+  write_file(file, "ours");
+  fs::permissions(here.path, fs::perms::owner_write | fs::perms::owner_exec);
+  {
+    const BoundByPermissions bound({here.path, out, out / "mark", file});
+    std::error_code error;
+    if (fs::directory_iterator(here.path, error); !error) return;  // nothing binds this user
+    CHECK_THROWS_AS(write_folder(output_at(out, true), "ours"), Error);
+    CHECK_THROWS_AS(write_folder(output_at(here.path / "new"), "ours"), Error);
+    CHECK_THROWS_AS(write_output(output_at(file, true), "new"), Error);
+  }
+  fs::permissions(here.path, fs::perms::owner_all);
+  for (const char* name : {"out", "new"}) CHECK(read_text(here.path / name / "mark") == "ours");
+  CHECK(read_text(file) == "new");
+  CHECK(entries(here.path) == 3);
 }
