@@ -146,6 +146,16 @@ TEST_CASE("other encodings are named, with the command that converts them") {
   check_refused("x\xed\xa0\x80", "byte 0xed in line 1");
 }
 
+TEST_CASE("a suggested command takes any name of a file as one word") {
+  const auto hint = [](std::string_view name, std::string_view content) {
+    return testing::error_of([&] { read(content, "text", name); });
+  };
+  CHECK(hint("my text", "\x1f\x8b\x08").ends_with("/my text'"));
+  CHECK(hint("my text", "\x1f\x8b\x08").find("gzip -dk '/") != std::string::npos);
+  CHECK(hint("it's", "caf\xe9 au lait").ends_with(R"(/it'\''s'.txt)"));
+  CHECK(hint("plain-1.txt", "\x1f\x8b\x08").ends_with("/plain-1.txt"));
+}
+
 TEST_CASE("compressed, columnar and other binary files are named") {
   check_refused("\x1f\x8b\x08 packed", "gzip-compressed data", "gzip -dk ");
   check_refused("\x28\xb5\x2f\xfd packed", "zstd-compressed data", "zstd -d ");

@@ -68,6 +68,19 @@ bool is_continued(std::string_view bytes, const Signature& signature) {
   return true;
 }
 
+/// `file` as one word of a shell command.
+std::string shell_word(const fs::path& file) {
+  const std::string text = file.string();
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           "/._-+,:@%"sv.find(c) != std::string_view::npos;
+  };
+  if (std::ranges::all_of(text, is_plain)) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? R"('\'')" : std::string(1, c);
+  return word + "'";
+}
+
 [[noreturn]] void refuse(const fs::path& file, const std::string& got, const std::string& hint) {
   fail("read " + file.string(), got, "UTF-8 text or JSON lines", hint);
 }
@@ -87,8 +100,9 @@ void refuse_zeros(const fs::path& file, std::string_view bytes) {
   const std::size_t at = bytes.find('\0');
   if (at == bytes.npos) return;
   if (const std::string_view encoding = wide_encoding(bytes); !encoding.empty())
-    refuse(file, fmt::format("{} text without a byte order mark", encoding),
-           fmt::format("convert it: iconv -f {0} -t UTF-8 {1} > {1}.txt", encoding, file.string()));
+    refuse(
+        file, fmt::format("{} text without a byte order mark", encoding),
+        fmt::format("convert it: iconv -f {0} -t UTF-8 {1} > {1}.txt", encoding, shell_word(file)));
   refuse(file, fmt::format("binary data: a zero at byte {}", at), "give a text");
 }
 
@@ -103,8 +117,9 @@ void refuse_malformed(const fs::path& file, std::string_view bytes) {
   const std::size_t at = find_malformed(bytes);
   if (at == bytes.npos) return;
   if (is_unfinished(bytes.substr(at)))
-    refuse(file, "UTF-8 text that ends inside a character",
-           fmt::format("leave that out: iconv -c -f UTF-8 -t UTF-8 {0} > {0}.txt", file.string()));
+    refuse(
+        file, "UTF-8 text that ends inside a character",
+        fmt::format("leave that out: iconv -c -f UTF-8 -t UTF-8 {0} > {0}.txt", shell_word(file)));
   const std::string_view before = bytes.substr(0, at);
   refuse(file,
          fmt::format("byte 0x{:02x} in line {}, which is no UTF-8",
@@ -112,7 +127,7 @@ void refuse_malformed(const fs::path& file, std::string_view bytes) {
                      1 + std::count(before.begin(), before.end(), '\n')),
          fmt::format("convert it from its own encoding, such as Latin-1: iconv -f LATIN1 -t UTF-8 "
                      "{0} > {0}.txt",
-                     file.string()));
+                     shell_word(file)));
 }
 
 }  // namespace
@@ -144,7 +159,7 @@ std::shared_ptr<const MappedFile> open_utf8(const fs::path& file) {
     for (const Signature& signature : kSignatures)
       if (bytes.starts_with(signature.bytes) && is_continued(bytes, signature))
         refuse(file, std::string(signature.what),
-               fmt::format(fmt::runtime(signature.hint), file.string()));
+               fmt::format(fmt::runtime(signature.hint), shell_word(file)));
     refuse_zeros(file, bytes);
     refuse_malformed(file, bytes);
   });
