@@ -12,7 +12,7 @@
 namespace karat {
 
 /// Element types that Karat reads or writes, and from f8_e4m3 on those that it only carries along;
-/// names are those of safetensors.
+/// names are those of safetensors. `other`: any type of another name.
 enum class DType : std::uint8_t {
   f64,
   f32,
@@ -32,11 +32,12 @@ enum class DType : std::uint8_t {
   f8_e8m0,
   f8_e4m3fnuz,
   f8_e5m2fnuz,
-  c64
+  c64,
+  other
 };
 
-std::size_t byte_size(DType dtype);
-std::string_view name_of(DType dtype);                   // "F16"
+std::size_t byte_size(DType dtype);                      // 0 for `other`
+std::string_view name_of(DType dtype);                   // "F16"; "another type" for `other`
 std::optional<DType> find_dtype(std::string_view name);  // "F16" -> DType::f16
 
 /// Row-major, little-endian, not owning. `data` may be unaligned.
@@ -45,9 +46,15 @@ struct TensorView {
   DType dtype = DType::f32;
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;
+  std::string other_type = {};  // of DType::other: its name and its bytes, as the file has them
+  std::size_t other_bytes = 0;
 
   std::int64_t numel() const;
-  std::size_t bytes() const { return static_cast<std::size_t>(numel()) * byte_size(dtype); }
+  std::size_t bytes() const {
+    return dtype == DType::other ? other_bytes
+                                 : static_cast<std::size_t>(numel()) * byte_size(dtype);
+  }
+  std::string_view type() const { return dtype == DType::other ? other_type : name_of(dtype); }
   std::span<const std::byte> span() const { return {data, bytes()}; }
 };
 

@@ -15,8 +15,7 @@ MatrixView::Store store_of(const TensorView& view) {
   if (view.dtype == DType::f32) return MatrixView::Store::f32;
   if (view.dtype == DType::f16) return MatrixView::Store::f16;
   if (view.dtype == DType::bf16) return MatrixView::Store::bf16;
-  fail("use tensor " + view.name + " as a matrix", std::string(name_of(view.dtype)),
-       "F32, F16 or BF16");
+  fail("use tensor " + view.name + " as a matrix", std::string(view.type()), "F32, F16 or BF16");
 }
 
 int number_of(const Codec& codec) {

@@ -56,7 +56,7 @@ void check(const NamedShape& expected, const Safetensors& weights) {
     fail(operation, "shape " + shape_text(view->shape), shape_text(expected.shape),
          "config.json and the weights do not belong together");
   if (!is_float(view->dtype))
-    fail(operation, std::string(name_of(view->dtype)), "F32, F16 or BF16");
+    fail(operation, excerpt(view->type()), "F32, F16 or BF16", "convert the checkpoint to BF16");
 }
 
 /// A bias that config.json does not know would be left out silently.

@@ -86,6 +86,27 @@ TEST_CASE("types that Karat only carries along are refused where a weight is rea
     }
 }
 
+TEST_CASE("a weight of a type that Karat does not know is refused by name") {
+  const Architecture arch = parse(kLlama);
+  const TempFolder folder;
+  std::vector<TensorView> views;
+  const Checkpoint whole(arch);
+  for (const OwnedTensor& tensor : whole.tensors) views.push_back(tensor.view());
+  const auto mismatch = [&] {
+    write_safetensors(folder / "f", views, {});
+    Architecture read = arch;
+    return error_of([&] { match_weights(read, Safetensors::open(folder / "f")); });
+  };
+  views.push_back({"extra", DType::other, {5}, whole.tensors[0].data.data(), "F6_E2M3", 4});
+  CHECK(mismatch() == "no error");
+  views.back() = views.front();
+  views.back().dtype = DType::other;
+  views.back().other_type = "F6_E2M3";
+  views.back().other_bytes = views.front().bytes() / 2;
+  views.erase(views.begin());
+  contains(mismatch(), fmt::format("tensor {}: got F6_E2M3, expected F32", views.back().name));
+}
+
 TEST_CASE("a packed layer stands for its weight, an embedding cannot") {
   const Architecture arch = parse(kLlama);
   Checkpoint packed(arch);

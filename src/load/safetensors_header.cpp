@@ -125,12 +125,9 @@ class HeaderEvents {
     if (entry.offsets.empty()) reject("no data_offsets", "a pair");
   }
   void set_dtype(const std::string& text) {
-    const auto dtype = find_dtype(text);
-    if (!dtype)
-      fail(fmt::format("read {}, tensor {}", path_, excerpt(name_)), "dtype " + excerpt(text),
-           "F64, F32, F16, BF16, BOOL, or I or U of 8 to 64 bits",
-           "convert the checkpoint to BF16");
-    entries_.back().view.dtype = *dtype;
+    TensorView& view = entries_.back().view;
+    view.dtype = find_dtype(text).value_or(DType::other);
+    if (view.dtype == DType::other) view.other_type = text;
     entries_.back().has_dtype = true;
   }
   void add_extent(std::uint64_t value) {
@@ -203,10 +200,15 @@ void place(std::vector<Entry>& entries, std::span<const std::byte> buffer,
       fail(operation, fmt::format("data up to byte {}", end),
            fmt::format("at least {}, at most the {} that follow the header", begin, buffer.size()),
            "the file may be cut off");
-    const auto needed = needed_bytes(entry.view);
+    auto needed = needed_bytes(entry.view);
+    if (needed && entry.view.dtype == DType::other &&  // of elements of a bit or more
+        static_cast<std::uint64_t>(entry.view.numel()) / 8 <= end - begin) {
+      needed = end - begin;
+      entry.view.other_bytes = end - begin;
+    }
     if (needed != end - begin)
       fail(operation, fmt::format("{} bytes", end - begin),
-           fmt::format("{} of shape {}", name_of(entry.view.dtype), shape_text(entry.view.shape)));
+           fmt::format("{} of shape {}", excerpt(entry.view.type()), shape_text(entry.view.shape)));
     entry.view.data = buffer.data() + begin;
     position = end;
   }

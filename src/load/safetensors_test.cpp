@@ -126,8 +126,8 @@ TEST_CASE("the file's errors say what is wrong") {
   contains(with(std::string(kOne) + std::string(1, '\0')), "NUL byte");
   contains(with("{\"\xff\":{}}"), "well-formed JSON");
 
-  contains(with(R"({"a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}})"),
-           "tensor a: got dtype F4");
+  contains(with(R"({"a":{"dtype":"F4","shape":[8],"data_offsets":[0,5]}})"),
+           "tensor a: got data up to byte 5");
   contains(with(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,4]}})"),
            "tensor a: got 4 bytes, expected F32 of shape [4]");
   contains(with(R"({"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]}})"),
@@ -143,6 +143,32 @@ TEST_CASE("the file's errors say what is wrong") {
   contains(with(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[4,0]}})"), "tensor a");
   contains(with(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,18446744073709551615]}})"),
            "tensor a");
+}
+
+TEST_CASE("types of other names are carried along with their bytes, and read by nobody") {
+  const TempFolder folder;
+  folder.write("f", framed(R"({"a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]},)"
+                           R"("b":{"dtype":"a\"\\b","shape":[],"data_offsets":[4,7]},)"
+                           R"("c":{"dtype":"U8","shape":[1],"data_offsets":[7,8]}})",
+                           "1234567x"));
+  const auto file = Safetensors::open(folder / "f");
+  write_safetensors(folder / "again", file.tensors(), {});
+  for (const auto& written : {file, Safetensors::open(folder / "again")}) {
+    CHECK(written.get("a").dtype == DType::other);
+    CHECK(written.get("a").type() == "F4");
+    CHECK(written.get("b").type() == "a\"\\b");
+    CHECK(written.get("a").shape == std::vector<std::int64_t>{8});
+    CHECK(std::memcmp(written.get("a").data, "1234", written.get("a").bytes()) == 0);
+    CHECK(written.get("a").bytes() == 4);
+    CHECK(written.get("b").bytes() == 3);
+    CHECK(*written.get("c").data == std::byte{'x'});
+  }
+  contains(error_of([&] { to_floats(file.get("a")); }), "tensor a: got F4, expected F32");
+  for (const char* shape : {"9223372036854775807,2", "9223372036854775807", "40"})
+    contains(refusal(framed(R"({"a":{"dtype":"F4","shape":[)" + std::string(shape) +
+                                R"(],"data_offsets":[0,4]}})",
+                            "abcd")),
+             "tensor a: got 4 bytes, expected F4 of shape");
 }
 
 TEST_CASE("shapes that overflow are refused, not multiplied") {

@@ -16,7 +16,7 @@
 namespace karat {
 namespace {
 
-/// Position in the reference writer's list of types, widest alignment first.
+/// Position in the reference writer's list of types, widest alignment first; others come last.
 int rank(DType dtype) {
   constexpr DType kOrder[] = {
       DType::u64,     DType::i64,         DType::f64,         DType::c64,     DType::f32,
@@ -57,8 +57,8 @@ std::string header_text(std::span<const TensorView> order,
   std::size_t position = 0;
   for (const auto& tensor : order) {
     const std::size_t end = position + tensor.bytes();
-    text += fmt::format(",{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{},{}]}}",
-                        nlohmann::json(tensor.name).dump(), name_of(tensor.dtype),
+    text += fmt::format(",{}:{{\"dtype\":{},\"shape\":{},\"data_offsets\":[{},{}]}}",
+                        nlohmann::json(tensor.name).dump(), nlohmann::json(tensor.type()).dump(),
                         nlohmann::json(tensor.shape).dump(), position, end);
     position = end;
   }

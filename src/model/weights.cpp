@@ -32,7 +32,7 @@ torch::Dtype torch_dtype(const TensorView& view) {
     case DType::boolean:
       return torch::kBool;
     default:
-      fail("map tensor " + view.name, std::string(name_of(view.dtype)), "a LibTorch type");
+      fail("map tensor " + view.name, std::string(view.type()), "a LibTorch type");
   }
 }
 

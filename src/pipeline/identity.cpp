@@ -30,7 +30,7 @@ std::string tensors_hash(const Safetensors& files, const ProgressFn& listener) {
   std::string all;
   std::vector<std::span<const std::byte>> pieces;
   for (const TensorView& tensor : files.tensors()) {
-    all += fmt::format("{} {} {}|", tensor.name, name_of(tensor.dtype), shape_text(tensor.shape));
+    all += fmt::format("{} {} {}|", tensor.name, tensor.type(), shape_text(tensor.shape));
     for (auto bytes = tensor.span(); !bytes.empty();) {
       pieces.push_back(bytes.first(std::min(kPiece, bytes.size())));
       bytes = bytes.subspan(pieces.back().size());

@@ -15,11 +15,11 @@ namespace fs = std::filesystem;
 namespace {
 
 bool same_bytes(const TensorView& a, const TensorView& b) {
-  return a.shape == b.shape && a.dtype == b.dtype && std::memcmp(a.data, b.data, a.bytes()) == 0;
+  return a.shape == b.shape && a.type() == b.type() && std::memcmp(a.data, b.data, a.bytes()) == 0;
 }
 
 /// The fixture with a tokenizer file that nobody opens, and tensors for images: one that is not
-/// finite, and two of types that Karat does not read.
+/// finite, and three of types that Karat does not read.
 fs::path damaged_model(const fs::path& folder, const std::string& family) {
   const Safetensors file = Safetensors::open_folder(kFamilies / family);
   std::vector<OwnedTensor> tensors;
@@ -33,6 +33,7 @@ fs::path damaged_model(const fs::path& folder, const std::string& family) {
                   std::as_bytes(std::span("\x7f\xff\x80\1\2\3\4\5", 8)).first(byte_size(type))));
   std::vector<TensorView> views;
   for (const OwnedTensor& tensor : tensors) views.push_back(tensor.view());
+  views.push_back({"visual.F4", DType::other, {2}, tensors.back().data.data(), "F4", 1});
   fs::create_directories(folder);
   write_safetensors(folder / "model.safetensors", views, {});
   fs::copy_file(kFamilies / family / "config.json", folder / "config.json");
@@ -63,7 +64,7 @@ TEST_CASE("what is not of the text is neither read nor changed") {
       ++carried;
     }
     CHECK(carried > 10);
-    for (const char* name : {"F8_E4M3", "C64"})
+    for (const char* name : {"F8_E4M3", "C64", "F4"})
       CHECK(quantized.files().find(std::string("visual.") + name) != nullptr);
     CHECK(quantized.quantization()->layers.size() == 14);
   }
