@@ -39,6 +39,33 @@ class BadInput(TestCase):
         change(header[name])
         write_safetensors(path, header, data)
 
+    # The command ----------------------------------------------------------------------------------
+
+    def test_unknown_verb_is_named(self):
+        self.assert_refused("quantise", MODEL, says="no verb quantise")
+        self.assertRegex(self.run_karat("--version"), r"^\d+\.\d+")
+
+    def test_nothing_is_shown_before_the_options_are_checked(self):
+        for options in (["--temperature", "-1"], ["--top-p", "0"], ["--kv", "f64"], ["--prompt", "word " * 5000]):
+            done = karat("run", MODEL, "--prompt", "Once", *options) if options[0] != "--prompt" else \
+                karat("run", MODEL, *options)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+
+    def test_output_that_finds_no_room(self):
+        with open("/dev/full", "w") as full:
+            for verb in ("inspect", "methods"):
+                done = subprocess.run([KARAT, verb, *([MODEL] if verb == "inspect" else [])], stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=60)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn("No space left", done.stderr)
+
+    def test_empty_name_of_a_file(self):
+        for verb in (["evaluate", MODEL, "--text", EVALUATION, "--save-logits", ""],
+                     ["compare", MODEL, "--methods", "rtn", "--text", EVALUATION, "--html", ""]):
+            done = karat(*verb)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+            self.assertIn("an empty name", done.stderr)
+
     # Weights -------------------------------------------------------------------------------------
 
     def test_truncated(self):

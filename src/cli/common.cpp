@@ -1,14 +1,17 @@
 #include "cli/common.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -16,6 +19,7 @@
 #include "core/threads.h"
 #include "karat/error.h"
 #include "karat/runtime.h"
+#include "karat/version.h"
 
 namespace karat {
 namespace {
@@ -52,14 +56,32 @@ int describe_failure(std::string_view text) {
   return kBadInput;
 }
 
+[[noreturn]] void refuse_verb(const Program& program, const std::string& name) {
+  std::vector<std::string> known;
+  for (const auto& [verb, declare] : program.verbs) known.push_back(verb);
+  for (const auto& [verb, summary] : program.helpers) known.push_back(verb);
+  std::ranges::sort(known);
+  fail("karat", "no verb " + name, fmt::format("one of {}", fmt::join(known, ", ")),
+       "karat --help says what each does");
+}
+
 }  // namespace
+
+const CLI::Validator& named() {
+  static const CLI::Validator validator(
+      [](const std::string& name) { return name.empty() ? "an empty name" : ""; }, "FILE");
+  return validator;
+}
 
 int run_program(const Program& program, int argc, char** argv) try {
   if (argc > 1 && program.helpers.contains(argv[1])) become_helper(argv);
 
+  if (argc > 1 && *argv[1] != '-' && !program.verbs.contains(argv[1]))
+    refuse_verb(program, argv[1]);
   CLI::App app("Karat finds the weights that carry a language model and spends its bits on them.",
                "karat");
   app.require_subcommand(1);
+  app.set_version_flag("--version", std::string(version()));
   std::map<const CLI::App*, Action> actions;
   int threads = core_count();
   const auto declare = [&](CLI::App* verb) {
@@ -87,6 +109,8 @@ int run_program(const Program& program, int argc, char** argv) try {
     stop_requested = 1;
   });
   actions.at(app.get_subcommands().front())();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    fail("write standard output", std::strerror(errno), "room for all of it");
   return 0;
 } catch (const Error& error) {
   return describe_failure(error.what());

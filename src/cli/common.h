@@ -26,6 +26,9 @@ struct Program {
 /// interrupted.
 int run_program(const Program& program, int argc, char** argv);
 
+/// Refuses an empty name of a file to write, which would be taken for none.
+const CLI::Validator& named();
+
 /// A progress line on stderr with the time left; Ctrl-C asks the work to stop.
 ProgressFn terminal_progress();
 /// Ctrl-C was pressed; for work that shows itself as it goes.

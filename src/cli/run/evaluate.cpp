@@ -97,7 +97,8 @@ Action evaluate_verb(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--against", job.original, "Folder of the original model");
   app.add_option("--save-logits", job.save_logits,
-                 "File to write: the original's logits, or the model's without --against");
+                 "File to write: the original's logits, or the model's without --against")
+      ->check(named());
   app.add_option("--against-logits", job.logits, "Such a file, instead of the original");
   app.add_flag("--force", job.replace, "Replace a file of logits");
   app.add_option(

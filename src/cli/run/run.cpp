@@ -42,6 +42,14 @@ std::int64_t room(const Generation& wanted, std::int64_t context) {
   return std::min(context, prompt + std::min(wanted.max_new, context));
 }
 
+/// What would be refused later, before anything is shown.
+void check(const Generation& wanted, std::int64_t context) {
+  const Sampler sampler(wanted.sampling);
+  if (static_cast<std::int64_t>(wanted.prompt.size()) > context)
+    fail("prompt", fmt::format("{} tokens", wanted.prompt.size()),
+         fmt::format("at most {}, the model's context", context));
+}
+
 void show(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
@@ -89,9 +97,10 @@ void run(RunOptions& options) {
     if (!options.json) show(piece);
     return !stop_wanted();
   };
-  if (!options.json) show(tokenizer.decode(wanted.prompt));
   Engine engine(model, {.room = room(wanted, model.architecture().max_positions),
                         .cache = options.runtime.cache_type()});
+  check(wanted, model.architecture().max_positions);
+  if (!options.json) show(tokenizer.decode(wanted.prompt));
   const Generated written = generate(engine, tokenizer, wanted);
   if (!options.json) show("\n");
   report(model, options, written);

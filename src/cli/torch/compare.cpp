@@ -73,8 +73,9 @@ void declare_texts(CLI::App& app, CompareArguments& a) {
 
 void declare_output(CLI::App& app, CompareArguments& a) {
   app.add_flag("--json", a.json, "Print JSON instead of the table");
-  app.add_option("--html", a.job.html, "Page to write: table and plot, readable offline");
-  app.add_option("--report", a.job.report, "JSON file to write");
+  app.add_option("--html", a.job.html, "Page to write: table and plot, readable offline")
+      ->check(named());
+  app.add_option("--report", a.job.report, "JSON file to write")->check(named());
   app.add_flag("--force", a.job.replace, "Replace what compare wrote there before");
   app.add_option("--work", a.job.work, "Folder for temporary models (default: the system's)");
 }

@@ -142,7 +142,8 @@ void declare_tasks(CLI::App& app, TaskArguments& arguments) {
       ->check(CLI::Range(-1, 1000))
       ->capture_default_str();
   app.add_option("--seed", arguments.seed, "Of the choice of examples")->capture_default_str();
-  app.add_option("--items", arguments.items, "JSON lines: what each item gave; resumed from");
+  app.add_option("--items", arguments.items, "JSON lines: what each item gave; resumed from")
+      ->check(named());
   app.add_flag("--skip-bad", arguments.skip_bad, "Leave out bad rows, and say how many");
   app.add_flag("--truncate", arguments.truncate, "Cut items longer than the context at their left");
   app.footer([] { return "Tasks: " + listed_tasks() + " (docs/tasks.md)"; });
