@@ -15,7 +15,7 @@
 namespace karat {
 namespace {
 
-using Activations = std::vector<torch::Tensor>;  // [1, time, hidden] of every sequence
+using HiddenStates = std::vector<torch::Tensor>;  // [1, time, hidden] of every sequence
 
 LinearObserver both(const LinearObserver& first, const LinearObserver& second) {
   if (!first || !second) return first ? first : second;
@@ -70,7 +70,7 @@ class Sweep {
   void forward_only() {
     reserve(2);
     Progress progress("statistics", blocks(), options_.progress);
-    Activations x = embedded();
+    HiddenStates x = embedded();
     for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
       Weights weights = load(block);
       if (block < options_.first) {
@@ -80,7 +80,7 @@ class Sweep {
       }
       InputStats inputs(options_.needs);
       GuidedStats guided(options_.needs, options_.token_weights);
-      Activations y(x.size());
+      HiddenStates y(x.size());
       for (std::size_t s = 0; s < x.size(); ++s) {
         y[s] = run(block, weights, x[s], both(inputs.observer(), guided.observer()));
         if (!options_.propagate) x[s] = torch::Tensor();
@@ -101,16 +101,16 @@ class Sweep {
     reserve(blocks() + 1);
     Progress progress("gradient", 4 * blocks(),
                       options_.progress);  // a backward costs three forwards
-    std::vector<Activations> inputs{embedded()};
+    std::vector<HiddenStates> inputs{embedded()};
     for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
       const Weights weights = load(block);
-      Activations y;
+      HiddenStates y;
       for (const auto& x : inputs.back()) y.push_back(run(block, weights, x, {}));
       inputs.push_back(std::move(y));
       progress.step();
     }
     const double loss = loss_gradients(inputs.back());  // now ∂L/∂(output of the last block)
-    Activations gradients = std::move(inputs.back());
+    HiddenStates gradients = std::move(inputs.back());
     for (std::size_t block = arch_.blocks.size(); block-- > 0;) {
       inputs.pop_back();
       backward(block, inputs.back(), gradients);
@@ -143,11 +143,11 @@ class Sweep {
   }
 
   /// Only the rows of the mapped embedding that the ids name are up-cast.
-  Activations embedded() const {
+  HiddenStates embedded() const {
     Weights ends{{arch_.embedding, map_tensor(file_.get(arch_.embedding))}};
     if (!arch_.positions.empty())
       ends[arch_.positions] = map_tensor(file_.get(arch_.positions)).to(torch::kFloat32);
-    Activations x;
+    HiddenStates x;
     for (std::int64_t s = 0; s < sequences(); ++s)
       x.push_back(
           finite(embed(arch_, ends, ids_.narrow(0, s, 1)).to(torch::kFloat32), arch_.embedding));
@@ -170,7 +170,7 @@ class Sweep {
   }
 
   /// Replaces the outputs of the last block by the gradients of their sequence's loss.
-  double loss_gradients(Activations& outputs) const {
+  double loss_gradients(HiddenStates& outputs) const {
     const torch::AutoGradMode grad(true);
     const Weights head = load_head(arch_, file_, options_.device);
     double sum = 0;
@@ -189,7 +189,7 @@ class Sweep {
   }
 
   /// Visits `block`; consumes its inputs and replaces the gradients of its outputs by theirs.
-  void backward(std::size_t block, Activations& inputs, Activations& gradients) {
+  void backward(std::size_t block, HiddenStates& inputs, HiddenStates& gradients) {
     Weights weights = load(block);
     const auto linears = arch_.blocks[block].linears();
     std::vector<torch::Tensor> leaves;

@@ -1,6 +1,5 @@
 #include "pipeline/former.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 

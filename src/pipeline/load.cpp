@@ -1,5 +1,4 @@
 // load: a model folder that may be quantized.
-#include <algorithm>
 #include <atomic>
 #include <cstring>
 
