@@ -10,7 +10,6 @@
 namespace karat {
 namespace {
 
-constexpr int kNesting = 8;  // Sequences within Sequences
 using Tokens = std::vector<std::string>;
 
 void fuse(Tokens& tokens) {
@@ -84,7 +83,7 @@ Decode read_strip(const JsonNode& node) {
   return strip(what, node.integer("start"), node.integer("stop"));
 }
 
-Decode read_replace(const JsonNode& node) {
+Decode replace_decoder(const JsonNode& node) {
   node.only({"type", "pattern", "content"});
   const JsonNode pattern = node.at("pattern");
   pattern.only({"String"});
@@ -111,13 +110,13 @@ Decode in_sequence(std::vector<Decode> steps) {
   };
 }
 
-Decode read_one(const JsonNode& node, int depth) {
+Decode one_decoder(const JsonNode& node, int depth) {
   const std::string type = node.type();
   if (type == "ByteLevel") return byte_level;
   if (type == "ByteFallback") return byte_fallback;
   if (type == "Fuse") return fuse;
   if (type == "Strip") return read_strip(node);
-  if (type == "Replace") return read_replace(node);
+  if (type == "Replace") return replace_decoder(node);
   if (type == "Metaspace") return read_metaspace(node);
   if (type != "Sequence")
     node.reject("decoder " + type,
@@ -126,7 +125,7 @@ Decode read_one(const JsonNode& node, int depth) {
   if (depth == kNesting)
     node.reject("deeply nested Sequences", fmt::format("at most {}", kNesting));
   std::vector<Decode> steps;
-  for (const JsonNode& item : node.items("decoders")) steps.push_back(read_one(item, depth + 1));
+  for (const JsonNode& item : node.items("decoders")) steps.push_back(one_decoder(item, depth + 1));
   return in_sequence(std::move(steps));
 }
 
@@ -137,7 +136,7 @@ void join_with_spaces(Tokens& tokens) {
 }  // namespace
 
 Decode read_decoder(const std::optional<JsonNode>& node) {
-  return node ? read_one(*node, 0) : Decode(join_with_spaces);
+  return node ? one_decoder(*node, 0) : Decode(join_with_spaces);
 }
 
 Decode sentencepiece_decoder(bool strip_first_space) {

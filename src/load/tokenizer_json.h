@@ -15,6 +15,8 @@
 
 namespace karat {
 
+constexpr int kNesting = 8;  // normalizers, pre-tokenizers and decoders within Sequences
+
 /// A value together with its place in the file, which every error names.
 class JsonNode {
  public:

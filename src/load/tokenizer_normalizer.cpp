@@ -8,8 +8,6 @@
 namespace karat {
 namespace {
 
-constexpr int kNesting = 8;  // Sequences within Sequences
-
 std::string replace_matches(const Regex& regex, const std::string& text, const std::string& with) {
   std::string out;
   std::size_t done = 0;
@@ -20,7 +18,7 @@ std::string replace_matches(const Regex& regex, const std::string& text, const s
   return out.append(text, done);
 }
 
-Normalize read_replace(const JsonNode& node) {
+Normalize replace_normalizer(const JsonNode& node) {
   node.only({"type", "pattern", "content"});
   const JsonNode pattern = node.at("pattern");
   std::string content = node.text("content");
@@ -40,27 +38,27 @@ Normalize read_prepend(const JsonNode& node) {
   };
 }
 
-Normalize read_one(const JsonNode& node, int depth);
+Normalize one_normalizer(const JsonNode& node, int depth);
 
 Normalize read_sequence(const JsonNode& node, int depth) {
   node.only({"type", "normalizers"});
   if (depth == kNesting)
     node.reject("deeply nested Sequences", fmt::format("at most {}", kNesting));
   std::vector<Normalize> steps;
-  for (const JsonNode& item : node.items("normalizers")) steps.push_back(read_one(item, depth + 1));
+  for (const JsonNode& item : node.items("normalizers")) steps.push_back(one_normalizer(item, depth + 1));
   return [steps](std::string text) {
     for (const Normalize& step : steps) text = step(std::move(text));
     return text;
   };
 }
 
-Normalize read_one(const JsonNode& node, int depth) {
+Normalize one_normalizer(const JsonNode& node, int depth) {
   const auto form = [](NormalForm f) {
     return [f](std::string text) { return normalize(text, f); };
   };
   const std::string type = node.type();
   if (type == "Sequence") return read_sequence(node, depth);
-  if (type == "Replace") return read_replace(node);
+  if (type == "Replace") return replace_normalizer(node);
   if (type == "Prepend") return read_prepend(node);
   if (type == "NFC") return form(NormalForm::nfc);
   if (type == "NFD") return form(NormalForm::nfd);
@@ -73,7 +71,7 @@ Normalize read_one(const JsonNode& node, int depth) {
 
 Normalize read_normalizer(const std::optional<JsonNode>& node) {
   if (!node) return [](std::string text) { return text; };
-  return read_one(*node, 0);
+  return one_normalizer(*node, 0);
 }
 
 }  // namespace karat

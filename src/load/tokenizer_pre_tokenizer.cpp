@@ -9,8 +9,6 @@
 namespace karat {
 namespace {
 
-constexpr int kNesting = 8;  // Sequences within Sequences
-// Radford et al. 2019, as the ByteLevel pre-tokenizer has it built in.
 constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
@@ -164,7 +162,7 @@ struct Chain {
   }
 };
 
-PreTokenize read_one(const JsonNode& node, int depth) {
+PreTokenize one_pre_tokenizer(const JsonNode& node, int depth) {
   const std::string type = node.type();
   if (type == "ByteLevel") return read_byte_level(node);
   if (type == "Split") return read_split(node);
@@ -177,7 +175,7 @@ PreTokenize read_one(const JsonNode& node, int depth) {
     node.reject("deeply nested Sequences", fmt::format("at most {}", kNesting));
   std::vector<PreTokenize> steps;
   for (const JsonNode& item : node.items("pretokenizers"))
-    steps.push_back(read_one(item, depth + 1));
+    steps.push_back(one_pre_tokenizer(item, depth + 1));
   return [steps](Piece piece, const Emit& emit) { Chain{steps, emit}.run(0, piece); };
 }
 
@@ -185,7 +183,7 @@ PreTokenize read_one(const JsonNode& node, int depth) {
 
 PreTokenize read_pre_tokenizer(const std::optional<JsonNode>& node) {
   if (!node) return [](Piece piece, const Emit& emit) { emit(piece); };
-  return read_one(*node, 0);
+  return one_pre_tokenizer(*node, 0);
 }
 
 }  // namespace karat

@@ -1,6 +1,7 @@
 // Parts that the JSON of several reports has.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -13,5 +14,7 @@ namespace karat {
 nlohmann::ordered_json recipe_json(const Recipe& recipe);
 /// null for an empty set; a loss of 0 was not computed.
 nlohmann::ordered_json calibration_json(const std::optional<CalibrationSet>& set, double loss);
+/// Bytes that this process had in memory at its peak.
+std::int64_t peak_memory();
 
 }  // namespace karat

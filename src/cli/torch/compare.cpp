@@ -16,7 +16,7 @@
 namespace karat {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kCompareHelp =
     R"(Quantize a model in several ways and measure each against the original on the same text.
 
   karat compare models/karat-tiny --methods rtn,gptq,gwq --bits 3,4 --calib calibration.txt \
@@ -132,7 +132,7 @@ void run(CompareArguments& a) {
 }  // namespace
 
 Action compare_verb(CLI::App& app) {
-  app.description(kHelp);
+  app.description(kCompareHelp);
   auto arguments = std::make_shared<CompareArguments>();
   declare_recipes(app, *arguments);
   declare_texts(app, *arguments);

@@ -16,7 +16,7 @@
 namespace karat {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kMeasureHelp =
     R"(Score every weight of the linear layers by what an error in it would cost.
 
   karat measure models/karat-tiny --metric gradient --calib text.txt --out scores.safetensors
@@ -152,7 +152,7 @@ void run(MeasureArguments a) {
 }  // namespace
 
 Action measure_verb(CLI::App& app) {
-  app.description(kHelp);
+  app.description(kMeasureHelp);
   auto arguments = std::make_shared<MeasureArguments>();
   declare(app, *arguments);
   return [arguments] { run(*arguments); };

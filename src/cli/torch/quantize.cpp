@@ -14,7 +14,7 @@
 namespace karat {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kQuantizeHelp =
     R"(Make a model smaller: round its weights to few bits, more of them where an error costs more.
 
   karat quantize models/karat-tiny --calib text.txt --out small
@@ -83,7 +83,7 @@ void print(const QuantizeJob& job, const QuantizeReport& report) {
 }  // namespace
 
 Action quantize_verb(CLI::App& app) {
-  app.description(kHelp);
+  app.description(kQuantizeHelp);
   auto arguments = std::make_shared<QuantizeArguments>();
   declare(app, *arguments);
   return [arguments] {

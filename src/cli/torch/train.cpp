@@ -17,7 +17,7 @@
 namespace karat {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kTrainHelp =
     R"(Pretrain a model of any known family from its config.json and write a Hugging Face folder.
 
   karat train config.json --tokenizer FOLDER --data books.txt --out my-model \
@@ -97,7 +97,7 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
 }  // namespace
 
 Action train_verb(CLI::App& app) {
-  app.description(kHelp);
+  app.description(kTrainHelp);
   auto arguments = std::make_shared<TrainArguments>();
   declare_files(app, *arguments);
   declare_schedule(app, arguments->options);

@@ -9,14 +9,14 @@
 namespace karat {
 namespace {
 
-constexpr std::int64_t kGrain = 16;  // rows
+constexpr std::int64_t kRefitGrain = 16;  // rows
 
 /// [rows, size, 1] F64: Σ of the slopes of each code's inputs. An input of code `size` is no one's.
 torch::Tensor sum_slopes(const torch::Tensor& slope, const torch::Tensor& codes,
                          std::int64_t size) {
   const Rows<float> slopes(slope);
   torch::Tensor sums = torch::zeros({codes.size(0), size + 1}, torch::kFloat64);
-  parallel_for(codes.size(0), kGrain, [&](std::int64_t first, std::int64_t last) {
+  parallel_for(codes.size(0), kRefitGrain, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t row = first; row < last; ++row) {
       const std::uint8_t* of = codes.data_ptr<std::uint8_t>() + row * codes.size(1);
       double* sum = sums.data_ptr<double>() + row * (size + 1);
@@ -51,7 +51,7 @@ torch::Tensor renumbered(const torch::Tensor& codes, const torch::Tensor& rank) 
   const Rows<std::int64_t> ranks(rank);
   const Rows<std::uint8_t> before(codes);
   torch::Tensor after = torch::empty_like(codes);
-  parallel_for(codes.size(0), kGrain, [&](std::int64_t first, std::int64_t last) {
+  parallel_for(codes.size(0), kRefitGrain, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t row = first; row < last; ++row)
       std::ranges::transform(
           before[row], after.data_ptr<std::uint8_t>() + row * codes.size(1),
