@@ -22,7 +22,7 @@ struct PackedLayout {
   std::string format = "uniform";
   /// What the format alone has, by the name that it has there; most have none. Of uniform:
   /// "bilevel", 3-bit scales and zeros over 16 rows (SpQR) with an FP16 second level, or "blocks",
-  /// 3-bit codes in blocks of kCodeBlock inputs, made for 8-bit kernels.
+  /// codes of 3, 5 or 6 bits in blocks of kCodeBlock inputs, made for 8-bit kernels.
   std::string variant = {};
   int bits = 4;               // of a code
   std::int64_t group = 128;   // inputs that share statistics; 0: the whole row
@@ -37,7 +37,7 @@ struct PackedLayout {
 inline constexpr std::int64_t kBilevelRows = 16;
 inline constexpr int kBilevelBits = 3;
 inline constexpr std::int64_t kCodeBlock = 128;      // inputs
-inline constexpr std::int64_t kCodeBlockBytes = 48;  // of their codes
+inline constexpr std::int64_t kCodeBlockBytes = 48;  // of 3-bit codes
 
 /// Outliers kept at FP16, row by row; `values` are residuals w − ŵ, so that dense + overlay = w.
 struct Overlay {
@@ -81,7 +81,7 @@ struct PackedView {
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
 /// written is the lowest that has what the layouts use (docs/format.md).
-inline constexpr int kFormatVersion = 5;
+inline constexpr int kFormatVersion = 6;
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"
   std::map<std::string, PackedLayout> layers;

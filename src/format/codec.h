@@ -54,8 +54,8 @@ struct CodeFacts {
   float fixed_zero = 0;           // when symmetric
   int variant = 0;                // the layout's, as the format numbers them
   bool sums = true;               // products with one token want Σ x of each group
-  /// Whether products with 8-bit activations can be had: uniform codes of 2 to 4 bits, those of 3
-  /// bits in blocks, groups of whole blocks or one a row.
+  /// Whether products with 8-bit activations can be had: uniform codes, those of 3, 5 and 6 bits in
+  /// blocks, groups of whole blocks or one a row.
   bool int8 = false;
 };
 

@@ -114,13 +114,14 @@ TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
   for (const auto& tensors :
        {pack("plain", plain_example()), pack("two", bilevel_example()), pack("nf4", nf4_example()),
         pack("lut", lut_example()), pack("trellis", trellis_example()),
-        pack("rotated", rotated_example()), pack("blocks", blocks_example())})
+        pack("rotated", rotated_example()), pack("blocks", blocks_example()),
+        pack("five", wide_example(5)), pack("six", wide_example(6))})
     for (const OwnedTensor& tensor : tensors) {
       const std::string line = golden_line(tensor);
       CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
       ++lines;
     }
-  CHECK(lines == 25);
+  CHECK(lines == 29);
 }
 
 TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md") {
@@ -145,6 +146,11 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
     blocks.push_back(0.5f * static_cast<float>((5 * i + i / 7) % 8 - 4));
   blocks.insert(blocks.end(), {-4, 6, 0});
   check_equal(unpack(pack_and_view(blocks_example()).view), blocks);
+  const std::vector<float> five = unpack(pack_and_view(wide_example(5)).view),
+                           six = unpack(pack_and_view(wide_example(6)).view);
+  check_equal({five[128], five[129], six[128], six[129]}, {18, -32, -14, 0});
+  for (std::size_t i = 0; i < 128; ++i)
+    CHECK(six[i] == 0.5f * static_cast<float>((7 * i + i / 5) % 64) - 16);
 }
 
 TEST_CASE("formats are found by name; lists ascending, of the length the format says") {

@@ -34,7 +34,7 @@ TEST_CASE("pack refuses values that do not fit, naming the tensor") {
   refused(
       plain, [](PackedMatrix& m) { m.overlay.offsets[1] = 9; }, "outliers of m");
   refused(
-      plain, [](PackedMatrix& m) { m.layout.bits = 5; }, "packed layer m");
+      plain, [](PackedMatrix& m) { m.layout.bits = 7; }, "packed layer m");
   refused(
       plain, [](PackedMatrix& m) { m.layout.group = -1; }, "packed layer m");
   refused(

@@ -15,14 +15,16 @@ namespace karat {
 /// Every layout of one group size that docs/format.md allows.
 inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
   std::vector<PackedLayout> layouts;
-  for (const int bits : {2, 3, 4, 8})
+  for (const int bits : {2, 3, 4, 5, 6, 8})
     for (const bool symmetric : {false, true})
       for (const char* variant : {"", "bilevel"})
         layouts.push_back(
             {.variant = variant, .bits = bits, .group = group, .symmetric = symmetric});
   for (const bool symmetric : {false, true})
-    if (group % kCodeBlock == 0)
-      layouts.push_back({.variant = "blocks", .bits = 3, .group = group, .symmetric = symmetric});
+    for (const int bits : {3, 5, 6})
+      if (group % kCodeBlock == 0)
+        layouts.push_back(
+            {.variant = "blocks", .bits = bits, .group = group, .symmetric = symmetric});
   for (const Codec* codec : all_codecs())
     for (const bool symmetric : {false, true})
       if (!codec->values.empty())

@@ -249,7 +249,7 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
   CHECK(parse_quantization(of_version(3, lut + ",\"rotation\":9"))->layers.at("a").rotation == 9);
   config_refused(of_version(2, trellis), "grid trellis in format version 2");
   config_refused(of_version(2, lut + ",\"rotation\":9"), "grid lut with a rotation in format");
-  config_refused(of_version(6, trellis), "upgrade karat");
+  config_refused(of_version(7, trellis), "upgrade karat");
   config_refused(of_version(3, trellis + ",\"group\":0"), "\"group\" in a layout of grid trellis");
   config_refused(of_version(3, lut + ",\"code\":\"1mad\""), "\"code\" in a layout of grid lut");
   config_refused(of_version(3, "\"grid\":\"trellis\",\"bits\":2"), "no \"code\"");
@@ -317,6 +317,20 @@ TEST_CASE("blocks that are wrong, or in an older folder") {
       "\"blocks\" in a layout of grid lut");
 }
 
+TEST_CASE("codes of 5 and 6 bits need version 6, in a stream or in blocks") {
+  for (const int bits : {5, 6})
+    for (const char* variant : {"", "blocks"}) {
+      const PackedLayout layout{.variant = variant, .bits = bits, .group = 128};
+      const std::string json = quantization_json({"rtn", {{"a", layout}}});
+      CHECK(json.find("\"format_version\":6") != std::string::npos);
+      CHECK(parse_quantization("{\"quantization_config\":" + json + "}")->layers.at("a") == layout);
+    }
+  config_refused(
+      config("\"quant_method\":\"karat\",\"format\":\"karat-packed\",\"format_version\":5",
+             "\"grid\":\"uniform\",\"bits\":6,\"group\":128,\"symmetric\":false,\"bilevel\":false"),
+      "grid uniform of 6 bits in format version 5");
+}
+
 TEST_CASE("an unquantized config.json has no quantization_config") {
   CHECK_FALSE(parse_quantization("{\"model_type\":\"llama\"}").has_value());
   CHECK_FALSE(parse_quantization("{\"quantization_config\":null}").has_value());
@@ -326,7 +340,7 @@ TEST_CASE("an unquantized config.json has no quantization_config") {
 TEST_CASE("quantization_config of another tool, of the future, or wrong") {
   const std::string karat = "\"quant_method\":\"karat\",\"format\":\"karat-packed\"";
   config_refused(config("\"quant_method\":\"gptq\""), "expected \"karat\"");
-  config_refused(config(karat + ",\"format_version\":6"), "upgrade karat");
+  config_refused(config(karat + ",\"format_version\":7"), "upgrade karat");
   config_refused(config(karat + ",\"format_version\":0"), "format version 0");
   config_refused(config(karat + ",\"format_version\":1.5"), "got 1.5");
   config_refused(config(karat), "no \"format_version\"");
@@ -335,7 +349,7 @@ TEST_CASE("quantization_config of another tool, of the future, or wrong") {
                  "upgrade karat");
   const std::string flags = ",\"symmetric\":false,\"bilevel\":false";
   config_refused(config("", "\"grid\":\"nf5\""), "upgrade karat");
-  config_refused(config("", "\"grid\":\"uniform\",\"bits\":5,\"group\":16" + flags), "got 5 bits");
+  config_refused(config("", "\"grid\":\"uniform\",\"bits\":7,\"group\":16" + flags), "got 7 bits");
   config_refused(config("", "\"grid\":\"uniform\",\"bits\":3,\"group\":-1" + flags), "group -1");
   config_refused(config("", "\"grid\":\"uniform\",\"bits\":4294967299,\"group\":1" + flags),
                  "got 4294967299");

@@ -9,13 +9,12 @@ namespace karat {
 
 Grid uniform_grid(Options& options) {
   PackedLayout layout;
-  layout.bits = static_cast<int>(options.integer("bits", 4, 2, 8, "2, 3, 4 or 8 bits a code"));
+  layout.bits = static_cast<int>(options.integer("bits", 4, 2, 8, "2 to 6, or 8 bits a code"));
   layout.group = options.integer("group", 128, 0, 65536, "inputs that share statistics; 0: a row");
   if (options.flag("bilevel", false, "3-bit statistics over 16 rows, as in SpQR"))
     layout.variant = kBilevel;
   layout.symmetric = options.flag("symmetric", false, "absmax, zero in the middle");
-  if (layout.bits > 4 && layout.bits < 8)
-    fail("grid uniform", "bits=" + std::to_string(layout.bits), "2, 3, 4 or 8");
+  if (layout.bits == 7) fail("grid uniform", "bits=7", "2, 3, 4, 5, 6 or 8");
   if (layout.variant == kBilevel && layout.symmetric)
     fail("grid uniform", "bilevel=1,symmetric=1", "one of them", "a symmetric grid has no zeros");
   if (may_have_blocks(layout)) layout.variant = kBlocks;

@@ -36,8 +36,10 @@ struct RoundedInput {
 
 /// One that has 8-bit kernels.
 PackedLayout layout_of(int bits, std::int64_t group, bool symmetric = false) {
-  return {
-      .variant = bits == 3 ? "blocks" : "", .bits = bits, .group = group, .symmetric = symmetric};
+  return {.variant = 8 % bits != 0 ? "blocks" : "",
+          .bits = bits,
+          .group = group,
+          .symmetric = symmetric};
 }
 
 std::vector<float> draw(Rng& rng, std::int64_t n) {
@@ -112,7 +114,7 @@ std::int64_t wrong_outputs(const KernelSet& set, const Packed& p, std::int64_t t
 TEST_CASE(
     "8-bit activations: the naive rounding is within half a step, 127 steps a largest value") {
   Rng rng(31);
-  for (const int bits : {2, 3, 4}) {
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
     const Packed p(random_matrix(rng, layout_of(bits, 128), 1, 300, 0));
     const std::vector<float> x = draw(rng, 300), near = rounded(p.matrix, x);
     for (std::int64_t i = 0; i < 300; ++i) {
@@ -129,7 +131,7 @@ TEST_CASE(
 
 TEST_CASE("8-bit activations: every set rounds as the reference does") {
   Rng rng(32);
-  for (const int bits : {2, 3, 4})
+  for (const int bits : {2, 3, 4, 5, 6, 8})
     for (const std::int64_t in : {1, 127, 128, 129, 700}) {
       const Packed p(random_matrix(rng, layout_of(bits, 0), 1, in, 0));
       std::vector<float> x = draw(rng, in);
@@ -150,7 +152,7 @@ TEST_CASE("8-bit activations: every set rounds as the reference does") {
 TEST_CASE("8-bit activations: products of every set, every layout that takes them, odd sizes") {
   Rng rng(33);
   for (const KernelSet* set : usable_kernels()) MESSAGE("8-bit activations under test: ", set->isa);
-  for (const int bits : {2, 3, 4})
+  for (const int bits : {2, 3, 4, 5, 6, 8})
     for (const std::int64_t group : {0, 128, 256})
       for (const bool symmetric : {false, true})
         for (const auto& [out, in] : {std::pair{1, 1},
@@ -178,7 +180,7 @@ TEST_CASE("8-bit activations: products of every set, every layout that takes the
 }
 
 TEST_CASE("8-bit activations: the largest codes and inputs do not overflow") {
-  for (const int bits : {2, 3, 4}) {
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
     Rng rng(34);
     PackedMatrix m = random_matrix(rng, layout_of(bits, 0), 4, 256, 0);
     std::fill(m.codes.begin(), m.codes.end(), static_cast<std::uint8_t>((1 << bits) - 1));
@@ -214,7 +216,7 @@ TEST_CASE("8-bit activations: what is not finite is seen in every output") {
 TEST_CASE("8-bit activations: layouts without such kernels are multiplied as before") {
   Rng rng(36);
   for (const PackedLayout& layout :
-       {PackedLayout{.bits = 4, .group = 32}, PackedLayout{.bits = 8}, PackedLayout{.bits = 3},
+       {PackedLayout{.bits = 4, .group = 32}, PackedLayout{.bits = 6}, PackedLayout{.bits = 3},
         PackedLayout{.format = "nf4", .bits = 4}}) {
     const Packed p(random_matrix(rng, layout, 20, 256, 0.02));
     CHECK_FALSE(takes_int8(p.matrix));
@@ -230,7 +232,7 @@ TEST_CASE("8-bit activations: layouts without such kernels are multiplied as bef
 
 TEST_CASE("8-bit activations: the number of threads changes no bit") {
   Rng rng(37);
-  for (const int bits : {2, 3, 4}) {
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
     const Packed p(random_matrix(rng, layout_of(bits, 128), 600, 520, 0.01));
     const std::vector<float> x = draw(rng, 520 * 20);
     for (const KernelSet* set : usable_kernels())
@@ -248,7 +250,7 @@ TEST_CASE("8-bit activations: the number of threads changes no bit") {
 
 TEST_CASE("8-bit activations: rows read one by one or four side by side give the same bits") {
   Rng rng(38);
-  for (const int bits : {2, 3, 4}) {
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
     const Packed p(random_matrix(rng, layout_of(bits, 128), 39, 2312, 0.02));
     const std::vector<float> x = draw(rng, 2312);
     for (const KernelSet* set : usable_kernels()) {

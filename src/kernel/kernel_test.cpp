@@ -124,23 +124,24 @@ TEST_CASE("packed products of every set: layouts, groups, overlay, odd sizes") {
 
 TEST_CASE("products with codes in blocks of every set, whatever is left of a row") {
   Rng rng(17);
-  for (const std::int64_t group : {0, 128, 256, 1024})
-    for (const bool symmetric : {false, true})
-      for (const auto& [out, in] : {std::pair{5, 127},
-                                    {4, 128},
-                                    {21, 200},
-                                    {3, 254},
-                                    {7, 255},
-                                    {6, 256},
-                                    {18, 1100},
-                                    {4, 2112},
-                                    {1, 8321}}) {
-        const PackedLayout layout{
-            .variant = "blocks", .bits = 3, .group = group, .symmetric = symmetric};
-        const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, out, in, 0.02));
-        for (const KernelSet* set : usable_kernels())
-          for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
-      }
+  for (const int bits : {3, 5, 6})
+    for (const std::int64_t group : {0, 128, 256, 1024})
+      for (const bool symmetric : {false, true})
+        for (const auto& [out, in] : {std::pair{5, 127},
+                                      {4, 128},
+                                      {21, 200},
+                                      {3, 254},
+                                      {7, 255},
+                                      {6, 256},
+                                      {18, 1100},
+                                      {4, 2112},
+                                      {1, 8321}}) {
+          const PackedLayout layout{
+              .variant = "blocks", .bits = bits, .group = group, .symmetric = symmetric};
+          const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, out, in, 0.02));
+          for (const KernelSet* set : usable_kernels())
+            for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
+        }
 }
 
 TEST_CASE(

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <set>
 
+#include "load/ends.h"
+
 namespace karat {
 namespace {
 
@@ -47,12 +49,30 @@ bool belongs_to(const std::string& name, const std::set<std::string>& layers) {
 
 }  // namespace
 
+bool is_packed(const Safetensors& weights, const std::string& weight) {
+  return weights.find(layer_of(weight) + ".codes") != nullptr && weights.find(weight) == nullptr;
+}
+
+std::set<std::string> packed_weights(const Architecture& arch, const Safetensors& weights) {
+  std::vector<std::string> matrices = ends_of(arch);
+  for (const Block& block : arch.blocks)
+    for (const Linear* linear : block.linears()) matrices.push_back(linear->name + ".weight");
+  std::set<std::string> packed;
+  for (const std::string& weight : matrices)
+    if (is_packed(weights, weight)) packed.insert(weight);
+  return packed;
+}
+
 void choose_head(Architecture& arch, const Safetensors& weights) {
   if (!arch.tied()) return;
   const TensorView* head = weights.find(arch.own_head);
   const TensorView* embedding = weights.find(arch.embedding);
-  if (head == nullptr) return;
-  if (embedding == nullptr)
+  const bool packed_head = is_packed(weights, arch.own_head),
+             packed_embedding = is_packed(weights, arch.embedding);
+  if (head == nullptr && !packed_head) return;
+  if (packed_head || packed_embedding)
+    arch.head = arch.own_head;
+  else if (embedding == nullptr)
     arch.embedding = arch.head = arch.own_head;
   else if (head->shape != embedding->shape || !is_float(*head) || !is_float(*embedding) ||
            !same_values(*head, *embedding))
@@ -61,11 +81,9 @@ void choose_head(Architecture& arch, const Safetensors& weights) {
 
 std::vector<std::string> unread_tensors(const Architecture& arch, const Safetensors& weights) {
   std::set<std::string> read, packed;
+  for (const std::string& weight : packed_weights(arch, weights)) packed.insert(layer_of(weight));
   for (const NamedShape& named : tensor_shapes(arch)) read.insert(named.name);
   if (arch.tied()) read.insert(arch.own_head);  // equal to the embedding
-  for (const Block& block : arch.blocks)
-    for (const Linear* linear : block.linears())
-      if (weights.find(linear->name + ".codes") != nullptr) packed.insert(linear->name);
   std::vector<std::string> unread;
   for (const TensorView& view : weights.tensors()) {
     const bool other = std::ranges::any_of(

@@ -1,6 +1,7 @@
 // What match_weights asks of a checkpoint beyond the tensors that must be there.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,12 @@
 #include "karat/safetensors.h"
 
 namespace karat {
+
+/// Whether the matrix whose tensor would be `weight` is stored packed instead.
+bool is_packed(const Safetensors& weights, const std::string& weight);
+
+/// The tensors ("….weight") of linear layers, embedding and head that are stored packed instead.
+std::set<std::string> packed_weights(const Architecture& arch, const Safetensors& weights);
 
 /// Of tied embeddings of which the checkpoint holds a head too, uses that head when its values
 /// differ, and of embeddings that are not there the head in their place, as transformers 5 does.

@@ -27,11 +27,14 @@ void for_each_name(Architecture& arch, Change change) {
 /// attribute that holds it in the language model.
 void follow_places(Architecture& arch, const Safetensors& weights) {
   const std::string own = arch.embedding.substr(0, arch.embedding.find('.') + 1);
-  if (own.empty() || weights.find(arch.embedding) != nullptr) return;
+  const auto holds = [&](const std::string& weight) {
+    return weights.find(weight) != nullptr || is_packed(weights, weight);
+  };
+  if (own.empty() || holds(arch.embedding)) return;
   std::vector<NamePlace> places = arch.places;
   places.push_back({"", ""});
   for (const NamePlace& place : places) {
-    if (weights.find(place.body + arch.embedding.substr(own.size())) == nullptr) continue;
+    if (!holds(place.body + arch.embedding.substr(own.size()))) continue;
     for_each_name(arch, [&](std::string& name) {
       if (name.starts_with(own))
         name.replace(0, own.size(), place.body);
@@ -82,14 +85,9 @@ void tell_unread(Architecture& arch, const Safetensors& weights) {
 void match_weights(Architecture& arch, const Safetensors& weights) {
   follow_places(arch, weights);
   choose_head(arch, weights);
-  std::set<std::string> packed;  // weights whose layer is stored packed instead
   for (const Block& block : arch.blocks)
-    for (const Linear* linear : block.linears()) {
-      refuse_unknown_bias(*linear, weights);
-      const std::string weight = linear->name + ".weight";
-      if (weights.find(linear->name + ".codes") != nullptr && weights.find(weight) == nullptr)
-        packed.insert(weight);
-    }
+    for (const Linear* linear : block.linears()) refuse_unknown_bias(*linear, weights);
+  const std::set<std::string> packed = packed_weights(arch, weights);
   for (const NamedShape& expected : tensor_shapes(arch))
     if (!packed.contains(expected.name)) check(expected, weights);
   tell_unread(arch, weights);

@@ -291,7 +291,7 @@ void Engine::logits(std::span<const float> states, std::span<float> logits) cons
          std::to_string(logits.size()) + " places for " + std::to_string(states.size()) +
              " state values",
          std::to_string(vocab) + " places for each " + std::to_string(width) + " values");
-  matmul(model.head, states.data(), static_cast<std::int64_t>(rows), logits.data());
+  matmul(model.head(), states.data(), static_cast<std::int64_t>(rows), logits.data());
   if (model.arch.logit_scale != 1)
     for (float& logit : logits) logit *= model.arch.logit_scale;
   model.files.check();

@@ -143,7 +143,7 @@ std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
   std::vector<float> x;
   x.reserve(ids.size() * static_cast<std::size_t>(model.arch.hidden));
   for (std::size_t t = 0; t < ids.size(); ++t) {
-    std::vector<float> row = row_floats(model.embedding, ids[t]);
+    std::vector<float> row = row_floats(model.embedding.view(), ids[t]);
     for (float& value : row) value *= model.arch.embedding_scale;
     if (model.positions) {
       const auto place = row_floats(*model.positions, positions[t]);

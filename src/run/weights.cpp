@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "core/file.h"
 #include "core/threads.h"
+#include "format/rows.h"
 #include "karat/error.h"
+#include "load/ends.h"
 
 namespace karat {
 namespace {
@@ -42,8 +45,8 @@ class Finder {
     LinearWeights found;
     if (linear.bias) found.bias = to_floats(get(linear.name + ".bias"));
     if (const PackedLayout* layout = packed_layout(linear.name)) {
-      const auto tensor = [this](std::string_view name) { return model_.files.find(name); };
-      found.matrix = Matrix(packed_view(linear.name, *layout, linear.out, linear.in, tensor));
+      found.matrix =
+          Matrix(packed_view(linear.name, *layout, linear.out, linear.in, find_tensor()));
       return found;
     }
     TensorView weight = get(linear.name + ".weight");
@@ -56,6 +59,17 @@ class Finder {
     return found;
   }
 
+  /// The embedding or the head.
+  Matrix find_end(const std::string& weight) const {
+    const std::string name = layer_of(weight);
+    const PackedLayout* layout = packed_layout(name);
+    if (layout == nullptr) return Matrix(get(weight));
+    if (layout->rotation && weight == model_.arch.embedding)
+      fail("open " + model_.folder.string(), "an embedding with a rotation",
+           "one whose rows can be read alone", "only linear layers and heads may be rotated");
+    return Matrix(packed_view(name, *layout, model_.arch.vocab, model_.arch.hidden, find_tensor()));
+  }
+
   BlockWeights find(const Block& block) const {
     auto found = BlockWeights::like(block);
     visit_parts([this](Role, const auto& part, auto& weights) { weights = find(part); }, block,
@@ -65,6 +79,9 @@ class Finder {
 
  private:
   const TensorView& get(const std::string& name) const { return model_.files.get(name); }
+  FindTensor find_tensor() const {
+    return [this](std::string_view name) { return model_.files.find(name); };
+  }
   const PackedLayout* packed_layout(const std::string& name) const {
     if (!model_.quantization) return nullptr;
     const auto& layers = model_.quantization->layers;
@@ -99,7 +116,7 @@ void chain(LanguageModel::Impl& model) {
       last = input_of(role);
     });
   }
-  order.push_back({&model.head});
+  order.push_back({model.own_head ? &*model.own_head : &model.embedding});
   for (std::size_t i = 0; i < order.size(); ++i)
     for (Matrix* matrix : order[i]) matrix->precede(order[(i + 1) % order.size()]);
 }
@@ -116,21 +133,40 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
 
   const Architecture& arch = model.arch;
   const Finder finder(model);
-  model.embedding = model.files.get(arch.embedding);
+  model.embedding = finder.find_end(arch.embedding);
   if (!arch.positions.empty()) model.positions = model.files.get(arch.positions);
   for (const Block& block : arch.blocks) {
     model.blocks.push_back(finder.find(block));
     model.bytes_per_token += bytes_of(model.blocks.back());
   }
   model.final_norm = finder.find(arch.final_norm);
-  model.head = Matrix(model.files.get(arch.head));
+  if (!arch.tied()) model.own_head = finder.find_end(arch.head);
   model.files.check();
   chain(model);
-  const auto row = static_cast<std::size_t>(arch.hidden);
-  model.bytes_per_token += static_cast<std::size_t>(model.head.bytes()) +
-                           bytes_of(model.final_norm) + row * byte_size(model.embedding.dtype);
-  if (model.positions) model.bytes_per_token += row * byte_size(model.positions->dtype);
+  model.bytes_per_token += static_cast<std::size_t>(model.head().bytes()) +
+                           bytes_of(model.final_norm) +
+                           static_cast<std::size_t>(model.embedding.bytes() / arch.vocab);
+  if (model.positions)
+    model.bytes_per_token +=
+        static_cast<std::size_t>(arch.hidden) * byte_size(model.positions->dtype);
   return model;
+}
+
+std::vector<float> row_floats(const MatrixView& m, std::int64_t row) {
+  if (m.store != MatrixView::Store::packed) {
+    const DType dtype = m.store == MatrixView::Store::f32   ? DType::f32
+                        : m.store == MatrixView::Store::f16 ? DType::f16
+                                                            : DType::bf16;
+    return row_floats(TensorView{"", dtype, {m.out, m.in}, m.dense}, row);
+  }
+  std::vector<float> weights(static_cast<std::size_t>(m.in));
+  dense_row(*m.packed, row, weights.data());
+  if (m.outlier_offsets != nullptr)
+    add_outliers(*m.packed, m.outlier_offsets[row], m.outlier_offsets[row + 1], weights.data());
+  if (m.input_scales != nullptr)
+    std::transform(weights.begin(), weights.end(), m.input_scales, weights.begin(),
+                   std::multiplies<>());
+  return weights;
 }
 
 std::vector<float> row_floats(const TensorView& matrix, std::int64_t row) {

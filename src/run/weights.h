@@ -33,12 +33,14 @@ struct LanguageModel::Impl {
   Architecture arch;
   Safetensors files;
   std::optional<QuantizationConfig> quantization;
-  TensorView embedding;                 // [vocab, hidden]
+  Matrix embedding;                     // [vocab, hidden]
   std::optional<TensorView> positions;  // [max_positions, hidden]
   std::vector<BlockWeights> blocks;
   NormWeights final_norm;
-  Matrix head;                      // [vocab, hidden]
+  std::optional<Matrix> own_head;   // [vocab, hidden]; tied: the embedding
   std::size_t bytes_per_token = 0;  // of weights
+
+  const Matrix& head() const { return own_head ? *own_head : embedding; }
 };
 
 /// Maps the folder and finds every part. Throws Error naming what is missing or wrong.
@@ -46,5 +48,8 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder);
 
 /// One row of a mapped [rows, columns] float matrix.
 std::vector<float> row_floats(const TensorView& matrix, std::int64_t row);
+/// One row of a matrix [out, in], dense or packed, which is read alone. Not of a rotated one, whose
+/// rows are mixed with all others.
+std::vector<float> row_floats(const MatrixView& matrix, std::int64_t row);
 
 }  // namespace karat

@@ -1,5 +1,5 @@
 // format uniform: evenly spaced values, ŵ = scale·(code − zero). Variants: bilevel statistics;
-// 3-bit codes in blocks.
+// codes in blocks, of widths that bytes do not hold whole numbers of.
 #include <fmt/format.h>
 
 #include "format/codec/uniform/bilevel.h"
@@ -30,15 +30,17 @@ Key variant_key(bool required) {
 }
 
 Since since(const PackedLayout& layout) {
+  if (layout.bits == 5) return {6, " of 5 bits"};
+  if (layout.bits == 6) return {6, " of 6 bits"};
   return layout.variant == kBlocks ? Since{4, " in blocks"} : Since{1};
 }
 
 void check(const std::string& where, const PackedLayout& layout) {
-  constexpr int kWidths[] = {2, 3, 4, 8};
-  check_bits(where, layout, kWidths, "2, 3, 4 or 8");
+  constexpr int kWidths[] = {2, 3, 4, 5, 6, 8};
+  check_bits(where, layout, kWidths, "2, 3, 4, 5, 6 or 8");
   if (layout.variant == kBlocks && !may_have_blocks(layout))
     fail(where, fmt::format("codes of {} bits in blocks, groups of {}", layout.bits, layout.group),
-         fmt::format("3 bits and groups of a multiple of {}", kCodeBlock));
+         fmt::format("3, 5 or 6 bits and groups of a multiple of {}", kCodeBlock));
   if (!layout.variant.empty() && layout.variant != kBilevel && layout.variant != kBlocks)
     fail(where, fmt::format("a {} uniform layout", layout.variant), "bilevel, blocks or neither");
 }
@@ -62,7 +64,7 @@ void read_row(const PackedView& view, std::int64_t row, float* w) {
     return static_cast<float>(read_bits(codes, i * bits, bits));
   };
   const auto in_block = [&](std::int64_t i) {
-    return static_cast<float>(read_block_code(codes, view.in, i));
+    return static_cast<float>(read_block_code(codes, view.in, i, bits));
   };
   const auto plain = [&](std::int64_t g) { return plain_stats(view, row, g, zero); };
   const auto bilevel = [&](std::int64_t g) { return bilevel_stats(view, row, g, zero); };
@@ -75,11 +77,11 @@ CodeFacts facts(const PackedView& view) {
   const PackedLayout& layout = view.layout;
   const bool blocks = layout.variant == kBlocks;
   const bool whole = layout.groups(view.in) == 1 || layout.group_size(view.in) % kCodeBlock == 0;
+  const bool aligned = 8 % layout.bits == 0;  // a byte holds a whole number of codes
   return {.row_bytes = row_bytes(view.in, layout.bits),
           .fixed_zero = middle(layout),
           .variant = blocks ? 1 : 0,
-          .int8 = layout.variant != kBilevel && layout.bits < 8 && (layout.bits != 3 || blocks) &&
-                  whole};
+          .int8 = layout.variant != kBilevel && (aligned || blocks) && whole};
 }
 
 }  // namespace

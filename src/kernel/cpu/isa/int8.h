@@ -6,10 +6,11 @@
 #include "kernel/cpu/isa/eight.h"
 
 // A block's codes as `kRegisters` registers of type Bytes, the 16 inputs of lane l being inputs
-// 8l … 8l + 7 and 64 + 8l … 64 + 8l + 7 of the block at 3 and 4 bits, 16l … 16l + 15 at 2 bits
-// (int8_scale). They lie in four quarters of 32 bytes, four bytes a lane:
-//   quarter 2h + k, byte j of a lane: input 64h + 2j + k of those (3 and 4 bits),
-//   quarter k, byte j: input 4j + k (2 bits).
+// 8l … 8l + 7 and 64 + 8l … 64 + 8l + 7 of the block at 3 to 6 bits, 16l … 16l + 15 at 2 bits, and
+// of each 32 inputs 4l … 4l + 3 at 8 bits (int8_scale). They lie in four quarters of 32 bytes, four
+// bytes a lane:
+//   quarter 2h + k, byte j of a lane: input 64h + 2j + k of those (3 to 6 bits),
+//   quarter k, byte j: input 4j + k (2 bits), 32k + j (8 bits).
 // These headers have BlockCodes, which loads them and whose kPlace says where in the registers each
 // quarter lies, and block_sum, their products with the values of activations in the same order.
 #if defined(__AVX512BW__)
@@ -34,35 +35,44 @@ namespace {
 constexpr std::int64_t kBlock = kInt8Block;  // inputs
 static_assert(kBlock == kCodeBlock);
 
-/// Codes of the last block of a row, of which `available` bytes are there; the others read 0.
+/// Of eight codes in a stream, the first, third, fifth and seventh, a byte each.
+template <int bits>
+inline std::uint32_t spread_four(std::uint64_t eight) {
+  std::uint64_t four = 0;
+  KARAT_UNROLL
+  for (int j = 0; j < 4; ++j) four |= (eight >> 2 * bits * j & ((1u << bits) - 1)) << 8 * j;
+  return static_cast<std::uint32_t>(four);
+}
+
+/// The last codes of a row where they are a stream beside blocks, in quarters. They may take as
+/// many bytes as a block, so callers count inputs.
 template <class Codes>
-inline void load_last(const std::byte* p, std::int64_t available, Bytes* q) {
-  alignas(64) std::byte buffer[Codes::kBytes] = {};
-  std::memcpy(buffer, p, static_cast<std::size_t>(available));
-  Codes::load(buffer, q);
-}
-
-/// Of eight 3-bit codes in a stream, the first, third, fifth and seventh, a byte each.
-[[maybe_unused]] inline std::uint32_t spread_four(std::uint32_t eight) {
-  return (eight & 7) | (eight & 7 << 6) << 2 | (eight & 7 << 12) << 4 | (eight & 7 << 18) << 6;
-}
-
-/// At 3 bits they are a stream. It may take as many bytes as a block, so callers count inputs.
-template <>
-[[maybe_unused]] inline void load_last<BlockCodes<3>>(const std::byte* p, std::int64_t available,
-                                                      Bytes* q) {
+inline void load_stream(const std::byte* p, std::int64_t available, Bytes* q) {
+  constexpr int bits = Codes::kBits;
   alignas(64) std::byte quarters[kBlock] = {};
-  for (std::int64_t at = 0; 3 * at < available; ++at) {  // eight codes, four bytes of two quarters
-    std::uint32_t eight = 0;
-    for (std::int64_t i = 0; i < least(3, available - 3 * at); ++i)
-      eight |= static_cast<std::uint32_t>(p[3 * at + i]) << 8 * i;
+  for (std::int64_t at = 0; bits * at < available; ++at) {  // eight codes: four of two quarters
+    std::uint64_t eight = 0;
+    const std::int64_t left = available - bits * at;
+    if (left >= bits)
+      std::memcpy(&eight, p + bits * at, bits);
+    else
+      std::memcpy(&eight, p + bits * at, static_cast<std::size_t>(left));
     for (int k = 0; k < 2; ++k) {
-      const std::uint32_t four = spread_four(eight >> 3 * k);
-      const std::int64_t place = BlockCodes<3>::kPlace[at / 8 * 2 + k];
+      const std::uint32_t four = spread_four<bits>(eight >> bits * k);
+      const std::int64_t place = Codes::kPlace[at / 8 * 2 + k];
       std::memcpy(quarters + 32 * place + at % 8 * 4, &four, 4);
     }
   }
   std::memcpy(q, quarters, sizeof quarters);
+}
+
+/// Codes of the last block of a row, of which `available` bytes are there; the others read 0.
+template <class Codes>
+inline void load_last(const std::byte* p, std::int64_t available, Bytes* q) {
+  if constexpr (8 % Codes::kBits != 0) return load_stream<Codes>(p, available, q);
+  alignas(64) std::byte buffer[Codes::kBytes] = {};
+  std::memcpy(buffer, p, static_cast<std::size_t>(available));
+  Codes::load(buffer, q);
 }
 
 /// Scales, and scale·zero, of a row's blocks [begin, end), at most kRun; zeros up to a multiple
@@ -110,6 +120,9 @@ template <class Body>
 inline void with_block_codes(const MatrixView& m, const Body& body) {
   if (m.bits == 2) return body(BlockCodes<2>{});
   if (m.bits == 3) return body(BlockCodes<3>{});
+  if (m.bits == 5) return body(BlockCodes<5>{});
+  if (m.bits == 6) return body(BlockCodes<6>{});
+  if (m.bits == 8) return body(BlockCodes<8>{});
   body(BlockCodes<4>{});
 }
 

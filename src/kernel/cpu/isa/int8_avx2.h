@@ -11,34 +11,30 @@ using Bytes = __m256i;
 constexpr int kRegisters = 4;  // of a block: its quarters
 constexpr int kTokens = 2;     // multiplied together: their sums fill 8 registers
 
+/// Codes in nibbles, or in blocks.
 template <int bits>
-struct BlockCodes;
+struct BlockCodes {
+  static constexpr int kBits = bits;
+  static constexpr std::int64_t kBytes = kCodeBlock * bits / 8;
+  static constexpr const int* kPlace = kInOrder;
+  static void load(const std::byte* p, Bytes* q) { load_quarters<bits>(p, q); }
+};
 
 template <>
-struct BlockCodes<4> {
-  static constexpr std::int64_t kBytes = 64;
+struct BlockCodes<8> {
+  static constexpr int kBits = 8;
+  static constexpr std::int64_t kBytes = 128;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
-    const __m256i low = _mm256_set1_epi8(15);
     KARAT_UNROLL
-    for (int h = 0; h < 2; ++h) {
-      __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32 * h));
-      hold(both);
-      q[2 * h] = _mm256_and_si256(both, low);
-      q[2 * h + 1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
-    }
+    for (int k = 0; k < 4; ++k)
+      q[k] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32 * k));
   }
 };
 
 template <>
-struct BlockCodes<3> {
-  static constexpr std::int64_t kBytes = kCodeBlockBytes;
-  static constexpr const int* kPlace = kInOrder;
-  static void load(const std::byte* p, Bytes* q) { load_quarters(p, q); }
-};
-
-template <>
 struct BlockCodes<2> {
+  static constexpr int kBits = 2;
   static constexpr std::int64_t kBytes = 32;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
@@ -56,9 +52,20 @@ struct BlockCodes<2> {
   return _mm256_set1_epi8(x);
 }
 
-/// Σ code·value of a block, in eight lanes. In 16 bits four products of two pairs stay below 2^15:
-/// 4·2·15·127.
-[[maybe_unused]] inline Eight block_sum(const Bytes* q, const std::int8_t* x) {
+/// How wide the codes of a sum are taken to be: what is as good for wider ones is done once.
+constexpr int sum_bits([[maybe_unused]] int bits) {
+#if defined(__AVXVNNI__)
+  return 4;
+#else
+  return bits <= 5 ? 4 : bits;
+#endif
+}
+
+/// Σ code·value of a block, in eight lanes. In 16 bits four products of two pairs stay below 2^15
+/// with codes of 5 bits, 4·2·31·127, and two of them with 6 bits, 2·2·63·127. Codes of 8 bits are
+/// taken in two halves.
+template <int bits>
+inline Eight block_sum(const Bytes* q, const std::int8_t* x) {
   const auto values = [x](int k) {
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(x + 32 * k));
   };
@@ -68,11 +75,26 @@ struct BlockCodes<2> {
   sum = _mm256_dpbusd_avx_epi32(sum, q[2], values(2));
   return _mm256_cvtepi32_ps(_mm256_dpbusd_avx_epi32(sum, q[3], values(3)));
 #else
-  const __m256i a = _mm256_add_epi16(_mm256_maddubs_epi16(q[0], values(0)),
-                                     _mm256_maddubs_epi16(q[1], values(1)));
-  const __m256i b = _mm256_add_epi16(_mm256_maddubs_epi16(q[2], values(2)),
-                                     _mm256_maddubs_epi16(q[3], values(3)));
-  return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_add_epi16(a, b), _mm256_set1_epi16(1)));
+  if constexpr (bits == 8) {
+    const __m256i low = _mm256_set1_epi8(15);
+    Bytes lower[kRegisters], upper[kRegisters];
+    KARAT_UNROLL
+    for (int k = 0; k < kRegisters; ++k) {
+      lower[k] = _mm256_and_si256(q[k], low);
+      upper[k] = _mm256_and_si256(_mm256_srli_epi16(q[k], 4), low);
+    }
+    return fma(block_sum<4>(upper, x), all(16), block_sum<4>(lower, x));
+  } else {
+    const __m256i a = _mm256_add_epi16(_mm256_maddubs_epi16(q[0], values(0)),
+                                       _mm256_maddubs_epi16(q[1], values(1)));
+    const __m256i b = _mm256_add_epi16(_mm256_maddubs_epi16(q[2], values(2)),
+                                       _mm256_maddubs_epi16(q[3], values(3)));
+    const __m256i one = _mm256_set1_epi16(1);
+    if constexpr (bits == 6)
+      return _mm256_cvtepi32_ps(
+          _mm256_add_epi32(_mm256_madd_epi16(a, one), _mm256_madd_epi16(b, one)));
+    return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_add_epi16(a, b), one));
+  }
 #endif
 }
 

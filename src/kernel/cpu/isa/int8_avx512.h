@@ -18,6 +18,7 @@ struct BlockCodes;
 
 template <>
 struct BlockCodes<4> {
+  static constexpr int kBits = 4;
   static constexpr std::int64_t kBytes = 64;
   static constexpr const int* kPlace = kEvenFirst;
   static void load(const std::byte* p, Bytes* q) {
@@ -30,7 +31,52 @@ struct BlockCodes<4> {
 };
 
 template <>
+struct BlockCodes<6> {
+  static constexpr int kBits = 6;
+  static constexpr std::int64_t kBytes = 96;
+  static constexpr const int* kPlace = kEvenFirst;
+  static void load(const std::byte* p, Bytes* q) {
+    BlockCodes<4>::load(p, q);
+    const __m512i high =
+        _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 64)));
+    const __m512i two = _mm512_set1_epi8(0x30);
+    const __m512i left = _mm512_setr_epi64(4, 4, 4, 4, 0, 0, 0, 0);
+    const __m512i odd = _mm512_srli_epi16(high, 2);
+    q[0] = _mm512_or_si512(q[0], _mm512_and_si512(_mm512_sllv_epi64(high, left), two));
+    q[1] = _mm512_or_si512(q[1], _mm512_and_si512(_mm512_sllv_epi64(odd, left), two));
+  }
+};
+
+template <>
+struct BlockCodes<5> {
+  static constexpr int kBits = 5;
+  static constexpr std::int64_t kBytes = 80;
+  static constexpr const int* kPlace = kEvenFirst;
+  static void load(const std::byte* p, Bytes* q) {
+    BlockCodes<4>::load(p, q);
+    const __m512i high =
+        _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 64)));
+    const __m512i one = _mm512_set1_epi8(0x10);
+    const __m512i even = _mm512_srlv_epi64(high, _mm512_setr_epi64(0, 0, 4, 4, 2, 2, 6, 6));
+    q[0] = _mm512_or_si512(q[0], _mm512_and_si512(_mm512_slli_epi16(even, 4), one));
+    q[1] = _mm512_or_si512(q[1], _mm512_and_si512(_mm512_slli_epi16(even, 3), one));
+  }
+};
+
+template <>
+struct BlockCodes<8> {
+  static constexpr int kBits = 8;
+  static constexpr std::int64_t kBytes = 128;
+  static constexpr const int* kPlace = kInOrder;
+  static void load(const std::byte* p, Bytes* q) {
+    q[0] = _mm512_loadu_si512(p);
+    q[1] = _mm512_loadu_si512(p + 64);
+  }
+};
+
+template <>
 struct BlockCodes<3> {
+  static constexpr int kBits = 3;
   static constexpr std::int64_t kBytes = kCodeBlockBytes;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
@@ -52,6 +98,7 @@ struct BlockCodes<3> {
 
 template <>
 struct BlockCodes<2> {
+  static constexpr int kBits = 2;
   static constexpr std::int64_t kBytes = 32;
   static constexpr const int* kPlace = kEvenFirst;
   static void load(const std::byte* p, Bytes* q) {
@@ -68,17 +115,40 @@ struct BlockCodes<2> {
   return _mm512_set1_epi8(x);
 }
 
+/// As in int8_avx2.h.
+constexpr int sum_bits([[maybe_unused]] int bits) {
+#if defined(__AVX512VNNI__)
+  return 4;
+#else
+  return bits <= 5 ? 4 : bits;
+#endif
+}
+
+/// The lower and the upper half of a byte.
+[[maybe_unused]] inline Bytes lower_half(Bytes q) {
+  return _mm512_and_si512(q, _mm512_set1_epi8(15));
+}
+[[maybe_unused]] inline Bytes upper_half(Bytes q) {
+  return lower_half(_mm512_srli_epi16(q, 4));
+}
+
 /// Σ code·value of a block, in sixteen lanes of two halves. Products stay as small as in
 /// int8_avx2.h.
-[[maybe_unused]] inline __m512 block_sum(const Bytes* q, const std::int8_t* x) {
+template <int bits>
+inline __m512 block_sum(const Bytes* q, const std::int8_t* x) {
   const __m512i first = _mm512_load_si512(x), second = _mm512_load_si512(x + 64);
 #if defined(__AVX512VNNI__)
   const __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[0], first);
   return _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(sum, q[1], second));
 #else
-  const __m512i sum =
-      _mm512_add_epi16(_mm512_maddubs_epi16(q[0], first), _mm512_maddubs_epi16(q[1], second));
-  return _mm512_cvtepi32_ps(_mm512_madd_epi16(sum, _mm512_set1_epi16(1)));
+  if constexpr (bits == 8) {
+    const Bytes lower[] = {lower_half(q[0]), lower_half(q[1])};
+    const Bytes upper[] = {upper_half(q[0]), upper_half(q[1])};
+    return _mm512_fmadd_ps(block_sum<4>(upper, x), _mm512_set1_ps(16), block_sum<4>(lower, x));
+  } else {
+    const __m512i a = _mm512_maddubs_epi16(q[0], first), b = _mm512_maddubs_epi16(q[1], second);
+    return _mm512_cvtepi32_ps(_mm512_madd_epi16(_mm512_add_epi16(a, b), _mm512_set1_epi16(1)));
+  }
 #endif
 }
 

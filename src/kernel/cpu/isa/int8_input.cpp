@@ -1,7 +1,5 @@
 // Rounds activations to 8-bit integers, in the order of the codes that they meet; and the functions
 // of the set that multiply them.
-#include <type_traits>
-
 #include "kernel/cpu/isa/int8.h"
 
 namespace karat::KARAT_ISA {
@@ -27,20 +25,39 @@ inline float round_lane(Eight a, Eight b, const std::uint8_t* order, std::int8_t
 
 /// Of a lane's inputs, by quarter and byte.
 constexpr std::uint8_t kOrder2[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+constexpr std::uint8_t kOrder8[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 constexpr std::uint8_t kOrder[] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15};
+
+/// Inputs of lane `lane` of a block x, in fours where every quarter has four of them in a row.
+template <class Codes>
+inline void lane_inputs(const float* x, std::int64_t lane, Eight& a, Eight& b) {
+  if constexpr (Codes::kBits == 8) {
+    alignas(32) float own[16];
+    KARAT_UNROLL
+    for (int k = 0; k < 4; ++k) std::memcpy(own + 4 * k, x + 32 * k + 4 * lane, 4 * sizeof(float));
+    a = load(own);
+    b = load(own + 8);
+  } else {
+    constexpr bool two = Codes::kBits == 2;
+    const float* first = x + (two ? 16 : 8) * lane;
+    a = load(first);
+    b = load(first + (two ? 8 : 64));
+  }
+}
 
 /// One block; x has its 128 inputs.
 template <class Codes>
 inline void round_block(const float* x, std::int8_t* values, float* scales, float* sum) {
-  constexpr bool two = std::is_same_v<Codes, BlockCodes<2>>;
+  constexpr const std::uint8_t* order =
+      Codes::kBits == 2 ? kOrder2 : (Codes::kBits == 8 ? kOrder8 : kOrder);
   for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-    const float* first = x + (two ? 16 : 8) * lane;
-    scales[lane] = round_lane<Codes>(load(first), load(first + (two ? 8 : 64)),
-                                     two ? kOrder2 : kOrder, values + 4 * lane);
+    Eight a, b;
+    lane_inputs<Codes>(x, lane, a, b);
+    scales[lane] = round_lane<Codes>(a, b, order, values + 4 * lane);
   }
   Bytes ones[kRegisters];
   for (Bytes& one : ones) one = all_bytes(1);
-  *sum = sum_lanes(fold(mul(block_sum(ones, values), Wide::repeat(scales))));
+  *sum = sum_lanes(fold(mul(block_sum<4>(ones, values), Wide::repeat(scales))));
 }
 
 template <class Codes>

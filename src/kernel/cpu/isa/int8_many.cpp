@@ -19,6 +19,7 @@ struct Strip {
   template <class Codes>
   void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
             std::int64_t end);
+  template <int bits>
   void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
                 float* y, std::int64_t out) const;
 };
@@ -41,7 +42,8 @@ inline void Strip::fill(const MatrixView& m, std::int64_t row, std::int64_t rows
 }
 
 /// sums[t] = the products of 4 rows of the strip, from `r`, with n blocks of `tokens` tokens.
-template <int tokens>
+/// `bits`: sum_bits() of the codes.
+template <int bits, int tokens>
 inline void multiply_strip(const Strip& strip, std::int64_t r, const Int8Input& x, std::int64_t t,
                            std::int64_t begin, std::int64_t n, Four* sums) {
   Wide::Vector acc[tokens][4];
@@ -56,7 +58,7 @@ inline void multiply_strip(const Strip& strip, std::int64_t r, const Int8Input& 
     const Wide::Vector scale = Wide::all(strip.scales[r + k].scale[b]);
     KARAT_UNROLL
     for (int i = 0; i < tokens; ++i) {
-      const Wide::Vector sum = block_sum(q, values + (i * x.blocks + b) * kBlock);
+      const Wide::Vector sum = block_sum<bits>(q, values + (i * x.blocks + b) * kBlock);
       acc[i][k] =
           fma(mul(sum, Wide::repeat(scales + (i * x.blocks + b) * kLanes)), scale, acc[i][k]);
     }
@@ -73,21 +75,22 @@ inline void multiply_strip(const Strip& strip, std::int64_t r, const Int8Input& 
 }
 
 /// multiply_strip of `count` <= `most` tokens.
-template <int most>
+template <int bits, int most>
 inline void multiply_some(const Strip& strip, std::int64_t r, const Int8Input& x, std::int64_t t,
                           std::int64_t count, std::int64_t begin, std::int64_t n, Four* sums) {
-  if (count == most) return multiply_strip<most>(strip, r, x, t, begin, n, sums);
-  if constexpr (most > 1) multiply_some<most - 1>(strip, r, x, t, count, begin, n, sums);
+  if (count == most) return multiply_strip<bits, most>(strip, r, x, t, begin, n, sums);
+  if constexpr (most > 1) multiply_some<bits, most - 1>(strip, r, x, t, count, begin, n, sums);
 }
 
 /// y[t, r] (+)= the strip's n blocks with all tokens; the first blocks of a row store.
+template <int bits>
 inline void Strip::multiply(const KernelInput& input, std::int64_t begin, std::int64_t n,
                             std::int64_t rows, float* y, std::int64_t out) const {
   for (std::int64_t t = 0; t < input.tokens; t += kTokens) {
     const std::int64_t count = least(kTokens, input.tokens - t);
     for (std::int64_t r = 0; r < rows; r += 4) {
       Four sums[kTokens];
-      multiply_some<kTokens>(*this, r, *input.int8, t, count, begin, n, sums);
+      multiply_some<bits, kTokens>(*this, r, *input.int8, t, count, begin, n, sums);
       add_sums(sums, count, least(4, rows - r), begin != 0, y + t * out + r, out);
     }
   }
@@ -133,9 +136,11 @@ void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
     const std::int64_t rows = least(Kind::kRows, row_end - row);
     for (std::int64_t b = 0; b < input.int8->blocks; b += Kind::kBlocks) {
       const std::int64_t end = least(b + Kind::kBlocks, input.int8->blocks);
-      with_block_codes(
-          m, [&](auto codes) { strip.template fill<decltype(codes)>(m, row, rows, b, end); });
-      strip.multiply(input, b, end - b, rows, y + row, m.out);
+      with_block_codes(m, [&](auto codes) {
+        using Codes = decltype(codes);
+        strip.template fill<Codes>(m, row, rows, b, end);
+        strip.template multiply<sum_bits(Codes::kBits)>(input, b, end - b, rows, y + row, m.out);
+      });
     }
     for (std::int64_t r = 0; r < rows && m.outlier_offsets != nullptr; r += kOutlierRows)
       add_strip_outliers(m, input, row + r, least(kOutlierRows, rows - r), y);

@@ -46,6 +46,7 @@ struct BlockCodes;
 
 template <>
 struct BlockCodes<4> {
+  static constexpr int kBits = 4;
   static constexpr std::int64_t kBytes = 64;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
@@ -57,8 +58,58 @@ struct BlockCodes<4> {
   }
 };
 
+/// Sets bits of q from those of `high`, moved left by so many places.
+template <int left>
+inline void add_high(Bytes& q, Bytes high, std::uint8_t mask) {
+  const uint8x16_t bits = vdupq_n_u8(mask);
+  q = {vorrq_u8(q.a, vandq_u8(vshlq_n_u8(high.a, left), bits)),
+       vorrq_u8(q.b, vandq_u8(vshlq_n_u8(high.b, left), bits))};
+}
+
+template <>
+struct BlockCodes<6> {
+  static constexpr int kBits = 6;
+  static constexpr std::int64_t kBytes = 96;
+  static constexpr const int* kPlace = kInOrder;
+  static void load(const std::byte* p, Bytes* q) {
+    BlockCodes<4>::load(p, q);
+    const Bytes high = load_bytes(p + 64);
+    add_high<4>(q[0], high, 0x30);
+    add_high<2>(q[1], high, 0x30);
+    add_high<0>(q[2], high, 0x30);
+    add_high<0>(q[3], shifted<2>(high), 0x30);
+  }
+};
+
+template <>
+struct BlockCodes<5> {
+  static constexpr int kBits = 5;
+  static constexpr std::int64_t kBytes = 80;
+  static constexpr const int* kPlace = kInOrder;
+  static void load(const std::byte* p, Bytes* q) {
+    BlockCodes<4>::load(p, q);
+    const uint8x16_t halves = vld1q_u8(reinterpret_cast<const std::uint8_t*>(p + 64));
+    const Bytes high{halves, vshrq_n_u8(halves, 4)};
+    add_high<4>(q[0], high, 0x10);
+    add_high<3>(q[1], high, 0x10);
+    add_high<2>(q[2], high, 0x10);
+    add_high<1>(q[3], high, 0x10);
+  }
+};
+
+template <>
+struct BlockCodes<8> {
+  static constexpr int kBits = 8;
+  static constexpr std::int64_t kBytes = 128;
+  static constexpr const int* kPlace = kInOrder;
+  static void load(const std::byte* p, Bytes* q) {
+    for (int k = 0; k < 4; ++k) q[k] = load_bytes(p + 32 * k);
+  }
+};
+
 template <>
 struct BlockCodes<3> {
+  static constexpr int kBits = 3;
   static constexpr std::int64_t kBytes = 48;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
@@ -75,6 +126,7 @@ struct BlockCodes<3> {
 
 template <>
 struct BlockCodes<2> {
+  static constexpr int kBits = 2;
   static constexpr std::int64_t kBytes = 32;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
@@ -92,7 +144,7 @@ struct BlockCodes<2> {
 }
 
 /// Σ over the quarters of four lanes: 16 bytes of each, the values' 32 bytes apart. In 16 bits four
-/// sums of two products stay below 2^15: 4·2·15·127.
+/// sums of two products stay below 2^15: 4·2·31·127.
 [[maybe_unused]] inline Four half_sum(uint8x16_t q0, uint8x16_t q1, uint8x16_t q2, uint8x16_t q3,
                                       const std::int8_t* x) {
   const int8x16_t codes[] = {vreinterpretq_s8_u8(q0), vreinterpretq_s8_u8(q1),
@@ -114,10 +166,30 @@ struct BlockCodes<2> {
 #endif
 }
 
-/// Σ code·value of a block, in eight lanes.
-[[maybe_unused]] inline Eight block_sum(const Bytes* q, const std::int8_t* x) {
-  return {half_sum(q[0].a, q[1].a, q[2].a, q[3].a, x),
-          half_sum(q[0].b, q[1].b, q[2].b, q[3].b, x + 16)};
+/// How wide the codes of a sum are taken to be: products are of signed bytes, in 16 bits without
+/// dot products.
+constexpr int sum_bits(int bits) {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return bits < 8 ? 4 : 8;
+#else
+  return bits <= 5 ? 4 : 8;
+#endif
+}
+
+/// Σ code·value of a block, in eight lanes; of wide codes in two halves.
+template <int bits>
+inline Eight block_sum(const Bytes* q, const std::int8_t* x) {
+  if constexpr (bits == 8) {
+    Bytes lower[kRegisters], upper[kRegisters];
+    for (int k = 0; k < kRegisters; ++k) {
+      lower[k] = lowest(q[k], 15);
+      upper[k] = shifted<4>(q[k]);
+    }
+    return fma(block_sum<4>(upper, x), all(16), block_sum<4>(lower, x));
+  } else {
+    return {half_sum(q[0].a, q[1].a, q[2].a, q[3].a, x),
+            half_sum(q[0].b, q[1].b, q[2].b, q[3].b, x + 16)};
+  }
 }
 
 }  // namespace

@@ -8,9 +8,10 @@ namespace karat::KARAT_ISA {
 namespace {
 
 /// scale·code·x̂ of one block, added to a row's sum.
+template <class Codes>
 inline Wide::Vector add_block(const Bytes* q, const std::int8_t* values, Wide::Vector x_scales,
                               float scale, Wide::Vector sum) {
-  return fma(block_sum(q, values), mul(x_scales, Wide::all(scale)), sum);
+  return fma(block_sum<sum_bits(Codes::kBits)>(q, values), mul(x_scales, Wide::all(scale)), sum);
 }
 
 /// Adds Σ scale·code·x̂ of blocks [begin, end) to the sums of `rows` rows, which share the loads of
@@ -36,14 +37,14 @@ inline void add_blocks(const MatrixView& m, std::int64_t row, const Int8Input& x
       const std::byte* p = codes + r * stride;
       __builtin_prefetch(p + ahead, 0, 2);
       Codes::load(p, q);
-      sums[r] = add_block(q, values, of_x, scales[r].scale[b], sums[r]);
+      sums[r] = add_block<Codes>(q, values, of_x, scales[r].scale[b], sums[r]);
     }
   }
   const bool rest = b < end - begin;
   KARAT_UNROLL
   for (int r = 0; r < rows && rest; ++r) {
     load_last<Codes>(codes + r * stride, stride - (begin + b) * Codes::kBytes, q);
-    sums[r] = add_block(q, values, Wide::repeat(x_scales), scales[r].scale[b], sums[r]);
+    sums[r] = add_block<Codes>(q, values, Wide::repeat(x_scales), scales[r].scale[b], sums[r]);
   }
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r) acc[r] = sums[r];

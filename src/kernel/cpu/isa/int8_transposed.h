@@ -60,11 +60,13 @@ struct TransposedStrip {
     }
   }
 
-  /// y[t, r] (+)= the strip's n blocks with all tokens; the first blocks of a row store.
+  /// y[t, r] (+)= the strip's n blocks with all tokens; the first blocks of a row store. `bits`:
+  /// sum_bits() of the codes.
+  template <int bits>
   void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
                 float* y, std::int64_t out) const {
     for (std::int64_t t = 0; t < input.tokens; t += kTokens)
-      multiply_some<kTokens>(*input.int8, t, least(kTokens, input.tokens - t), begin, n, rows,
+      multiply_some<bits, kTokens>(*input.int8, t, least(kTokens, input.tokens - t), begin, n, rows,
                              y + t * out, out);
   }
 
@@ -107,15 +109,15 @@ struct TransposedStrip {
     }
   }
 
-  template <int most>
+  template <int bits, int most>
   void multiply_some(const Int8Input& x, std::int64_t t, std::int64_t count, std::int64_t begin,
                      std::int64_t n, std::int64_t rows, float* y, std::int64_t out) const {
     if (count < most) {
-      if constexpr (most > 1) multiply_some<most - 1>(x, t, count, begin, n, rows, y, out);
+      if constexpr (most > 1) multiply_some<bits, most - 1>(x, t, count, begin, n, rows, y, out);
       return;
     }
     __m512 sums[most][kHalves] = {};
-    for (std::int64_t b = 0; b < n; ++b) add_block<most>(x, t, begin + b, b, sums);
+    for (std::int64_t b = 0; b < n; ++b) add_block<bits, most>(x, t, begin + b, b, sums);
     for (int i = 0; i < most; ++i)
       for (int h = 0; h < kHalves; ++h) {
         const std::int64_t left = rows < kHalf * h ? 0 : least(rows - kHalf * h, kHalf);
@@ -127,7 +129,7 @@ struct TransposedStrip {
   }
 
   /// Adds the products of block b, the strip's `own`-th, with `tokens` tokens from t.
-  template <int tokens>
+  template <int bits, int tokens>
   void add_block(const Int8Input& x, std::int64_t t, std::int64_t b, std::int64_t own,
                  __m512 (*sums)[kHalves]) const {
     const std::int8_t* values = x.values + (t * x.blocks + b) * kBlock;
@@ -139,7 +141,7 @@ struct TransposedStrip {
     for (int l = 0; l < kLanes; ++l, values += 4, ++scales) KARAT_UNROLL
     for (int i = 0; i < tokens; ++i) {
       __m512i met[kHalves];
-      meet(codes[own][l], values + i * x.blocks * kBlock, met);
+      meet<bits>(codes[own][l], values + i * x.blocks * kBlock, met);
       const __m512 scale_x = _mm512_set1_ps(scales[i * x.blocks * kLanes]);
       KARAT_UNROLL
       for (int h = 0; h < kHalves; ++h)
@@ -160,6 +162,7 @@ struct TransposedStrip {
 
   /// met[h] = Σ code·value of the 16 inputs that share a scale, of which `values` are the first
   /// four and the others lie 32 bytes apart.
+  template <int bits>
   static void meet(const __m512i (*q)[kHalves], const std::int8_t* values, __m512i* met) {
     __m512i four[kMeeting];
     KARAT_UNROLL
@@ -175,13 +178,30 @@ struct TransposedStrip {
       KARAT_UNROLL
       for (int j = 0; j < kMeeting; ++j) met[h] = _mm512_dpbusd_epi32(met[h], q[j][h], four[j]);
 #else
-      const __m512i a = _mm512_add_epi16(_mm512_maddubs_epi16(q[0][h], four[0]),
-                                         _mm512_maddubs_epi16(q[1][h], four[1]));
-      const __m512i b = _mm512_add_epi16(_mm512_maddubs_epi16(q[2][h], four[2]),
-                                         _mm512_maddubs_epi16(q[3][h], four[3]));
-      met[h] = _mm512_madd_epi16(_mm512_add_epi16(a, b), _mm512_set1_epi16(1));
+      const auto pairs = [&](auto part, int j) {
+        return _mm512_add_epi16(_mm512_maddubs_epi16(part(q[j][h]), four[j]),
+                                _mm512_maddubs_epi16(part(q[j + 1][h]), four[j + 1]));
+      };
+      met[h] = meeting<bits>(pairs);
 #endif
     }
+  }
+
+  /// pairs(part, j) is the sum, in 16 bits, of what registers j and j + 1 give of the parts of
+  /// their codes.
+  template <int bits, class Pairs>
+  static __m512i meeting(const Pairs& pairs) {
+    const auto whole = [](Bytes q) { return q; };
+    const auto add_up = [](__m512i x, short factor) {
+      return _mm512_madd_epi16(x, _mm512_set1_epi16(factor));
+    };
+    if constexpr (bits == 8)
+      return _mm512_add_epi32(
+          add_up(_mm512_add_epi16(pairs(lower_half, 0), pairs(lower_half, 2)), 1),
+          add_up(_mm512_add_epi16(pairs(upper_half, 0), pairs(upper_half, 2)), 16));
+    if constexpr (bits == 6)
+      return _mm512_add_epi32(add_up(pairs(whole, 0), 1), add_up(pairs(whole, 2), 1));
+    return add_up(_mm512_add_epi16(pairs(whole, 0), pairs(whole, 2)), 1);
   }
 };
 

@@ -1,4 +1,4 @@
-// 3-bit codes in blocks of 128 inputs (docs/format.md, section 2), a block at a time.
+// Codes of 3, 5 and 6 bits in blocks of 128 inputs (docs/format.md, section 2), a block at a time.
 #pragma once
 
 #include "kernel/cpu/isa/x86_eight.h"
@@ -7,7 +7,52 @@ namespace karat::KARAT_ISA {
 namespace {
 
 /// The quarters of a block, a byte a code: inputs 0, 2 … 62; 1, 3 … 63; and those + 64.
-[[maybe_unused]] inline void load_quarters(const std::byte* p, __m256i* q) {
+template <int bits>
+void load_quarters(const std::byte* p, __m256i* q);
+
+/// Those of 4 bits a code.
+template <>
+[[maybe_unused]] inline void load_quarters<4>(const std::byte* p, __m256i* q) {
+  const __m256i low = _mm256_set1_epi8(15);
+  KARAT_UNROLL
+  for (int h = 0; h < 2; ++h) {
+    __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32 * h));
+    hold(both);
+    q[2 * h] = _mm256_and_si256(both, low);
+    q[2 * h + 1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
+  }
+}
+
+/// Bits 4 and 5 of all quarters lie in the last 32 bytes, two of each quarter a byte.
+template <>
+[[maybe_unused]] inline void load_quarters<6>(const std::byte* p, __m256i* q) {
+  load_quarters<4>(p, q);
+  __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 64));
+  hold(high);
+  const __m256i two = _mm256_set1_epi8(0x30);
+  q[0] = _mm256_or_si256(q[0], _mm256_and_si256(_mm256_slli_epi16(high, 4), two));
+  q[1] = _mm256_or_si256(q[1], _mm256_and_si256(_mm256_slli_epi16(high, 2), two));
+  q[2] = _mm256_or_si256(q[2], _mm256_and_si256(high, two));
+  q[3] = _mm256_or_si256(q[3], _mm256_and_si256(_mm256_srli_epi16(high, 2), two));
+}
+
+/// Bit 4 of all quarters lies in the last 16 bytes: one of each quarter in the lower half of a
+/// byte, those 16 codes further on in its upper half.
+template <>
+[[maybe_unused]] inline void load_quarters<5>(const std::byte* p, __m256i* q) {
+  load_quarters<4>(p, q);
+  const __m256i halves = _mm256_broadcastsi128_si256(
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 64)));
+  const __m256i high = _mm256_srlv_epi64(halves, _mm256_setr_epi64x(0, 0, 4, 4));
+  const __m256i one = _mm256_set1_epi8(0x10);
+  q[0] = _mm256_or_si256(q[0], _mm256_and_si256(_mm256_slli_epi16(high, 4), one));
+  q[1] = _mm256_or_si256(q[1], _mm256_and_si256(_mm256_slli_epi16(high, 3), one));
+  q[2] = _mm256_or_si256(q[2], _mm256_and_si256(_mm256_slli_epi16(high, 2), one));
+  q[3] = _mm256_or_si256(q[3], _mm256_and_si256(_mm256_slli_epi16(high, 1), one));
+}
+
+template <>
+[[maybe_unused]] inline void load_quarters<3>(const std::byte* p, __m256i* q) {
   __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   hold(a);
   const __m256i nibbles = _mm256_broadcastsi128_si256(
@@ -23,9 +68,10 @@ namespace {
 }
 
 /// The block's codes in order, a byte each, to 128 bytes at an address that 32 divides.
-[[maybe_unused]] inline void unpack_block(const std::byte* p, std::byte* to) {
+template <int bits>
+inline void unpack_block(const std::byte* p, std::byte* to) {
   __m256i q[4];
-  load_quarters(p, q);
+  load_quarters<bits>(p, q);
   KARAT_UNROLL
   for (int h = 0; h < 2; ++h) {
     const __m256i a = _mm256_unpacklo_epi8(q[2 * h], q[2 * h + 1]);  // inputs 0 …, 32 …

@@ -9,7 +9,7 @@ namespace karat::KARAT_ISA {
 namespace {
 
 template <int bits>
-constexpr std::int64_t kLoadBytes = bits == 8 ? 8 : 4;  // what load(p) reads
+constexpr std::int64_t kLoadBytes = bits == 8 ? 8 : bits > 4 ? 6 : 4;  // what load(p) reads
 
 /// Codes that are their own values. At 2 and 3 bits a mask per lane is enough: code k stays where
 /// it lies, 2^(k·bits) too large, which is exact in a float and costs one multiplication per row to
@@ -22,6 +22,15 @@ struct Numbers {
     if constexpr (bits == 8) {
       const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
       return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+    } else if constexpr (bits > 4) {  // codes 4 … 7 from the third byte on
+      constexpr int b = bits, o = 4 * bits - 16;
+      std::int32_t first, second;
+      std::memcpy(&first, p, 4);
+      std::memcpy(&second, p + 2, 4);
+      const __m256i words = _mm256_set_m128i(_mm_set1_epi32(second), _mm_set1_epi32(first));
+      const __m256i codes = _mm256_srlv_epi32(
+          words, _mm256_setr_epi32(0, b, 2 * b, 3 * b, o, o + b, o + 2 * b, o + 3 * b));
+      return _mm256_cvtepi32_ps(_mm256_and_si256(codes, _mm256_set1_epi32((1 << b) - 1)));
     } else {
       __m256i words = broadcast_word(p), mask;
       if constexpr (bits == 4) {

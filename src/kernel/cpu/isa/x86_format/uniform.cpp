@@ -1,4 +1,4 @@
-// Uniform codes: a code is its own value, in a stream or, 3 bits, in blocks.
+// Uniform codes: a code is its own value, in a stream or, of 3, 5 and 6 bits, in blocks.
 #include "kernel/cpu/isa/x86_blocks.h"
 #include "kernel/cpu/isa/x86_scaled.h"
 #include "kernel/cpu/isa/x86_tile.h"
@@ -8,20 +8,21 @@ namespace {
 
 static_assert(kInputs % kCodeBlock == 0, "a tile has whole blocks of codes");
 
-/// Stands for a decoder of 3-bit codes in blocks, which are unpacked as wholes (x86_blocks.h).
+/// Stands for a decoder of codes in blocks, which are unpacked as wholes (x86_blocks.h).
+template <int bits>
 struct InBlocks {
-  static constexpr int kBits = 3;
+  static constexpr int kBits = bits;
   static __m256 lane_scale() { return _mm256_set1_ps(1); }
 };
 
 /// Adds Σ value·x of n inputs, whole blocks, to sums, lanes apart, for `rows` rows.
-template <int rows>
+template <int bits, int rows>
 inline void whole_blocks(const std::byte* codes, std::int64_t stride, const float* x,
                          std::int64_t n, __m256* sums) {
   alignas(32) std::byte values[rows][kCodeBlock];
-  for (; n > 0; n -= kCodeBlock, codes += kCodeBlockBytes, x += kCodeBlock) {
+  for (; n > 0; n -= kCodeBlock, codes += kCodeBlock * bits / 8, x += kCodeBlock) {
     KARAT_UNROLL
-    for (int r = 0; r < rows; ++r) unpack_block(codes + r * stride, values[r]);
+    for (int r = 0; r < rows; ++r) unpack_block<bits>(codes + r * stride, values[r]);
     for (std::int64_t i = 0; i < kCodeBlock; i += kLanes) {
       const __m256 eight = _mm256_loadu_ps(x + i);
       KARAT_UNROLL
@@ -32,23 +33,24 @@ inline void whole_blocks(const std::byte* codes, std::int64_t stride, const floa
 }
 
 /// Adds scale·Σ value·x of the stream of n < 128 codes that the rows end with.
-template <int rows>
+template <int bits, int rows>
 inline void last_stream(const MatrixView& m, std::int64_t row, std::int64_t n, const float* scale,
                         const float* x, __m256* acc) {
-  const std::int64_t first = m.in - n, begin = first / kLanes * 3, available = m.row_bytes - begin;
-  const std::int64_t room = available - kLoadBytes<3>;
+  const std::int64_t first = m.in - n, begin = first / kLanes * bits,
+                     available = m.row_bytes - begin;
+  const std::int64_t room = available - kLoadBytes<bits>;
   Cursor at{m.codes + row * m.row_bytes + begin, m.row_bytes, x + first, scale};
   __m256 sums[rows];
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
-  last_group<Numbers<3>, rows>({}, at, n, room < 0 ? 0 : room / 3 + 1, available, sums);
+  last_group<Numbers<bits>, rows>({}, at, n, room < 0 ? 0 : room / bits + 1, available, sums);
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r)
-    acc[r] = _mm256_fmadd_ps(sums[r], Numbers<3>::lane_scale(), acc[r]);
+    acc[r] = _mm256_fmadd_ps(sums[r], Numbers<bits>::lane_scale(), acc[r]);
 }
 
-/// RowsDot of 3-bit codes in blocks, of which groups have whole numbers but for the row's end.
-template <int rows>
+/// RowsDot of codes in blocks, of which groups have whole numbers but for the row's end.
+template <int bits, int rows>
 inline void blocks_dot(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
                        const float* scale, const float* x, __m256* acc) {
   const std::byte* codes = m.codes + row * m.row_bytes;
@@ -58,36 +60,37 @@ inline void blocks_dot(const MatrixView& m, std::int64_t row, std::int64_t begin
     __m256 sums[rows];
     KARAT_UNROLL
     for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
-    whole_blocks<rows>(codes + first / kLanes * 3, m.row_bytes, x + first,
+    whole_blocks<bits, rows>(codes + first / kLanes * bits, m.row_bytes, x + first,
                        least(last, whole) - first, sums);
     KARAT_UNROLL
     for (int r = 0; r < rows; ++r)
       acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(scale + r), sums[r], acc[r]);
-    if (last > whole) last_stream<rows>(m, row, last - whole, scale, x, acc);
+    if (last > whole) last_stream<bits, rows>(m, row, last - whole, scale, x, acc);
   }
 }
 
-template <int rows>
-struct RowsDot<InBlocks, rows> {
-  static void add(InBlocks, const MatrixView& m, std::int64_t row, std::int64_t begin,
+template <int bits, int rows>
+struct RowsDot<InBlocks<bits>, rows> {
+  static void add(InBlocks<bits>, const MatrixView& m, std::int64_t row, std::int64_t begin,
                   std::int64_t end, const float* scale, const float* x, __m256* acc) {
-    blocks_dot<rows>(m, row, begin, end, scale, x, acc);
+    blocks_dot<bits, rows>(m, row, begin, end, scale, x, acc);
   }
 };
 
-/// unpack_group of 3-bit codes in blocks; `begin` is a block's first input, and `end` the row's or
+/// unpack_group of codes in blocks; `begin` is a block's first input, and `end` the row's or
 /// a block's.
-inline void unpack_group(Scaled<InBlocks> decode, const std::byte* row, std::int64_t row_bytes,
-                         std::int64_t begin, std::int64_t end, float* w) {
+template <int bits>
+inline void unpack_group(Scaled<InBlocks<bits>> decode, const std::byte* row,
+                         std::int64_t row_bytes, std::int64_t begin, std::int64_t end, float* w) {
   const Scaled<Numbers<8>> bytes{{}, decode.scale, decode.zero};
   alignas(32) std::byte codes[kCodeBlock];
   std::int64_t i = begin;
   for (; i + kCodeBlock <= end; i += kCodeBlock) {
-    unpack_block(row + i / kLanes * 3, codes);
+    unpack_block<bits>(row + i / kLanes * bits, codes);
     unpack_group(bytes, codes, kCodeBlock, 0, kCodeBlock, w + (i - begin));
   }
   if (i < end)
-    unpack_group(Scaled<Numbers<3>>{{}, decode.scale, decode.zero}, row, row_bytes, i, end,
+    unpack_group(Scaled<Numbers<bits>>{{}, decode.scale, decode.zero}, row, row_bytes, i, end,
                  w + (i - begin));
 }
 
@@ -95,9 +98,14 @@ inline void unpack_group(Scaled<InBlocks> decode, const std::byte* row, std::int
 template <class Body>
 void with_codes(const MatrixView& m, const Body& body) {
   if (m.bits == 2) return body(Numbers<2>{});
-  if (m.bits == 3 && m.variant == 1) return body(InBlocks{});
+  const bool blocks = m.variant == 1;
+  if (m.bits == 3 && blocks) return body(InBlocks<3>{});
   if (m.bits == 3) return body(Numbers<3>{});
   if (m.bits == 4) return body(Numbers<4>{});
+  if (m.bits == 5 && blocks) return body(InBlocks<5>{});
+  if (m.bits == 5) return body(Numbers<5>{});
+  if (m.bits == 6 && blocks) return body(InBlocks<6>{});
+  if (m.bits == 6) return body(Numbers<6>{});
   body(Numbers<8>{});
 }
 
