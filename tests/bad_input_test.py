@@ -217,7 +217,7 @@ class BadInput(TestCase):
         self.assert_refused("quantize", MODEL, "--method", "no-such", "--calib", CALIBRATION, "--out",
                             self.folder / "out", says="no-such")
         for flag, value, says in (("--metric", "vibes", "vibes"), ("--selector", "top:2.0", "2"),
-                                  ("--grid", "uniform:bits=5", "5"), ("--grid", "uniform:bit=3", "bit"),
+                                  ("--grid", "uniform:bits=7", "7"), ("--grid", "uniform:bit=3", "bit"),
                                   ("--solver", "oracle", "oracle"), ("--selector", "top:0.01,scope=planet", "planet")):
             self.quantize_refused(MODEL, says, flag, value)
         self.assert_refused("evaluate", MODEL, "--text", EVALUATION, "--convention", "mine", says="mine")

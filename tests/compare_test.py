@@ -136,7 +136,7 @@ class Compare(TestCase):
         self.refused("gqw", "--methods", "rtn,gqw")
         self.refused("--methods", "--bits", 3)
         self.refused("commas", "--methods", "rtn,")
-        self.refused("bits=5", "--methods", "rtn", "--bits", "3,5")
+        self.refused("bits=7", "--methods", "rtn", "--bits", "3,7")
         self.refused("--ratio 0.01", "--methods", "rtn", "--ratio", 0.01)
         self.refused("label", "--recipe", "gwq --bits 3", *calib)
         self.refused("rtn 4 bits", "--methods", "rtn,rtn")

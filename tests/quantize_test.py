@@ -61,6 +61,34 @@ class Quantize(TestCase):
             text = self.run_karat("run", model, "--prompt", "The captain", "--max-new", 20, "--temperature", 0)
             self.assertGreater(len(text.split()), 8)
 
+    def test_ends_are_rounded_and_run(self):
+        kept = self.quantize("kept", "rtn", "--ends", "none")
+        sizes = {}
+        for ends in ("8", "6", "uniform:bits=4,group=32"):
+            out = self.quantize("out" + ends[0], "rtn", "--ends", ends)
+            report = json.loads((out / "karat_report.json").read_text())
+            config = json.loads((out / "config.json").read_text())["quantization_config"]
+            self.assertEqual(config["format_version"], 6)
+            self.assertEqual(report["tensors"][-1]["name"], "model.embed_tokens")
+            self.assertLess(report["tensors"][-1]["error"], 0.02)
+            portrait = self.run_json("inspect", out, "--tensors")
+            end = next(t for t in portrait["tensors"] if t["name"] == "model.embed_tokens.weight")
+            self.assertAlmostEqual(end["bits_per_weight"], report["tensors"][-1]["bits"], places=6)
+            sizes[ends[0]] = report["file_bytes"]
+            kl = self.perplexity(out, "--against", kept)["kl"]["mean"]
+            self.assertLess(kl, {"8": 0.001, "6": 0.01}.get(ends, 0.2))
+            text = self.run_karat("run", out, "--prompt", "The captain", "--max-new", 20, "--temperature", 0)
+            self.assertGreater(len(text.split()), 8)
+        self.assertLess(sizes["6"], sizes["8"])
+        self.assertLess(sizes["8"], json.loads((kept / "karat_report.json").read_text())["file_bytes"])
+        self.assertNotIn("model.embed_tokens", [t["name"] for t in
+                                                json.loads((kept / "karat_report.json").read_text())["tensors"]])
+
+    def test_ends_that_cannot_be_are_refused_at_once(self):
+        for ends in ("7", "4.5", "lut:cost=fisher", "float"):
+            self.assert_refused("quantize", MODEL, "--method", "rtn", "--ends", ends, "--out", self.folder / "out",
+                                says="ends")
+
     def test_measure_writes_scores(self):
         scores = self.folder / "scores.safetensors"
         summary = self.run_json("measure", MODEL, "--metric", "gradient", "--calib", CALIBRATION, "--out", scores)

@@ -106,7 +106,7 @@ struct SweepOptions {
   /// order). Only without gradients; costs one more forward pass.
   bool propagate = false;
   std::size_t first = 0;  // earlier blocks are run, not visited; only without gradients
-  /// Changes the weights of a block whenever it is loaded, before anything is computed with them.
+  /// Changes a block's weights whenever it is loaded; as one more block, embedding and positions.
   std::function<void(std::size_t block, Weights& weights)> edit = {};
   /// Of a layer, by name: what a sweep with gradients found on the same sequences.
   std::function<torch::Tensor(const std::string& linear)> token_weights = {};

@@ -31,7 +31,7 @@ struct QuantizeJob {
   ProgressFn progress = {};
 };
 
-/// What became of one linear layer.
+/// What became of one linear layer, or of the embedding or the head.
 struct LayerReport {
   std::string name;
   std::int64_t out = 0, in = 0;
@@ -51,6 +51,7 @@ struct QuantizeReport {
   std::optional<CalibrationSet> calibration = {};
   double loss = 0;  // of the calibration text under the original model; 0 when not computed
   std::vector<LayerReport> layers = {};
+  std::vector<LayerReport> ends = {};   // embedding and head, where the recipe rounds them
   std::vector<std::string> files = {};  // of the output folder, this report aside
   std::int64_t resumed_blocks = 0;      // that an interrupted run had finished
   double layer_bits = 0;                // per weight of the quantized layers

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ struct Recipe {
   std::string inputs = "quantized";
   /// Weights brought back to FP16 once all is quantized: Detach in text, "0.0005,rounds=2".
   std::string detach = "none";
+  /// The grid of embedding and head, "uniform:bits=8,group=128"; "none": they stay as they are.
+  std::string ends = "none";
   std::int64_t samples = 1;  // calibration sequences unless the caller says otherwise
   std::int64_t length = 0;   // tokens of each likewise; 0: 2048, or as many as the model knows
 };
@@ -43,6 +46,13 @@ struct Recipe {
 struct Detach {
   double ratio = 0;
   std::int64_t rounds = 1;
+};
+
+/// How embedding and head, the model's ends, are rounded: in their own basis, to the nearest
+/// values, nothing kept.
+struct Ends {
+  Grid grid = {};
+  Solver solver = {};
 };
 
 /// The method called `name`. Throws listing the known ones.
@@ -61,7 +71,7 @@ struct Widths {
 struct Overrides {
   std::string metric = {}, selector = {}, transform = {}, grid = {}, solver = {};  // empty: kept
   std::string bits = {}, group = {}, ratio = {};  // grid:bits, grid:group, selector:ratio
-  std::string inputs = {}, detach = {};
+  std::string inputs = {}, detach = {}, ends = {};
   bool operator==(const Overrides&) const = default;
 };
 
@@ -71,7 +81,7 @@ struct RecipeFlag {
     axis,      // replaces the value of an axis
     shortcut,  // sets one option of it
     sweep,     // how the quantizing sweep runs
-    step,      // a step after quantizing
+    step,      // a step before or after quantizing the blocks
   };
   std::string_view name, help;  // "grid"; what `--help` says
   Kind kind = Kind::axis;
@@ -95,6 +105,7 @@ struct Assembled {
   Widths widths = {};
   Solver solver = {};
   Detach detach = {};
+  std::optional<Ends> ends = {};
   /// Of the quantizing sweep.
   Needs solve_needs() const { return transform.needs | grid.needs | solver.needs; }
   Needs needs() const { return metric.needs | solve_needs() | widths_needs(); }

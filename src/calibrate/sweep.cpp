@@ -147,6 +147,7 @@ class Sweep {
     Weights ends{{arch_.embedding, map_tensor(file_.get(arch_.embedding))}};
     if (!arch_.positions.empty())
       ends[arch_.positions] = map_tensor(file_.get(arch_.positions)).to(torch::kFloat32);
+    if (options_.edit) options_.edit(arch_.blocks.size(), ends);
     HiddenStates x;
     for (std::int64_t s = 0; s < sequences(); ++s)
       x.push_back(

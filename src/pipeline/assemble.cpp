@@ -128,6 +128,31 @@ Detach make_detach(std::string& text) {
   return detach;
 }
 
+/// A number stands for uniform codes of so many bits in groups that fast kernels read.
+std::string ends_grid(const std::string& text) {
+  if (text.empty() || text.find_first_not_of("0123456789") != text.npos) return text;
+  return "uniform:bits=" + text + ",group=128,fit=mse";
+}
+
+/// Spells `text` out in full.
+std::optional<Ends> make_ends(std::string& text) {
+  if (text == "none") return {};
+  Axis<Grid> axis{ends_grid(text)};
+  Ends ends;
+  try {
+    ends.grid = make("grid", axis, grid_table());
+  } catch (const Error& error) {
+    throw Error("ends, " + std::string(error.what()));
+  }
+  if (ends.grid.needs.any() || ends.grid.gram)
+    fail("ends", axis.text, "a grid that needs no statistics",
+         "there are none of an embedding: say cost=equal");
+  Options none("solver nearest", "");
+  ends.solver = solver_table().at("nearest")(none);
+  text = axis.text;
+  return ends;
+}
+
 void check_inputs(const Assembled& made) {
   const std::string& inputs = made.recipe.inputs;
   if (inputs != "quantized" && inputs != "original")
@@ -196,6 +221,7 @@ Assembled assemble(Recipe recipe, const Overrides& overrides) {
   Assembled made{.recipe = std::move(recipe), .overrides = overrides};
   for_each_axis([&](const auto& entry) { make_value(entry, made); });
   made.detach = make_detach(made.recipe.detach);
+  made.ends = make_ends(made.recipe.ends);
   check_pair(made);
   check_grid(made);
   check_inputs(made);

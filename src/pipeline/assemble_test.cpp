@@ -51,7 +51,7 @@ TEST_CASE("a recipe in JSON has these keys, in this order") {
   const nlohmann::ordered_json json = recipe_json(find_method("gwq"));
   for (const auto& [key, value] : json.items()) keys.push_back(key);
   CHECK(keys == std::vector<std::string>{"method", "paper", "metric", "selector", "transform",
-                                         "grid", "solver", "inputs", "detach"});
+                                         "grid", "solver", "inputs", "detach", "ends"});
 }
 
 TEST_CASE("gwq is what the dossier says") {
@@ -88,7 +88,7 @@ TEST_CASE("bits with a point are a mean of widths, whole bits one width unless t
   CHECK(mixed.recipe.grid.text ==
         "uniform:bits=3.4,group=128,bilevel=0,symmetric=0,fit=minmax,widths=mixed");
   CHECK(mixed.widths.mean == 3.4);
-  CHECK(mixed.widths.grids.size() == 3);
+  CHECK(mixed.widths.grids.size() == 4);
   CHECK(mixed.needs().fisher);
   CHECK(assemble(mixed.recipe).recipe.grid.text == mixed.recipe.grid.text);
   CHECK(made("gptq", {.bits = "3.0"}).widths.mean == 3);
@@ -96,7 +96,7 @@ TEST_CASE("bits with a point are a mean of widths, whole bits one width unless t
   CHECK(made("karat", {.bits = "3"}).widths.mean == 3);
   CHECK(made("karat", {.grid = "trellis:bits=3"}).widths.mean == 0);
   CHECK(made("karat", {.bits = "4.5"}).widths.grids.size() == 4);
-  for (const char* grid : {"trellis:bits=5.1", "uniform:bits=4.5", "trellis:bits=1.9",
+  for (const char* grid : {"trellis:bits=5.1", "uniform:bits=5.5", "trellis:bits=1.9",
                            "uniform:bits=8,widths=mixed", "uniform:widths=odd", "nf4:bits=3.5"})
     CHECK_THROWS_AS(made("rtn", {.grid = grid}), Error);
 }
@@ -119,7 +119,7 @@ TEST_CASE("what would change nothing, or is not known, is an error") {
   refused("rtn", {.ratio = "0.01"});
   refused("gwq", {.selector = "none", .ratio = "0.01"});
   refused("gwq", {.grid = "uniform:bits=2", .bits = "3"});
-  refused("gwq", {.bits = "5"});
+  refused("gwq", {.bits = "7"});
   refused("gwq", {.solver = "nearest:damp=0.1"});
   refused("gwq", {.solver = "lnq"});                           // no table to refit
   refused("gwq", {.selector = "saving:0.01", .grid = "lut"});  // no range to save

@@ -73,6 +73,8 @@ inline constexpr RecipeText kTexts[] = {
      RecipeFlag::Kind::sweep, &Recipe::inputs, &Overrides::inputs},
     {"detach", "Bring weights back to FP16 afterwards: 0.0005,rounds=2", RecipeFlag::Kind::step,
      &Recipe::detach, &Overrides::detach},
+    {"ends", "Grid of embedding and head, or bits in groups of 128: 8, lut:bits=4; none",
+     RecipeFlag::Kind::step, &Recipe::ends, &Overrides::ends},
 };
 
 }  // namespace karat

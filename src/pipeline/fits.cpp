@@ -1,7 +1,10 @@
 #include "pipeline/fits.h"
 
+#include <functional>
+
 #include "format/parts.h"
 #include "karat/error.h"
+#include "load/ends.h"
 
 namespace karat {
 namespace {
@@ -21,11 +24,9 @@ bool keeps_weights(const Assembled& recipe) {
   return recipe.selector.choose || recipe.solver.keeps || recipe.detach.ratio > 0;
 }
 
-}  // namespace
-
-PackedLayout layout_of(const Assembled& recipe) {
+/// Of a small matrix that is stored through the grid.
+PackedLayout layout_of(const Grid& grid, const std::function<Basis(const torch::Tensor&)>& basis) {
   constexpr std::int64_t kInputs = 64;
-  const Grid& grid = recipe.grid;
   Solution solution{.weight = torch::linspace(-1, 1, kInputs).view({1, kInputs})};
   std::vector<torch::Tensor> codes;
   for (const torch::Tensor& part : solution.weight.split(grid.group_size(kInputs), 1)) {
@@ -35,11 +36,23 @@ PackedLayout layout_of(const Assembled& recipe) {
     codes.push_back(grid.encode(part, solution.params.back()));
   }
   solution.codes = torch::cat(codes, 1);
-  solution.basis = trial_basis(recipe, solution.weight);
+  solution.basis = basis(solution.weight);
   return grid.store("trial", solution).layout;
 }
 
+}  // namespace
+
+PackedLayout layout_of(const Assembled& recipe) {
+  return layout_of(recipe.grid,
+                   [&](const torch::Tensor& row) { return trial_basis(recipe, row); });
+}
+
 void check_fits(const Architecture& arch, const Assembled& recipe) {
+  if (recipe.ends) {
+    const PackedLayout layout = layout_of(recipe.ends->grid, [](const auto&) { return Basis{}; });
+    for (const std::string& end : ends_of(arch))
+      check_layout(layer_of(end), layout, arch.vocab, arch.hidden);
+  }
   constexpr std::int64_t kMostInputs = 65536;  // columns of kept weights are stored in 16 bits
   const PackedLayout layout = layout_of(recipe);
   for (const Block& block : arch.blocks)

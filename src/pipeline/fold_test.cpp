@@ -56,7 +56,8 @@ TEST_CASE("scales that are not folded are stored, folded ones are not") {
         assemble(find_method("awq"), {.transform = folded ? "scale:fold=1" : "scale"});
     const TemporaryFolder folder;
     BlockStore store(folder.path);
-    quantize(model, awq, text, {}, Carried(folder.path / "carried"), store, {});
+    quantize(model, awq, text, {}, Carried(folder.path / "carried"),
+             BlockStore(folder.path / "ends"), store, {});
     for (const LayerReport& layer : store.get(0).reports) {
       const bool mergeable =
           !layer.name.ends_with("o_proj") || model.arch.heads == model.arch.kv_heads;

@@ -79,10 +79,18 @@ std::vector<Observer> first_observers(const Assembled& recipe, Carried& carried,
   return observers;
 }
 
+/// Embedding and head as they will be saved, rounded unless they are already.
+BlockStore ends(const PassContext& c) {
+  BlockStore done(c.folder / "ends");
+  if (c.recipe.ends && done.finished() == 0)
+    quantize_ends(c.model, *c.recipe.ends, done, c.progress);
+  return done;
+}
+
 /// ŵ to look back on: quantized with nothing kept.
 BlockStore first_quantization(const PassContext& c, const LayerWidths& widths) {
   BlockStore first(c.folder / "first");
-  quantize(c.model, c.recipe, c.text, {.widths = widths}, c.carried(), first, c.progress);
+  quantize(c.model, c.recipe, c.text, {.widths = widths}, c.carried(), ends(c), first, c.progress);
   return first;
 }
 
@@ -141,8 +149,12 @@ Passed run_passes(const Source& model, const Assembled& recipe, const Calibratio
   const Plan plan = plan_of(context);
   BlockStore blocks(work.path() / "blocks");
   const std::size_t resumed = blocks.finished();
-  quantize(model, recipe, text, plan, context.carried(), blocks, progress);
-  return {.blocks = detach(context, blocks), .loss = plan.loss, .resumed = resumed};
+  const BlockStore rounded = ends(context);
+  quantize(model, recipe, text, plan, context.carried(), rounded, blocks, progress);
+  return {.ends = rounded,
+          .blocks = detach(context, blocks),
+          .loss = plan.loss,
+          .resumed = resumed};
 }
 
 }  // namespace karat

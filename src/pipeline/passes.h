@@ -7,11 +7,12 @@
 namespace karat {
 
 struct Passed {
+  BlockStore ends;          // embedding and head in its block 0, or empty
   BlockStore blocks;        // as they will be saved
   double loss = 0;          // of the text; 0 when no pass computed it
   std::size_t resumed = 0;  // blocks that were finished before
 };
-/// measure, choose, quantize, detach; goes on where an interrupted run stopped.
+/// measure, choose, ends, quantize, detach; goes on where an interrupted run stopped.
 Passed run_passes(const Source& model, const Assembled& recipe, const CalibrationSet& text,
                   const Work& work, const ProgressFn& progress);
 

@@ -17,6 +17,7 @@ class Walk {
 
   void move(std::size_t block, Weights& weights) {
     error_.clear();
+    if (block == model_.arch.blocks.size()) return;  // the embedding stays
     if (segment_.only && *segment_.only != block) return;
     Weights end = weights;
     segment_.quantized(block, end);

@@ -5,13 +5,11 @@
 #include <functional>
 #include <numeric>
 
-#include "core/finite.h"
-#include "karat/error.h"
 #include "model/parallel.h"
 #include "pipeline/fold.h"
+#include "pipeline/quantized_layer.h"
 #include "pipeline/steps.h"
 #include "recipe/basis.h"
-#include "recipe/hessian.h"
 
 namespace karat {
 namespace {
@@ -24,19 +22,6 @@ Kept mask_of(const Chosen& chosen, const std::string& name, const torch::Tensor&
   return kept;
 }
 
-double squares(const torch::Tensor& x) {
-  return x.square().sum(1, /*keepdim=*/false, torch::kFloat64).sum().item<double>();
-}
-/// Of the output's energy, or of the weights' where H is undefined.
-double relative(const torch::Tensor& error, const torch::Tensor& weight,
-                const torch::Tensor& hessian = {}) {
-  const auto of = [&](const torch::Tensor& x) {
-    return hessian.defined() ? energy(x, hessian) : squares(x);
-  };
-  const double whole = of(weight);
-  return whole > 0 ? of(error) / whole : 0;
-}
-
 /// The most expensive layers first, as a Hessian makes them: who takes the last one then keeps the
 /// others waiting least.
 std::vector<std::size_t> by_size(const std::vector<const Linear*>& linears) {
@@ -46,17 +31,6 @@ std::vector<std::size_t> by_size(const std::vector<const Linear*>& linears) {
     return linears[i]->out * linears[i]->in * linears[i]->in;
   });
   return order;
-}
-
-double bits_of(const std::vector<OwnedTensor>& tensors) {
-  double bits = 0;
-  for (const OwnedTensor& tensor : tensors) bits += 8.0 * static_cast<double>(tensor.data.size());
-  return bits;
-}
-std::int64_t outliers(const std::vector<OwnedTensor>& tensors) {
-  for (const OwnedTensor& tensor : tensors)
-    if (tensor.name.ends_with(".outlier_values")) return tensor.view().numel();
-  return 0;
 }
 
 /// A rotation spreads each weight over all: those to keep are taken out before it, and what is
@@ -91,25 +65,17 @@ QuantizedLayer solve_layer(const Assembled& recipe, const LayerWidths& widths,
   const auto start = std::chrono::steady_clock::now();
   Stored stored = store_layer(recipe, grid, one);
   decoded = stored.decoded;
-  if (!all_finite(decoded))
-    fail("quantize " + layer.name, "values beyond the range of FP16", "smaller weights");
-  const torch::Tensor error = layer.weight - decoded;
-  const auto count = static_cast<double>(layer.weight.numel());
-  LayerReport report{.name = layer.name, .out = layer.weight.size(0), .in = layer.weight.size(1)};
-  report.bits = bits_of(stored.tensors) / count;
-  report.kept_share = static_cast<double>(outliers(stored.tensors)) / count;
-  report.weight_error = relative(error, layer.weight);
-  if (layer.stats.hessian.defined())
-    report.output_error = relative(error, layer.weight, layer.stats.hessian);
-  if (mixed) report.sensitivity = width->second.sensitivity;
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return {report, stored.layout, std::move(stored.tensors)};
+  QuantizedLayer done = quantized_layer(layer, std::move(stored));
+  if (mixed) done.report.sensitivity = width->second.sensitivity;
+  done.report.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return done;
 }
 
 }  // namespace
 
 void quantize(const Source& model, const Assembled& recipe, const CalibrationSet& text,
-              const Plan& plan, const Carried& carried, BlockStore& done,
+              const Plan& plan, const Carried& carried, const BlockStore& ends, BlockStore& done,
               const ProgressFn& progress) {
   SweepOptions options{.needs = recipe.solve_needs().forward(), .first = done.finished()};
   options.propagate = options.needs.any() && recipe.recipe.inputs == "quantized";
@@ -118,6 +84,8 @@ void quantize(const Source& model, const Assembled& recipe, const CalibrationSet
   if (options.propagate)
     options.edit = [&](std::size_t block, Weights& weights) {
       if (block < options.first) done.decode(block, weights);
+      if (block == model.arch.blocks.size() && ends.finished() > 0)
+        decode_embedding(model, ends, text.ids, weights);
     };
   sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
     const auto linears = model.arch.blocks[block.index].linears();

@@ -68,7 +68,7 @@ QuantizeReport quantize(const QuantizeJob& job) {
                          model.arch.warnings.end());
   if (text.ids.defined()) report.calibration = text;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  save(folder_output(job), model, passed.blocks, report);
+  save(folder_output(job), model, passed.ends, passed.blocks, report);
   return report;
 }
 

@@ -76,6 +76,8 @@ std::string to_json(const QuantizeReport& report) {
   ordered_json tensors = ordered_json::array();
   for (const LayerReport& layer : report.layers)
     tensors.push_back(layer_json(layer, rule(report.recipe)));
+  for (const LayerReport& end : report.ends)
+    tensors.push_back(layer_json(end, report.recipe.ends));
   ordered_json json = {{"karat", version()},
                        {"command", report.command},
                        {"model", report.model},

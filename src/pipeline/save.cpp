@@ -1,4 +1,5 @@
 // save: a folder as Hugging Face lays out a checkpoint, with a config that says how to read it.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -14,15 +15,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kEndsVersion = 6;  // of the format, which brought packed embeddings and heads
+
 /// Every tensor that is not the weight of a quantized layer, in its own type, unless it is among
-/// `changed`.
+/// `changed`. A second copy of tied embeddings goes with the first.
 void add_dense(ShardWriter& shards, const Source& model,
                const std::vector<QuantizedBlock>& changed) {
   std::set<std::string> quantized;
-  for (const QuantizedBlock& block : changed)
+  for (const QuantizedBlock& block : changed) {
     for (const TensorView& tensor : block.file.tensors()) quantized.insert(tensor.name);
-  for (const Block& block : model.arch.blocks)
-    for (const Linear* linear : block.linears()) quantized.insert(linear->name + ".weight");
+    for (const LayerReport& layer : block.reports) quantized.insert(layer.name + ".weight");
+  }
+  if (model.arch.tied() && quantized.contains(model.arch.embedding))
+    quantized.insert(model.arch.own_head);
   for (const TensorView& view : model.files.tensors())
     if (!quantized.contains(view.name)) shards.add(view);
 }
@@ -51,11 +56,14 @@ std::int64_t weight_bytes(const fs::path& folder) {
   return bytes;
 }
 
-/// The original config.json with a quantization_config.
-std::string quantized_config(const std::filesystem::path& folder,
-                             const QuantizationConfig& config) {
+/// The original config.json with a quantization_config, of at least the version `least`.
+std::string quantized_config(const std::filesystem::path& folder, const QuantizationConfig& config,
+                             int least) {
   nlohmann::ordered_json json = nlohmann::ordered_json::parse(read_text(folder / "config.json"));
-  json["quantization_config"] = nlohmann::ordered_json::parse(quantization_json(config));
+  nlohmann::ordered_json quantization = nlohmann::ordered_json::parse(quantization_json(config));
+  nlohmann::ordered_json& version = quantization.at("format_version");
+  version = std::max(version.get<int>(), least);
+  json["quantization_config"] = std::move(quantization);
   return json.dump(2) + "\n";
 }
 
@@ -66,23 +74,26 @@ void check_runs(const fs::path& folder) {
   Tokenizer::open(folder);
 }
 
-void save(const Output& output, const Source& model, const BlockStore& blocks,
-          QuantizeReport& report) {
+void save(const Output& output, const Source& model, const BlockStore& ends,
+          const BlockStore& blocks, QuantizeReport& report) {
   OutputFolder folder(output);
   ShardWriter shards(folder.path(), kShardBytes);
   QuantizationConfig config{.method = report.recipe.name, .layers = {}};
   std::vector<QuantizedBlock> open;  // the shards read their bytes
   for (std::size_t i = 0; i < model.arch.blocks.size(); ++i) open.push_back(blocks.get(i));
+  for (const QuantizedBlock& block : open)
+    report.layers.insert(report.layers.end(), block.reports.begin(), block.reports.end());
+  if (ends.finished() > 0) report.ends = open.emplace_back(ends.get(0)).reports;
   add_dense(shards, model, open);
   for (const QuantizedBlock& block : open) {
     for (const TensorView& tensor : block.file.tensors()) shards.add(tensor);
     config.layers.insert(block.layouts.begin(), block.layouts.end());
-    report.layers.insert(report.layers.end(), block.reports.begin(), block.reports.end());
   }
   shards.finish();
   model.files.check();  // before what was read of it appears
   for (const QuantizedBlock& block : open) block.file.check();
-  write_file(folder.path() / "config.json", quantized_config(model.folder, config));
+  const int least = report.ends.empty() ? 1 : kEndsVersion;
+  write_file(folder.path() / "config.json", quantized_config(model.folder, config, least));
   for (const fs::path& file : side_files(model.folder)) {
     fs::create_directories((folder.path() / file).parent_path());
     write_file(folder.path() / file, read_text(model.folder / file));

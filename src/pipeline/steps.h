@@ -86,15 +86,24 @@ struct Plan {
   double loss = 0;          // of the text under the original weights; 0: no pass computed it
 };
 
-/// quantize: block after block into `done`, from the first that is not there.
+/// ends: embedding and head, one matrix where they are tied, rounded into block 0 of `done`, before
+/// the blocks, which can then make up for what that changes.
+void quantize_ends(const Source& model, const Ends& ends, BlockStore& done,
+                   const ProgressFn& progress);
+/// Puts the embedding that quantize_ends() made in the place of the original one: of the rows that
+/// `ids` name; the others say nothing.
+void decode_embedding(const Source& model, const BlockStore& ends, const torch::Tensor& ids,
+                      Weights& weights);
+
+/// quantize: block after block into `done`, from the first that is not there. `ends` may be empty.
 void quantize(const Source& model, const Assembled& recipe, const CalibrationSet& text,
-              const Plan& plan, const Carried& carried, BlockStore& done,
+              const Plan& plan, const Carried& carried, const BlockStore& ends, BlockStore& done,
               const ProgressFn& progress);
 
 /// save: the files that make a model, and the report, which learns what was written; then the
 /// folder appears. Throws Error when Karat itself could not run it.
-void save(const Output& output, const Source& model, const BlockStore& blocks,
-          QuantizeReport& report);
+void save(const Output& output, const Source& model, const BlockStore& ends,
+          const BlockStore& blocks, QuantizeReport& report);
 
 /// Throws Error when Karat itself could not run the model in `folder`.
 void check_runs(const std::filesystem::path& folder);

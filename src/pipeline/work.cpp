@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kFingerprint = "fingerprint";
-const std::set<std::string> kFolders = {"blocks", "carried", "first", "looked-back-on", "path"};
+const std::set<std::string> kFolders = {"blocks", "carried",        "ends",
+                                        "first",  "looked-back-on", "path"};
 
 constexpr const char* kMark = "karat work ";  // before the fingerprint
 

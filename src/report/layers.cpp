@@ -38,6 +38,7 @@ LayerMap map_of(const nlohmann::json& report, const Shown& shown) {
   const auto tensors = objects(report, {"tensors"});
   for (const auto* tensor : tensors) {
     const LayerName name = split_layer_name(text(*tensor, {"name"}));
+    if (name.block < 0) continue;  // embedding and head are in no block
     map.blocks = std::max(map.blocks, name.block + 1);
     if (std::find(map.kinds.begin(), map.kinds.end(), name.kind) == map.kinds.end())
       map.kinds.push_back(name.kind);

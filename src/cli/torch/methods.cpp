@@ -89,7 +89,8 @@ void print_text() {
     fmt::print("--{}\n", axis);
     if (axis == "grid")
       fmt::print(
-          "  bits=3.4, or widths=mixed: a mean over layers of 2, 3 and 4 bits, and 5 of trellis\n");
+          "  bits=3.4, or widths=mixed: a mean over layers of 2 to 4 bits, of trellis and uniform "
+          "to 5\n");
     for (const AxisValue& value : values) {
       fmt::print("  {}\n", value.name);
       for (const OptionEntry& option : value.options)

@@ -27,8 +27,10 @@ are one flag away:
 
   karat quantize models/karat-tiny --method gwq --grid nf4 --solver gptq --calib text.txt --out new
 
---bits 3.4 is a mean: every layer gets codes of 2 to 4 bits (a trellis: to 5), wider ones where an
-error costs more. The method karat does so with whole --bits too.
+--bits 3.4 is a mean: every layer gets codes of 2 to 4 bits (trellis, uniform: to 5), wider ones
+where an error costs more. The method karat does so with whole --bits too.
+
+--ends 8 rounds the embedding and the head as well, which else stay as they are.
 
 The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its
 bytes, times aside, depend on the model, the text, the recipe and the seed alone. Finished blocks
@@ -73,6 +75,12 @@ void print(const QuantizeJob& job, const QuantizeReport& report) {
   }
   fmt::print("layers    {:.3f} bits a weight, {:.2f} % kept, mean relative error {:.5f}\n",
              report.layer_bits, 100 * kept, error);
+  for (const LayerReport& end : report.ends)
+    fmt::print("{:<9} {:.3f} bits a weight, relative error {:.5f}\n",
+               report.ends.size() == 1   ? "ends"
+               : &end == &report.ends[0] ? "embedding"
+                                         : "head",
+               end.bits, end.weight_error);
   fmt::print("file      {:.3f} bits a weight, {:.1f} MiB\n", report.file_bits,
              static_cast<double>(report.file_bytes) / (1 << 20));
   fmt::print("took      {:.1f} s, {:.2f} GiB at most\n", report.seconds,

@@ -1,0 +1,12 @@
+// A layer once it is solved: its tensors, and what the report says of it.
+#pragma once
+
+#include "pipeline/block_store.h"
+
+namespace karat {
+
+/// Errors are relative to the output's energy where the layer's Hessian is known. Throws Error on
+/// values beyond FP16.
+QuantizedLayer quantized_layer(const Layer& layer, Stored stored);
+
+}  // namespace karat
