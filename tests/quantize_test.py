@@ -118,6 +118,9 @@ class Quantize(TestCase):
         work.kill()
         self.assertEqual(work.wait(), -signal.SIGKILL)
         self.assertFalse(out.exists())
+        other_text = ["--method", "gwq-obs", "--calib", EVALUATION, "--samples", 4]
+        for other, part in ((["--method", "gptq", "--calib", CALIBRATION], "recipe"), (other_text, "text")):
+            self.assert_refused("quantize", MODEL, *other, "--out", out, says=f"of another {part} in {out}.work")
         report = self.run_json("quantize", MODEL, *recipe, "--out", out)
         self.assertIn(report["resumed_blocks"], (2, 3))
         self.assertFalse((self.folder / "out.work").exists())

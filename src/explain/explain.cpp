@@ -153,7 +153,7 @@ ExplainReport explain(const ExplainJob& job) {
   const CalibrationSet text = calibrate(model, needs, recipe.recipe, job.calibration);
   check_finite(model);
   const TemporaryFolder folder;
-  const Work work(folder.path / "work", fingerprint(model, recipe, text));
+  const Work work(folder.path / "work", identity_of_work(model, recipe, text));
   const BlockStore blocks = quantization_of(model, recipe, text, job.quantized, work, job.progress);
   ExplainReport report =
       explain(model, text, decoder(blocks), recipe.metric.path, job.intervals, job.progress);

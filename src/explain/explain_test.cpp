@@ -74,7 +74,7 @@ struct Setting {
   Source model = load(kFamilies / "llama3");
   Assembled recipe = metric_alone("pqi", "uniform:bits=3,group=16");
   CalibrationSet text;
-  Work work{folder.path / "q", "test"};
+  Work work{folder.path / "q", {}};
   BlockStore blocks = quantization_of(model, recipe, {}, {}, work, {});
   Setting() { text.ids = FamilyFixture("llama3").ids().to(torch::kInt64).clone(); }
 

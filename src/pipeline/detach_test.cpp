@@ -17,7 +17,7 @@ struct Run {
   Source model = load(kFamilies / "llama3");
   CalibrationSet text;
   TemporaryFolder folder;
-  Work work{folder.path / "q", "test"};
+  Work work{folder.path / "q", {}};
   Assembled recipe;
   BlockStore blocks;
 

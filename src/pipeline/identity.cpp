@@ -14,10 +14,12 @@ namespace {
 constexpr std::size_t kPiece = 16u << 20;  // bytes hashed by one thread at a time
 constexpr std::size_t kRound = 64;         // pieces between two reports of progress
 
+/// As the command line would say it.
 std::string recipe_text(const Recipe& recipe) {
   std::string text = recipe.name;
   for (const RecipeFlag& flag : recipe_flags())
-    if (flag.text) text += "|" + flag.text(recipe);
+    if (flag.text)
+      text += fmt::format("{}--{} {}", text.empty() ? "" : " ", flag.name, flag.text(recipe));
   return text;
 }
 
@@ -25,17 +27,21 @@ std::string hash_of(std::string_view text) {
   return sha256(std::as_bytes(std::span(text.data(), text.size())));
 }
 
-/// Names, types and shapes as text; the bytes as pieces, which are hashed one by one.
-std::string tensors_hash(const Safetensors& files, const ProgressFn& listener) {
-  std::string all;
+std::string shapes_text(const Safetensors& files) {
+  std::string text;
+  for (const TensorView& tensor : files.tensors())
+    text += fmt::format("{} {} {}|", tensor.name, tensor.type(), shape_text(tensor.shape));
+  return text;
+}
+
+/// The bytes are hashed in pieces, and then the hashes.
+std::string weights_hash(const Safetensors& files, const ProgressFn& listener) {
   std::vector<std::span<const std::byte>> pieces;
-  for (const TensorView& tensor : files.tensors()) {
-    all += fmt::format("{} {} {}|", tensor.name, tensor.type(), shape_text(tensor.shape));
+  for (const TensorView& tensor : files.tensors())
     for (auto bytes = tensor.span(); !bytes.empty();) {
       pieces.push_back(bytes.first(std::min(kPiece, bytes.size())));
       bytes = bytes.subspan(pieces.back().size());
     }
-  }
   const bool quick = pieces.size() <= kRound;
   Progress progress("hash", static_cast<std::int64_t>(pieces.size()),
                     quick ? ProgressFn() : listener);
@@ -48,24 +54,49 @@ std::string tensors_hash(const Safetensors& files, const ProgressFn& listener) {
     });
     progress.step(static_cast<std::int64_t>(count));
   }
+  std::string all;
   for (const std::string& hash : hashes) all += hash;
   return hash_of(all);
 }
 
+WorkPart text_part(const CalibrationSet& text) {
+  if (!text.ids.defined()) return {.name = "text", .summary = "none", .hash = "none"};
+  const torch::Tensor ids = text.ids.to(torch::kInt64).contiguous();
+  const std::string size = fmt::format("{}x{}", ids.size(0), ids.size(1));
+  std::string all = size + "|";
+  all.append(static_cast<const char*>(ids.data_ptr()),
+             static_cast<std::size_t>(ids.numel()) * sizeof(std::int64_t));
+  return {.name = "text",
+          .summary = fmt::format("{} ({} tokens, seed {})", text.file, size, text.options.seed),
+          .hash = hash_of(all)};
+}
+
 }  // namespace
 
-std::string fingerprint(const Source& model, const Assembled& recipe, const CalibrationSet& text,
-                        const ProgressFn& progress) {
-  std::string all =
-      fmt::format("format {}|{}|{}|{}", kFormatVersion, recipe_text(recipe.recipe),
-                  read_text(model.folder / "config.json"), tensors_hash(model.files, progress));
-  if (text.ids.defined()) {
-    const torch::Tensor ids = text.ids.to(torch::kInt64).contiguous();
-    all += fmt::format("|{}x{}|", ids.size(0), ids.size(1));
-    all.append(static_cast<const char*>(ids.data_ptr()),
-               static_cast<std::size_t>(ids.numel()) * sizeof(std::int64_t));
-  }
-  return hash_of(all);
+WorkIdentity identity_of_recipe(const Assembled& recipe) {
+  const std::string version = std::to_string(kFormatVersion), text = recipe_text(recipe.recipe);
+  return {{.name = "version of Karat", .summary = "", .hash = version},
+          {.name = "recipe", .summary = text, .hash = hash_of(text)}};
+}
+
+WorkIdentity identity_of_job(const Source& model, const Assembled& recipe,
+                             const CalibrationSet& text) {
+  WorkIdentity identity = identity_of_recipe(recipe);
+  identity.push_back(
+      {.name = "model",
+       .summary = model.name(),
+       .hash = hash_of(read_text(model.folder / "config.json") + shapes_text(model.files))});
+  identity.push_back(text_part(text));
+  return identity;
+}
+
+WorkIdentity identity_of_work(const Source& model, const Assembled& recipe,
+                              const CalibrationSet& text, const ProgressFn& progress) {
+  WorkIdentity identity = identity_of_job(model, recipe, text);
+  identity.push_back({.name = "model's weights",
+                      .summary = "",
+                      .hash = weights_hash(model.files, progress)});
+  return identity;
 }
 
 }  // namespace karat

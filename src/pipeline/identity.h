@@ -4,14 +4,19 @@
 #include <string>
 
 #include "pipeline/steps.h"
+#include "pipeline/work.h"
 
 namespace karat {
 
-/// SHA-256 of what the bytes of a result depend on: config.json, every tensor's name, type, shape
-/// and all its bytes, the recipe, and the token sequences. Names, sizes and times of files do not
-/// count. A gigabyte takes a second or two of one core; more than that shows as a stage of
-/// progress.
-std::string fingerprint(const Source& model, const Assembled& recipe, const CalibrationSet& text,
-                        const ProgressFn& progress = {});
+/// The version of Karat's format and the recipe: all that is known before the model is read.
+WorkIdentity identity_of_recipe(const Assembled& recipe);
+/// Also config.json, every tensor's name, type and shape, and the token sequences.
+WorkIdentity identity_of_job(const Source& model, const Assembled& recipe,
+                             const CalibrationSet& text);
+/// Also all bytes of the tensors: everything that the bytes of a result depend on. Names, sizes and
+/// times of files do not count. A gigabyte takes a second or two of one core; more than that shows
+/// as a stage of progress.
+WorkIdentity identity_of_work(const Source& model, const Assembled& recipe,
+                              const CalibrationSet& text, const ProgressFn& progress = {});
 
 }  // namespace karat

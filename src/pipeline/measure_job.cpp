@@ -1,6 +1,5 @@
 // `karat measure`: every score of a metric written out, and how each layer's are spread.
 #include <algorithm>
-#include <cstring>
 
 #include "core/output.h"
 #include "karat/error.h"
@@ -42,19 +41,29 @@ Output scores_output(const MeasureJob& job) {
           .not_former = not_scores};
 }
 
+/// What it looks back on is part of the work too.
+WorkIdentity with_quantization(WorkIdentity identity, const MeasureJob& job,
+                               const Assembled& recipe) {
+  const std::string name = name_of_quantization(recipe, job.quantized);
+  identity.push_back({.name = "quantization to look back on", .summary = name, .hash = name});
+  return identity;
+}
+
 void check(const MeasureJob& job, const Assembled& recipe) {
   if (job.metric == "none") fail("measure", "metric none", "a metric that scores something");
   if (!job.quantized.empty() && recipe.metric.path.empty())
     fail("measure", "metric " + job.metric + " with a quantized folder", "one with a path",
          "only such a metric, say pqi, looks back on a quantization");
   check_output(scores_output(job), OutputKind::file);
-  if (!recipe.metric.path.empty()) Work::check(job.out);
+  if (!recipe.metric.path.empty())
+    Work::check(job.out, with_quantization(identity_of_recipe(recipe), job, recipe), job.replace);
 }
 
 /// The scores of a metric that looks back, and whether they add up.
 void look_back(const MeasureJob& job, const Source& model, const Assembled& recipe,
                const CalibrationSet& text, const ScoreVisitor& visit, MeasureReport& report) {
-  const Work work(job.out, fingerprint(model, recipe, text, job.progress));
+  const WorkIdentity identity = identity_of_work(model, recipe, text, job.progress);
+  const Work work(job.out, with_quantization(identity, job, recipe), job.replace);
   const BlockStore blocks = quantization_of(model, recipe, text, job.quantized, work, job.progress);
   Carried gradients(work.path() / "path");
   integrate_path(model, blocks, text, recipe.metric.path, gradients, job.progress);
@@ -81,6 +90,7 @@ MeasureReport measure(const MeasureJob& job) {
   const bool looks_back = !recipe.metric.path.empty();
   const Needs needs = looks_back ? recipe.metric.needs | rounding(recipe).needs() : scorer.needs;
   const CalibrationSet text = calibrate(model, needs, recipe.recipe, job.calibration);
+  if (looks_back) Work::check(job.out, identity_of_job(model, recipe, text), job.replace);
   check_finite(model);
   MeasureReport report{.model = model.name(), .metric = recipe.recipe.metric.text};
   if (looks_back)

@@ -21,7 +21,7 @@ struct Rounded {
   explicit Rounded(const std::string& family, const std::string& bits = "3")
       : fixture(family),
         model(load(kFamilies / family)),
-        work(folder.path / "q", "test"),
+        work(folder.path / "q", {}),
         blocks(run_passes(model, assemble(find_method("rtn"), {.bits = bits, .group = "16"}), {},
                           work, {})
                    .blocks) {

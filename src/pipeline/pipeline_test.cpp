@@ -1,13 +1,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
-#include <thread>
 
 #include "core/file.h"
 #include "core/temporary.h"
@@ -25,12 +22,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-CalibrationSet fixture_text(const std::string& family) {
-  CalibrationSet set;
-  set.ids = FamilyFixture(family).ids().to(torch::kInt64).clone();
-  return set;
-}
-
 struct Result {
   std::vector<LayerReport> reports;
   std::map<std::string, PackedLayout> layouts;
@@ -40,7 +31,7 @@ struct Result {
 Result run(const Source& model, const std::string& family, const Assembled& recipe,
            const fs::path& folder, std::size_t limit = kShardBytes) {
   const CalibrationSet text = recipe.needs().any() ? fixture_text(family) : CalibrationSet{};
-  const Work work(folder / "q", fingerprint(model, recipe, text));
+  const Work work(folder / "q", identity_of_work(model, recipe, text));
   const BlockStore blocks = run_passes(model, recipe, text, work, {}).blocks;
   ShardWriter shards(folder, limit);
   Result result;
@@ -145,98 +136,6 @@ TEST_CASE("gwq keeps the weights with the largest gradients of the whole graph")
     REQUIRE(indices.numel() == count);
     const float least = std::get<0>(gradient.topk(count)).min().item<float>();
     CHECK(gradient.index({indices}).min().item<float>() >= least * 0.999f);
-  }
-}
-
-TEST_CASE("work is of the same model by what is in its files, not by their sizes or times") {
-  TemporaryFolder temporary;
-  const Assembled recipe = assemble(find_method("rtn"));
-  const auto mark = [&](const fs::path& folder) { return fingerprint(load(folder), recipe, {}); };
-  const fs::path one = model_folder(temporary.path / "one", "llama3"),
-                 two = model_folder(temporary.path / "two", "llama3");
-  const fs::path weights = two / "model.safetensors";
-  fs::last_write_time(weights, fs::last_write_time(weights) - std::chrono::hours(24));
-  CHECK(mark(one) == mark(two));
-  const auto time = fs::last_write_time(weights);
-  std::string bytes = read_text(weights);
-  for (const std::size_t back : {std::size_t{4}, bytes.size() / 2}) {  // one bit of one weight
-    std::string other = bytes;
-    other[bytes.size() - back] ^= 1;
-    write_file(weights, other);
-    fs::last_write_time(weights, time);
-    CHECK(mark(one) != mark(two));
-  }
-  write_file(weights, bytes);
-  CHECK(mark(one) == mark(two));
-  CHECK(fingerprint(load(one), assemble(find_method("rtn"), {.bits = "3"}), {}) != mark(one));
-  std::string config = read_text(two / "config.json");
-  write_file(two / "config.json", config.insert(config.find('{') + 1, "\"rms_norm_eps\":1e-4,"));
-  CHECK(mark(one) != mark(two));
-}
-
-TEST_CASE("interrupted work goes on to the same bytes") {
-  TemporaryFolder temporary;
-  for (const char* method : {"karat", "gptq", "rtn"}) {
-    CAPTURE(method);
-    const Source model = load(kFamilies / "llama3");
-    const bool mixes = assemble(find_method(method)).widths.mean > 0;
-    const Assembled recipe = assemble(find_method(method), {.bits = mixes ? "3" : ""});
-    const CalibrationSet text = recipe.needs().any() ? fixture_text("llama3") : CalibrationSet{};
-    const std::string mark = fingerprint(model, recipe, text);
-    const fs::path whole_out = temporary.path / "whole", out = temporary.path / "parts";
-    const Work whole(whole_out, mark);
-    const BlockStore one = run_passes(model, recipe, text, whole, {}).blocks;
-    std::optional<BlockStore> resumed;
-    std::int64_t steps = 0, stops = 0;
-    for (; !resumed; ++stops) {  // one step further each time
-      REQUIRE(stops < 100);
-      Work work(out, mark);
-      std::int64_t left = ++steps;
-      const ProgressFn progress = [&](const ProgressEvent&) { return --left > 0; };
-      try {
-        resumed = run_passes(model, recipe, text, work, progress).blocks;
-      } catch (const Interrupted&) {
-      }
-      work.keep();
-    }
-    CHECK(stops > 2);
-    CHECK(one.finished() == model.arch.blocks.size());
-    for (std::size_t i = 0; i < one.finished(); ++i) {
-      const QuantizedBlock a = one.get(i), b = resumed->get(i);
-      REQUIRE(a.file.tensors().size() == b.file.tensors().size());
-      for (const TensorView& tensor : a.file.tensors())
-        CHECK(std::ranges::equal(tensor.span(), b.file.get(tensor.name).span()));
-    }
-    Work other(out, mark + "x");  // another recipe begins again
-    CHECK(!fs::exists(other.path() / "blocks"));
-    CHECK_THROWS_WITH_AS(Work(out, mark), doctest::Contains("another process"), Error);
-  }
-}
-
-TEST_CASE("whoever is next at work in a folder loses nothing to the one before") {
-  TemporaryFolder temporary;
-  const fs::path out = temporary.path / "out";
-  for (int round = 0; round < 5; ++round) {
-    auto former = std::make_optional<Work>(out, "mark");
-    fs::create_directory(former->path() / "blocks");
-    for (int i = 0; i < 1000; ++i)
-      std::ofstream(former->path() / "blocks" / std::to_string(i)) << "former";
-    std::atomic<bool> waits = false;
-    std::optional<Work> next;
-    std::thread thread([&] {
-      while (!next) try {
-          next.emplace(out, "mark");
-        } catch (const Error&) {  // still at work
-          waits = true;
-        }
-      fs::create_directory(next->path() / "path");
-      write_file(next->path() / "path" / "mine", "mine");
-    });
-    while (!waits) std::this_thread::yield();
-    former.reset();
-    thread.join();
-    CHECK(fs::exists(next->path() / "fingerprint"));
-    CHECK(fs::exists(next->path() / "path" / "mine"));
   }
 }
 

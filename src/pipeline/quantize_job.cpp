@@ -25,9 +25,9 @@ Output folder_output(const QuantizeJob& job) {
 }
 
 /// What can be known to be wrong before the weights are read.
-void check_job(const QuantizeJob& job) {
+void check_job(const QuantizeJob& job, const Assembled& recipe) {
   check_output(folder_output(job), OutputKind::folder);
-  Work::check(job.out);
+  Work::check(job.out, identity_of_recipe(recipe), job.replace);
   if (fs::exists(job.model) && Tokenizer::files(job.model).empty())
     fail("quantize " + job.model.string(), "no tokenizer",
          "tokenizer.json or tokenizer.model beside the weights");
@@ -49,12 +49,13 @@ Passed unless_interrupted(Work& work, const std::function<Passed()>& body) try {
 QuantizeReport quantize(const QuantizeJob& job) {
   const auto start = std::chrono::steady_clock::now();
   const Assembled recipe = assemble(find_method(job.method), job.overrides);
-  check_job(job);
+  check_job(job, recipe);
   const Source model = load(job.model);
   check_fits(model.arch, recipe);
   const CalibrationSet text = calibrate(model, recipe.needs(), recipe.recipe, job.calibration);
+  Work::check(job.out, identity_of_job(model, recipe, text), job.replace);
   check_finite(model);
-  Work work(job.out, fingerprint(model, recipe, text, job.progress));
+  Work work(job.out, identity_of_work(model, recipe, text, job.progress), job.replace);
   const Passed passed =
       unless_interrupted(work, [&] { return run_passes(model, recipe, text, work, job.progress); });
   QuantizeReport report{.command = job.command,

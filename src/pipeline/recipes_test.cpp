@@ -6,7 +6,6 @@
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "pipeline/fits.h"
-#include "pipeline/identity.h"
 #include "pipeline/passes.h"
 #include "pipeline/testing.h"
 
@@ -75,7 +74,7 @@ class Trial {
     CAPTURE(recipe.recipe.solver.text);
     const CalibrationSet text = recipe.needs().any() ? text_ : CalibrationSet{};
     const TemporaryFolder folder;
-    const Work work(folder.path / "out", "trial");
+    const Work work(folder.path / "out", {});
     const auto pass = [&] {
       const BlockStore blocks = run_passes(model_, recipe, text, work, {}).blocks;
       for (std::size_t i = 0; i < model_.arch.blocks.size(); ++i) {

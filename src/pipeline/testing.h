@@ -1,12 +1,20 @@
-// A fixture of a family as a whole folder, for tests that quantize folders.
+// A fixture of a family as a text and as a whole folder, for tests that quantize folders.
 #pragma once
 
 #include <string>
 
 #include "core/file.h"
+#include "karat/calibrate.h"
 #include "model/testing.h"
 
 namespace karat {
+
+/// The tokens of a fixture.
+inline CalibrationSet fixture_text(const std::string& family) {
+  CalibrationSet set;
+  set.ids = FamilyFixture(family).ids().to(torch::kInt64).clone();
+  return set;
+}
 
 /// Bytes a … z, which is all that the fixtures' 61 tokens have room for.
 inline std::string small_tokenizer() {

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/file.h"
@@ -20,7 +22,7 @@ constexpr const char* kFingerprint = "fingerprint";
 const std::set<std::string> kFolders = {"blocks", "carried",        "ends",
                                         "first",  "looked-back-on", "path"};
 
-constexpr const char* kMark = "karat work ";  // before the fingerprint
+constexpr const char* kMark = "karat work ";  // before the identity, which is JSON
 
 /// Also what former versions wrote, and what a run leaves that is killed before it writes.
 bool is_mark(const std::string& text) {
@@ -34,7 +36,7 @@ fs::path work_path(const fs::path& out) {
   return path;
 }
 
-/// What the passes leave in a work folder: 64 hex digits, the plan, and folders of tensors.
+/// What the passes leave in a work folder: the mark, the plan, and folders of tensors.
 bool is_ours(const fs::directory_entry& entry) {
   const std::string name = entry.path().filename().string();
   if (entry.is_symlink()) return false;
@@ -50,9 +52,60 @@ bool is_gone(int file) {
   return ::fstat(file, &status) != 0 || status.st_nlink == 0;
 }
 
+std::string mark_of(const WorkIdentity& identity) {
+  nlohmann::ordered_json parts = nlohmann::ordered_json::array();
+  for (const WorkPart& part : identity)
+    parts.push_back({{"name", part.name}, {"summary", part.summary}, {"hash", part.hash}});
+  return kMark + parts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// What the mark says; nothing where a former version wrote it.
+WorkIdentity identity_of(const std::string& mark) try {
+  WorkIdentity identity;
+  for (const auto& part : nlohmann::json::parse(mark.substr(std::string_view(kMark).size())))
+    identity.push_back({part.at("name"), part.at("summary"), part.at("hash")});
+  return identity;
+} catch (const std::exception&) {
+  return {};
+}
+
+/// The first part of `known` that is another in `there`; none: nullptr.
+const WorkPart* difference(const WorkIdentity& known, const WorkIdentity& there) {
+  for (const WorkPart& part : known)
+    if (std::ranges::none_of(there, [&](const WorkPart& other) {
+          return other.name == part.name && other.hash == part.hash;
+        }))
+      return &part;
+  return nullptr;
+}
+
+/// A run that was killed before it found anything leaves its mark alone.
+bool holds_work(const fs::path& folder) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (entry.path().filename() != kFingerprint) return true;
+  return false;
+}
+
+void refuse_other_work(const fs::path& out, const WorkIdentity& known) {
+  const fs::path folder = work_path(out);
+  const WorkIdentity there = identity_of(read_text(folder / kFingerprint));
+  const WorkPart* other = difference(known, there);
+  if (other == nullptr) return;
+  std::string belongs;
+  for (const WorkPart& part : there)
+    if (!part.summary.empty())
+      belongs += fmt::format("{}{} {}", belongs.empty() ? ", of " : ", ", part.name, part.summary);
+  fail("write " + out.string(),
+       fmt::format("unfinished work of {} in {}{}",
+                   there.empty() ? "another version of Karat" : "another " + other->name,
+                   folder.string(), belongs),
+       "that of this command, or none",
+       "go on with the command that began it, discard it with --force, or name another --out");
+}
+
 }  // namespace
 
-void Work::check(const fs::path& out) {
+void Work::check(const fs::path& out, const WorkIdentity& known, bool discard) {
   const fs::path path = work_path(out);
   const fs::file_status status = fs::symlink_status(path);
   if (!fs::exists(status)) return;
@@ -63,10 +116,12 @@ void Work::check(const fs::path& out) {
   if (!fs::is_directory(status) || !stranger.empty() || !fs::exists(path / kFingerprint))
     fail("write " + out.string(), path.string() + stranger + " in the way",
          "a free name for unfinished work", "remove it or choose another --out");
+  if (!discard && holds_work(path)) refuse_other_work(out, known);
 }
 
-Work::Work(const fs::path& out, const std::string& fingerprint) : path_(work_path(out)) {
-  check(out);
+Work::Work(const fs::path& out, const WorkIdentity& identity, bool discard)
+    : path_(work_path(out)) {
+  check(out, identity, discard);
   const fs::path mark = path_ / kFingerprint;
   std::error_code error;
   fs::create_directories(path_, error);
@@ -74,11 +129,12 @@ Work::Work(const fs::path& out, const std::string& fingerprint) : path_(work_pat
   lock_ = ::open(mark.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) != 0 || is_gone(lock_)) {
     if (lock_ >= 0) ::close(lock_);
-    fail("quantize", "another process at work in " + path_.string(), "one at a time");
+    fail("write " + out.string(), "another process at work in " + path_.string(),
+         "one at a time");
   }
-  if (read_text(mark) == kMark + fingerprint) return;
+  if (difference(identity, identity_of(read_text(mark))) == nullptr) return;
   clear();
-  write_file(mark, kMark + fingerprint);  // the same file, so the lock still holds
+  write_file(mark, mark_of(identity));  // the same file, so the lock still holds
 }
 
 Work::~Work() {

@@ -47,7 +47,8 @@ struct MeasureArguments {
 void declare(CLI::App& app, MeasureArguments& a) {
   app.add_option("model", a.job.model, "Folder of the original model")->required();
   auto* out = app.add_option("--out", a.job.out, "safetensors file to write");
-  app.add_flag("--force", a.job.replace, "Replace a file that measure wrote before");
+  app.add_flag("--force", a.job.replace,
+               "Replace a file that measure wrote before; discard other unfinished work");
   app.add_option("--metric", a.metric,
                  "Which score, say gradient:key=gw (default: gradient; with --explain: pqi)");
   app.add_option("--grid", a.job.grid, "Grid of a metric that needs rounding errors")

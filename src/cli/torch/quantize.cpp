@@ -35,7 +35,7 @@ where an error costs more. The method karat does so with whole --bits too.
 The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its
 bytes, times aside, depend on the model, the text, the recipe and the seed alone. Finished blocks
 are kept in OUT.work until all is done: when the work is interrupted, the same command continues
-after them.)";
+after them, and another is refused unless --force discards them.)";
 
 struct QuantizeArguments {
   QuantizeJob job;
@@ -46,7 +46,9 @@ void declare(CLI::App& app, QuantizeArguments& a) {
   QuantizeJob& job = a.job;
   app.add_option("model", job.model, "Folder of the original model")->required();
   app.add_option("--out", job.out, "Folder to write")->required();
-  app.add_flag("--force", job.replace, "Replace a folder that quantize wrote before");
+  app.add_flag(
+      "--force", job.replace,
+      "Replace a folder that quantize wrote before; discard another command's unfinished work");
   app.add_option("--method", job.method, "See `karat methods`")->capture_default_str();
   for (const RecipeFlag& flag : recipe_flags())
     app.add_option(fmt::format("--{}", flag.name), job.overrides.*flag.changed,
