@@ -39,6 +39,25 @@ class Command(TestCase):
         self.assertEqual(done.returncode, 0)
         self.assertIn("1 bad rows left out", done.stdout)
 
+    def test_items_never_go_where_something_else_is(self):
+        items, other, gone = (self.folder / name for name in ("items.jsonl", "notes.txt", "gone"))
+        piqa = ("evaluate", MODEL, "--tasks", "piqa", "--data", EXAMPLES, "--limit", 2, "--items")
+        other.write_text("my notes\n")
+        self.assert_refused(*piqa, other, says="a path that exists (no items in it)")
+        self.assert_refused(*piqa, other, "--force", says="a path that exists (no items in it)")
+        other.write_text("")
+        self.assert_refused(*piqa, other, says="a path that exists")
+        (self.folder / "link").symlink_to(gone)
+        self.assert_refused(*piqa, self.folder / "link", says="got a link")
+        self.assert_refused(*piqa, self.folder / "none" / "items.jsonl", says="mkdir -p")
+        self.run_karat(*piqa, items)
+        whole = items.read_text()
+        self.assertIn("2 items were done before", self.run_karat(*piqa, items))
+        self.assert_refused(*piqa, items, "--seed", 1, says="got items of other models, data or options")
+        self.assertEqual((items.read_text(), other.read_text(), gone.exists()), (whole, "", False))
+        self.run_karat(*piqa, items, "--seed", 1, "--force")
+        self.assertNotEqual(items.read_text(), whole)
+
     def test_a_task_file_of_ones_own(self):
         (self.folder / "odd.json").write_text(json.dumps({
             "about": "letters", "kind": "choices", "file": "odd.jsonl", "metrics": ["acc"],

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,9 +24,10 @@ struct TaskOptions {
   std::int64_t limit = 0;             // questions of each data file; 0: all
   bool skip_bad = false;              // bad rows are counted and left out instead of an Error
   bool truncate = false;              // too long an item loses tokens at its left
-  /// What each item gave, one JSON object a line, written as items are done. A file that is there
-  /// is gone on from: its items are not run again.
+  /// What each item gave, one JSON object a line, written as items are done. Items that are there
+  /// of the same work are not run again; anything else there is an Error.
   std::filesystem::path items = {};
+  bool replace = false;  // items of other work that are there
 };
 
 struct TaskScore {

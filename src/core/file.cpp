@@ -43,7 +43,7 @@ void write_all(int fd, const fs::path& path, std::span<const std::byte> bytes) {
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0)
       fail("write", fmt::format("{} ({})", path.string(), reason()), "room for the whole file",
-           "free disk space or choose another folder");
+           write_hint(errno));
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
 }
@@ -68,6 +68,22 @@ void write_together(int fd, const fs::path& path,
 }
 
 }  // namespace
+
+std::string_view write_hint(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "free disk space or choose another folder";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "choose a folder that you may write to";
+    case ENAMETOOLONG:
+      return "choose a shorter name";
+    default:
+      return "choose another folder";
+  }
+}
 
 std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path) {
   std::shared_ptr<MappedFile> mapped(new MappedFile);
@@ -132,11 +148,13 @@ void flush_to_disk(const fs::path& path) {
 void write_file(const fs::path& path, std::span<const std::span<const std::byte>> pieces) {
   Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
   if (file.fd < 0)
-    fail("write", fmt::format("{} ({})", path.string(), reason()), "a writable path");
+    fail("write", fmt::format("{} ({})", path.string(), reason()), "a writable path",
+         write_hint(errno));
   try {
     write_together(file.fd, path, pieces);
     if (::fsync(file.fd) != 0 || file.close() != 0)
-      fail("write", fmt::format("{} ({})", path.string(), reason()), "room for the whole file");
+      fail("write", fmt::format("{} ({})", path.string(), reason()), "room for the whole file",
+           write_hint(errno));
   } catch (...) {
     std::error_code ignored;
     fs::remove(path, ignored);

@@ -54,6 +54,9 @@ void write_file(const std::filesystem::path& path,
                 std::span<const std::span<const std::byte>> pieces);
 void write_file(const std::filesystem::path& path, std::string_view text);
 
+/// What helps where writing failed with `error`, an errno.
+std::string_view write_hint(int error);
+
 /// Throws Error unless what was written to a file, or renamed in a folder, is on the disk.
 void flush_to_disk(const std::filesystem::path& path);
 

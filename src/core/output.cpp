@@ -65,9 +65,13 @@ void check_name(const Output& output, const fs::path& target) {
   if (name.empty() || name == "." || name == "..")
     refuse(output, "a folder that is in use", "a name of its own");
   const fs::path parent = parent_of(target);
-  std::error_code ignored;
-  if (!fs::exists(parent, ignored))
-    refuse(output, "no folder " + parent.string(), "a folder to write in", "make it first");
+  std::error_code error, ignored;
+  const bool there = fs::exists(parent, error);
+  if (error)
+    refuse(output, error.message(), "a folder to write in", std::string(write_hint(error.value())));
+  if (!there)
+    refuse(output, "no folder " + parent.string(), "a folder to write in",
+           "make it with mkdir -p " + parent.string());
   if (!fs::is_directory(parent, ignored))
     refuse(output, parent.string() + ", which is no folder", "a folder to write in");
 }
@@ -137,7 +141,7 @@ fs::path make_temporary(const fs::path& target, OutputKind kind) {
     if (errno != EEXIST) break;
   }
   fail("write " + target.string(), std::strerror(errno), "a folder that can be written to",
-       "free disk space or choose another folder");
+       write_hint(errno));
 }
 
 void rename_to(const fs::path& from, const fs::path& to, const std::string& hint = "") {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <iterator>
 #include <vector>
@@ -49,7 +50,7 @@ std::string refusal(Output output, OutputKind kind) {
   return text;
 }
 
-bool says(const std::string& text, const char* words) {
+bool says(const std::string& text, std::string_view words) {
   return text.find(words) != text.npos;
 }
 
@@ -179,14 +180,38 @@ TEST_CASE("links, parents of inputs and folders in use are refused although they
 TEST_CASE("a place that cannot be written to is known before the work") {
   const TemporaryFolder here;
   for (const OutputKind kind : {OutputKind::file, OutputKind::folder}) {
-    CHECK(says(refusal(output_at(here.path / "no" / "out"), kind), "no folder"));
+    CHECK(says(refusal(output_at(here.path / "no" / "out"), kind),
+               "no folder " + (here.path / "no").string()));
+    CHECK(says(refusal(output_at(here.path / "no" / "out"), kind),
+               "mkdir -p " + (here.path / "no").string()));
     CHECK(says(refusal(output_at("/proc/karat-out"), kind), "/proc/karat-out"));
-    CHECK(says(refusal(output_at(here.path / std::string(300, 'x')), kind), "too long"));
+    CHECK(says(refusal(output_at(here.path / std::string(300, 'x')), kind), "choose a shorter name"));
     write_file(here.path / "file", "");
     CHECK(says(refusal(output_at(here.path / "file" / "out"), kind), "no folder"));
     CHECK(says(refusal(output_at("/dev/null"), kind), "neither"));
   }
   CHECK(entries(here.path) == 1);
+}
+
+TEST_CASE("who may not write is not told to free disk space") {
+  const TemporaryFolder here;
+  const fs::path bound = here.path / "bound", hidden = bound / "hidden";
+  fs::create_directories(hidden);
+  for (const fs::perms allowed : {fs::perms::owner_read | fs::perms::owner_exec, fs::perms::none}) {
+    fs::permissions(bound, allowed);
+    {
+      const BoundByPermissions user({here.path, bound, hidden});
+      std::error_code error;
+      if (fs::create_directory(bound / "mine", error); !error) return;  // nothing binds this user
+      const bool enters = allowed != fs::perms::none;
+      const fs::path folder = enters ? bound : hidden / "below";
+      const std::string text = refusal(output_at(folder / "out"), OutputKind::file);
+      CHECK(says(text, "Permission denied"));
+      CHECK(says(text, "choose a folder that you may write to"));
+    }
+    fs::permissions(bound, fs::perms::owner_all);
+  }
+  CHECK(says(std::string(write_hint(ENOSPC)), "free disk space"));
 }
 
 TEST_CASE("an output that is in its place stays there when its folder cannot be flushed") {

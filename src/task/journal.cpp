@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "core/file.h"
 #include "core/lines.h"
@@ -52,42 +51,56 @@ ItemResult from_line(const json& line) {
   return item;
 }
 
+/// The first line of a file of items, which says which work they are of; null: it is something else.
+json header_of(const fs::path& path) try {
+  if (!fs::is_regular_file(fs::symlink_status(path))) return nullptr;
+  const std::string text = read_text(path);
+  json header = json::parse(text.substr(0, text.find('\n')));
+  return header.contains("karat_items") ? header : nullptr;
+} catch (const std::exception&) {
+  return nullptr;
+}
+
 }  // namespace
+
+std::string not_items(const fs::path& path) {
+  return header_of(path).is_null() ? "no items in it" : "";
+}
+
+void Journal::check(const Output& output) {
+  if (!output.path.empty() && header_of(output.path).is_null())
+    check_output(output, OutputKind::file);
+}
 
 std::string Journal::key(int model, const std::string& task, const std::string& group,
                          std::int64_t row) {
   return std::to_string(model) + '\n' + task + '\n' + group + '\n' + std::to_string(row);
 }
 
-Journal::Journal(const fs::path& path, const ordered_json& header) : path_(path) {
-  if (path.empty()) return;
-  std::string text;
-  if (fs::exists(path)) text = read_text(path);
-  const std::string first = header.dump() + '\n';
-  const std::size_t whole = text.rfind('\n') == text.npos ? 0 : text.rfind('\n') + 1;
-  if (whole == 0 && !first.starts_with(text))  // no line of ours that was cut off
-    fail("read " + path.string(), "a file of something else", "items of this command",
-         "name another file");
-  text.resize(whole);
-  read(text, header);
-  if (fs::exists(path)) fs::resize_file(path, text.size());
-  file_.reset(std::fopen(path.c_str(), "ab"));
-  if (!file_ || (text.empty() && std::fputs(first.c_str(), file_.get()) < 0))
-    fail("write", path.string() + " (" + std::strerror(errno) + ")", "a writable path");
+Journal::Journal(const Output& output, const ordered_json& header) : path_(output.path) {
+  if (path_.empty()) return;
+  const json there = header_of(path_);
+  if (there == json(header)) {
+    std::string text = read_text(path_);
+    text.resize(text.rfind('\n') + 1);  // what follows was not finished
+    read(text);
+    fs::resize_file(path_, text.size());
+  } else if (!there.is_null() && !output.replace) {
+    fail("write " + path_.string(), "items of other models, data or options",
+         "those of this command, or none", "name another file, or pass --force to replace them");
+  } else {
+    write_output(output, header.dump() + '\n');
+  }
+  file_.reset(std::fopen(path_.c_str(), "ab"));
+  if (!file_)
+    fail("write", path_.string() + " (" + std::strerror(errno) + ")", "a writable path");
 }
 
-void Journal::read(std::string_view text, const ordered_json& header) {
-  const std::string path = path_.string();
-  bool first = true;
+void Journal::read(std::string_view text) {
   for (Lines lines(text); lines.next();) {
-    const std::string where = path + ":" + std::to_string(lines.number());
+    if (lines.number() == 1) continue;  // the header
+    const std::string where = path_.string() + ":" + std::to_string(lines.number());
     const json content = parse_json(lines.line(), where);
-    if (std::exchange(first, false)) {
-      if (content != json(header))
-        fail("read " + path, "items of other models, data or options", "those of this command",
-             "name another file, or remove this one");
-      continue;
-    }
     try {
       ItemResult item = from_line(content);
       const int model = content.at("model");
@@ -112,7 +125,7 @@ void Journal::add(int model, ItemResult item) {
     if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||
         std::fflush(file_.get()) != 0)
       fail("write", path_.string() + " (" + std::strerror(errno) + ")", "room for the items",
-           "free disk space and repeat the command: it goes on from here");
+           "once it can be written, the same command goes on from here");
   }
   std::string name = key(model, item.task, item.group, item.row);
   items_[std::move(name)] = std::move(item);

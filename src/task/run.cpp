@@ -59,6 +59,16 @@ ordered_json describe(const std::vector<Side>& sides, const std::vector<Document
   return header;
 }
 
+Output items_output(const LanguageModel& model, const LanguageModel* against,
+                    const TaskOptions& options) {
+  Output output{.path = options.items,
+                .replace = options.replace,
+                .inputs = {model.folder(), options.data},
+                .not_former = not_items};
+  if (against) output.inputs.push_back(against->folder());
+  return output;
+}
+
 using Items = std::vector<const ItemResult*>;
 
 Items results_of(const Side& side, const ItemGroup& group, const Journal& journal) {
@@ -139,6 +149,8 @@ void run_side(const Side& side, Journal& journal, const ProgressFn& progress, Ta
 
 TaskReport evaluate_tasks(const LanguageModel& model, const LanguageModel* against,
                           const TaskOptions& options, const ProgressFn& progress) {
+  const Output items = items_output(model, against, options);
+  Journal::check(items);
   const std::deque<TaskDefinition> tasks = definitions(options);
   TaskReport report;
   std::set<std::string> told;
@@ -162,8 +174,8 @@ TaskReport evaluate_tasks(const LanguageModel& model, const LanguageModel* again
              report.skipped.empty() ? "" : "the first was bad: " + report.skipped[0]);
     }
 
-  Journal journal(options.items,
-                  options.items.empty() ? ordered_json() : describe(sides, documents, options));
+  Journal journal(items,
+                  items.path.empty() ? ordered_json() : describe(sides, documents, options));
   report.resumed = journal.resumed();
   TaskSpeed other;
   try {

@@ -183,17 +183,21 @@ TEST_CASE("items resume to the same bytes, and other work is refused") {
   options.items = folder / "items.jsonl";
   evaluate_tasks(model, nullptr, options);
   const std::string whole = read_text(options.items);
-  for (const std::size_t cut : {whole.size() * 9 / 10, whole.size() / 2, std::size_t{3}}) {
+  for (const std::size_t cut : {whole.size() * 9 / 10, whole.size() / 2, whole.find('\n') + 1}) {
     folder.write("items.jsonl", whole.substr(0, cut));  // inside a line
     const TaskReport report = evaluate_tasks(model, nullptr, options);
     const bool same = read_text(options.items) == whole;
     CHECK(same);
-    CHECK((report.resumed > 0) == (cut > 3));
+    CHECK((report.resumed > 0) == (cut > whole.find('\n') + 1));
   }
   CHECK(evaluate_tasks(model, nullptr, options).speed.run == 0);  // nothing left to run
   options.seed = 1;
   says(error_of([&] { evaluate_tasks(model, nullptr, options); }),
        "got items of other models, data or options");
+  CHECK(read_text(options.items) == whole);
+  options.replace = true;
+  CHECK(evaluate_tasks(model, nullptr, options).resumed == 0);
+  CHECK(read_text(options.items) != whole);
 }
 
 TEST_CASE("items resume whatever lies beside the model, unless its answers come from it") {
@@ -226,11 +230,28 @@ TEST_CASE("items resume whatever lies beside the model, unless its answers come 
 
 TEST_CASE("a file of something else is not taken for items") {
   TempFolder folder;
-  for (const char* text : {"my notes", "{}", "my notes\nand more\n"}) {
+  const Output output{
+      .path = folder / "items.jsonl", .replace = false, .inputs = {}, .not_former = not_items};
+  const auto refused = [&](std::string_view got) {
+    for (const std::string& error :
+         {error_of([&] { Journal::check(output); }),
+          error_of([&] { Journal(output, {{"karat_items", 1}}); })}) {
+      says(error, got);
+      CHECK(error.find("remove this") == error.npos);
+    }
+  };
+  for (const char* text : {"my notes", "{}", "my notes\nand more\n", "", "\n", "{\"karat_it"}) {
     folder.write("items.jsonl", text);
-    CHECK_THROWS_AS(Journal(folder / "items.jsonl", {{"karat_items", 1}}), Error);
-    CHECK(read_text(folder / "items.jsonl") == text);
+    refused("got a path that exists");
+    CHECK(read_text(output.path) == text);
   }
+  fs::remove(output.path);
+  fs::create_directory(output.path);
+  refused("got a folder");
+  fs::remove(output.path);
+  fs::create_symlink(folder / "gone", output.path);
+  refused("got a link");
+  CHECK(!fs::exists(folder / "gone"));
 }
 
 TEST_CASE("interrupted work keeps its items and says so") {

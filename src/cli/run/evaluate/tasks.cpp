@@ -159,7 +159,8 @@ void run_tasks(const TaskArguments& arguments, const std::string& model, const s
                       .limit = limit,
                       .skip_bad = arguments.skip_bad,
                       .truncate = arguments.truncate,
-                      .items = arguments.items};
+                      .items = arguments.items,
+                      .replace = arguments.replace};
   if (arguments.shots >= 0) options.shots = arguments.shots;
   const LanguageModel opened = LanguageModel::open(model);
   tell(opened.architecture().warnings);

@@ -13,7 +13,7 @@ struct TaskArguments {
   std::string data, items;
   std::int64_t shots = -1;  // −1: as each task says
   std::uint64_t seed = 0;
-  bool skip_bad = false, truncate = false;
+  bool skip_bad = false, truncate = false, replace = false;
 };
 
 /// Adds the options of --tasks to the verb.
