@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "karat/engine.h"
@@ -36,6 +36,7 @@ struct BenchResult {
   std::size_t mapped_bytes = 0;   // of the model's files
   std::size_t cache_bytes = 0;    // of keys and values, at the longest context
   std::size_t private_bytes = 0;  // most memory that no file backs, the cache included
+  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
 };
 
 /// GB/s of reading 512 MiB, more than caches hold, with all threads. The fastest of some passes.

@@ -61,6 +61,7 @@ struct TrainResult {
   std::int64_t parameters = 0;
   std::int64_t tokens = 0;  // trained on, repeats counted
   double seconds = 0, cpu_seconds = 0;
+  std::vector<std::string> warnings = {};  // of the config: Architecture::warnings
 };
 
 /// Trains and writes `out`. The weights depend on the options and the data alone: not on the number

@@ -8,6 +8,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <sstream>
 
 #include "core/threads.h"
 #include "karat/error.h"
@@ -56,6 +59,16 @@ int describe_failure(std::string_view text) {
   return kBadInput;
 }
 
+/// `karat --help` tells of each verb the first line of its own help.
+struct Summaries : CLI::Formatter {
+  std::string make_subcommand(const CLI::App* verb) const override {
+    const std::string text = verb->get_description();
+    std::stringstream line;
+    CLI::detail::format_help(line, verb->get_name(), text.substr(0, text.find('\n')), 12);
+    return line.str();
+  }
+};
+
 [[noreturn]] void refuse_verb(const Program& program, const std::string& name) {
   std::vector<std::string> known;
   for (const auto& [verb, declare] : program.verbs) known.push_back(verb);
@@ -71,6 +84,19 @@ const CLI::Validator& named() {
   static const CLI::Validator validator(
       [](const std::string& name) { return name.empty() ? "an empty name" : ""; }, "FILE");
   return validator;
+}
+
+CLI::Validator whole_number(std::uint64_t most) {
+  return CLI::Validator(
+      [most](const std::string& text) {
+        std::uint64_t value = 0;
+        const char* end = text.data() + text.size();
+        const auto read = std::from_chars(text.data(), end, value);
+        const bool good = read.ec == std::errc{} && read.ptr == end && value <= most;
+        return good ? ""
+                    : fmt::format("got {}, expected a whole number from 0 to {}", text, most);
+      },
+      "");
 }
 
 int run_program(const Program& program, int argc, char** argv) try {
@@ -92,9 +118,10 @@ int run_program(const Program& program, int argc, char** argv) try {
   for (const auto& [name, declare_verb] : program.verbs) {
     CLI::App* verb = app.add_subcommand(name);
     actions[verb] = declare_verb(*verb);
-    declare(verb);
+    if (actions[verb].threads == Action::Threads::many) declare(verb);
   }
   for (const auto& [name, summary] : program.helpers) app.add_subcommand(name, summary);
+  app.formatter(std::make_shared<Summaries>());
 
   try {
     app.parse(argc, argv);
@@ -108,7 +135,7 @@ int run_program(const Program& program, int argc, char** argv) try {
     if (stop_requested) std::_Exit(kInterrupted);  // the second Ctrl-C does not wait
     stop_requested = 1;
   });
-  actions.at(app.get_subcommands().front())();
+  actions.at(app.get_subcommands().front()).work();
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
     fail("write standard output", std::strerror(errno), "room for all of it");
   return 0;

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "karat/progress.h"
@@ -13,7 +15,14 @@ namespace karat {
 
 /// What a verb does once its options are parsed. A verb is one file src/cli/<program>/<verb>.cpp
 /// that defines `Action <verb>_verb(CLI::App& app)`: it declares options on `app` and returns this.
-using Action = std::function<void()>;
+struct Action {
+  enum class Threads { one, many };  // many: the verb has an option --threads
+  Action() = default;
+  template <class Work>
+  Action(Work work, Threads threads = Threads::many) : work(std::move(work)), threads(threads) {}
+  std::function<void()> work;
+  Threads threads = Threads::many;
+};
 using VerbTable = std::map<std::string, Action (*)(CLI::App&)>;
 
 /// A program made of verbs.
@@ -28,6 +37,9 @@ int run_program(const Program& program, int argc, char** argv);
 
 /// Refuses an empty name of a file to write, which would be taken for none.
 const CLI::Validator& named();
+
+/// Refuses all but whole numbers from 0 to `most`.
+CLI::Validator whole_number(std::uint64_t most);
 
 /// A progress line on stderr with the time left; Ctrl-C asks the work to stop.
 ProgressFn terminal_progress();

@@ -63,6 +63,8 @@ std::vector<fs::path> weight_files(const fs::path& folder) {
   return files;
 }
 
+using Cuts = std::vector<std::pair<const Convention*, CutText>>;
+
 /// One job at work.
 class Work {
  public:
@@ -90,15 +92,14 @@ class Work {
 
   TextEvaluation run(const Chosen& chosen) {
     find_texts_overlap();
-    std::vector<std::pair<const Convention*, CutText>> cuts;
+    Cuts cuts;
     for (const Convention& convention : chosen.conventions) try {
-        cuts.emplace_back(&convention,
-                          cut_text(convention, tokenizer_, job_.model, named_text(job_.text, file_),
-                                   context_, job_.limit));
+        cuts.emplace_back(&convention, cut(convention, tokenizer_, job_.model));
       } catch (const Error& error) {
         if (!chosen.all) throw;
         result_.skipped.push_back({std::string(convention.name), error.what()});
       }
+    if (original_) check_same_tokens(cuts);
     file_.check();
     if (cuts.empty())
       fail("evaluate " + job_.text.string(), "a text that fits no convention", "a longer one",
@@ -119,6 +120,28 @@ class Work {
       } catch (const Error&) {  // nobody asked for it: what cannot be read says nothing
       }
     }
+  }
+
+  CutText cut(const Convention& convention, const Tokenizer& tokenizer,
+              const fs::path& folder) const {
+    return cut_text(convention, tokenizer, folder, named_text(job_.text, file_), context_,
+                    job_.limit);
+  }
+
+  /// Both models read the tokens of the first, which mean something else to an original of another
+  /// tokenizer. Tokenizers of other files may still agree on this text.
+  void check_same_tokens(const Cuts& cuts) const {
+    const std::vector<fs::path> files = Tokenizer::files(job_.original);
+    if (files.empty() || hash_files(files) == hash_files(Tokenizer::files(job_.model))) return;
+    const Tokenizer tokenizer = Tokenizer::open(job_.original);
+    for (const auto& [convention, made] : cuts)
+      if (hash_windows(cut(*convention, tokenizer, job_.original).windows) !=
+          hash_windows(made.windows))
+        fail("evaluate " + job_.model.string(),
+             fmt::format("other tokens of {} than {} makes", job_.text.string(),
+                         job_.original.string()),
+             "models that tokenize the text alike",
+             "compare a model with the original that it was made from");
   }
 
   Evaluation score(const Convention& convention, const CutText& cut) {

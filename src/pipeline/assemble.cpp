@@ -76,7 +76,9 @@ bool mixes_widths(const std::string& kind, const std::string& options) {
 }
 
 /// Grids of 2, 3 and 4 bits, and of 5 where the grid has such codes; `options` are spelled out.
-std::map<int, Grid> make_widths(const Axis<Grid>& axis, std::string& options) {
+std::map<int, Grid> make_widths(const std::string& kind, const Axis<Grid>& axis,
+                                std::string& options) {
+  const std::string asked = options;
   std::map<int, Grid> grids;
   for (const int bits : {2, 3, 4, 5}) {
     Axis<Grid> one = axis;
@@ -85,9 +87,13 @@ std::map<int, Grid> make_widths(const Axis<Grid>& axis, std::string& options) {
       grids[bits] = make("grid", one, grid_table());
       options = options_of(one.text);
     } catch (const Error&) {
-      if (bits < 5) throw;
+      if (bits == 4) throw;  // every grid has these: something else is wrong
     }
   }
+  if (!grids.contains(2) || !grids.contains(3))
+    fail(kind,
+         Options::find(asked, "bits") ? "bits=" + *Options::find(asked, "bits") : "widths=mixed",
+         "bits=4", "a mean over layers needs codes of 2, 3 and 4 bits, which this grid lacks");
   return grids;
 }
 
@@ -108,7 +114,7 @@ void make_value(const AxisEntry<Grid>&, Assembled& made) {
   }
   auto& [mean, grids] = made.widths;
   Options bits(kind, "bits=" + Options::find(options, "bits").value_or("4"));
-  grids = make_widths(axis, options);
+  grids = make_widths(kind, axis, options);
   mean = bits.number("bits", 4, grids.begin()->first, grids.rbegin()->first,
                      "mean bits of a code over the layers");
   made.grid = grids.at(static_cast<int>(std::ceil(mean)));

@@ -29,6 +29,7 @@ class Bench {
     result_.load_seconds = fastest([&] { load_and_run(); }, "load");
     const LanguageModel model = LanguageModel::open(folder_);
     contexts_ = fitting_contexts(model);
+    result_.warnings = model.architecture().warnings;
     result_.mapped_bytes = model.files().file_bytes();
     result_.weight_bytes = model.bytes_per_token();
     prefill(model);

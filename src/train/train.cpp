@@ -196,6 +196,7 @@ TrainResult Trainer::run() {
   check_folder(output.path());
   output.commit();
   work_.finish();
+  state_.result.warnings = config_.arch.warnings;
   return state_.result;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/common.h"
 #include "cli/run/runtime.h"
+#include "cli/warnings.h"
 #include "core/file.h"
 #include "karat/bench.h"
 #include "karat/error.h"
@@ -44,6 +45,7 @@ nlohmann::ordered_json to_json(const BenchVerb& verb, const BenchResult& result)
          {"tokens_per_second", speed.tokens_per_second},
          {"gigabytes_per_second", speed.gigabytes_per_second},
          {"share_of_bandwidth", speed.gigabytes_per_second / result.read_bandwidth}});
+  if (!result.warnings.empty()) json["warnings"] = result.warnings;
   return json;
 }
 
@@ -101,6 +103,7 @@ void run(BenchVerb& verb) {
   verb.options.activations = Runtime::current().activations();
   verb.options.cache = verb.runtime.cache_type();
   const BenchResult result = bench(verb.model, verb.options, terminal_progress());
+  tell(result.warnings);
   nlohmann::ordered_json json = to_json(verb, result);
   if (!verb.baseline.empty()) json["ratios"] = ratios(json, verb.baseline);
   if (verb.json)

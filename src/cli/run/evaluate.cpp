@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
+#include <CLI/Option.hpp>
 #include <memory>
 
 #include "cli/common.h"
@@ -10,9 +11,13 @@
 #include "karat/error.h"
 #include "karat/runtime.h"
 #include "karat/text_evaluation.h"
+#include "karat/text_file.h"
 
 namespace karat {
 namespace {
+
+constexpr const char* kTextOptions = "With --text";
+constexpr const char* kTaskOptions = "With --tasks";
 
 struct EvaluateArguments {
   TextJob job;
@@ -34,12 +39,40 @@ Runtime chosen_runtime(EvaluateArguments& arguments) {
   return name.empty() || name == "both" ? now : now.with(parse_activations(name));
 }
 
-void run(EvaluateArguments& arguments) {
+/// An option that the other kind of work has would be ignored.
+void refuse_group(const CLI::App& app, const std::string& group) {
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_group() == group && option->count() > 0)
+      fail("evaluate", option->get_name() + " without " + group.substr(group.find('-')),
+           "options of the work at hand");
+}
+
+bool holds_records(const std::filesystem::path& file, const std::string& field) {
+  return !file.empty() && TextFile::open(file, field).is_records();
+}
+
+/// Refuses options that would change nothing.
+void check_options(const CLI::App& app, const EvaluateArguments& arguments) {
+  const TextJob& job = arguments.job;
+  const bool texts = !job.text.empty(), tasks = !arguments.tasks.names.empty();
+  if (texts == tasks)
+    fail("evaluate", texts ? "--text and --tasks" : "neither --text nor --tasks", "one of them");
+  refuse_group(app, texts ? kTaskOptions : kTextOptions);
+  if (job.replace && job.save_logits.empty() && arguments.tasks.items.empty())
+    fail("evaluate", "--force without --save-logits or --items", "a file to replace");
+  if (app.count("--stride") > 0 && job.stride < 1)
+    fail("evaluate", fmt::format("--stride {}", job.stride), "1 token or more");
+  if (app.count("--field") > 0 && !holds_records(job.text, job.field) &&
+      !holds_records(job.calibration, job.field))
+    fail("evaluate", fmt::format("--field {} with the plain text {}", job.field, job.text.string()),
+         "JSON records", "leave --field out: the whole file is the text");
+}
+
+void run(const CLI::App& app, EvaluateArguments& arguments) {
   TextJob& job = arguments.job;
-  const TaskArguments& tasks = arguments.tasks;
-  if (job.text.empty() == tasks.names.empty())
-    fail("evaluate", job.text.empty() ? "neither --text nor --tasks" : "--text and --tasks",
-         "one of them");
+  TaskArguments& tasks = arguments.tasks;
+  check_options(app, arguments);
+  tasks.replace = job.replace;
   const Runtime::Scope scope(chosen_runtime(arguments));
   if (!tasks.names.empty())
     return run_tasks(tasks, job.model, job.original, job.limit, arguments.json);
@@ -62,54 +95,67 @@ std::string describe_conventions() {
   return text;
 }
 
-}  // namespace
+std::string help() {
+  return fmt::format(R"(Measures a model's perplexity, its distance from the original, and task scores
 
-Action evaluate_verb(CLI::App& app) {
-  app.description(
-      "Measures a model's perplexity, its distance from the original, and task scores\n\n"
-      "Perplexity is exp of the mean negative log-likelihood of the text's tokens; ± is its "
-      "standard\n"
-      "error with tokens taken as independent. It depends on how the text is cut, so the "
-      "convention\n"
-      "is part of the number:\n\n" +
-      describe_conventions() +
-      "\nWith --against, both models read the same tokens, and KL(original ‖ model) of their "
-      "next-token\n"
-      "distributions says what quantizing changed, in nats per token. --save-logits keeps the "
-      "original's\n"
-      "logits in a small file, so that it runs once for many candidates.\n\n"
-      "  karat evaluate out --text test.txt --convention all --against models/karat-tiny\n"
-      "  karat evaluate models/karat-tiny --text test.txt --save-logits tiny.logits\n"
-      "  karat evaluate out --text test.txt --against-logits tiny.logits\n\n"
-      "With --tasks, questions of local data files are scored as lm-evaluation-harness does; a "
-      "pair\n"
-      "of models is compared item by item.\n\n"
-      "  karat evaluate out --tasks piqa,rte --data examples/tasks --against models/karat-tiny");
-  auto arguments = std::make_shared<EvaluateArguments>();
-  TextJob& job = arguments->job;
-  app.add_option("model", job.model, "Folder of the model")->required();
-  app.add_option("--text", job.text, "Text to score: plain UTF-8, or JSON records");
+Perplexity is exp of the mean negative log-likelihood of the text's tokens; ± is its standard
+error with tokens taken as independent. It depends on how the text is cut, so the convention
+is part of the number:
+
+{}
+With --against, both models read the same tokens, and KL(original ‖ model) of their next-token
+distributions says what quantizing changed, in nats per token. --save-logits keeps the original's
+logits in a small file, so that it runs once for many candidates.
+
+  karat evaluate out --text test.txt --convention all --against models/karat-tiny
+  karat evaluate models/karat-tiny --text test.txt --save-logits tiny.logits
+  karat evaluate out --text test.txt --against-logits tiny.logits
+
+With --tasks, questions of local data files are scored as lm-evaluation-harness does; a pair
+of models is compared item by item.
+
+  karat evaluate out --tasks piqa,rte --data examples/tasks --against models/karat-tiny)", describe_conventions());
+}
+
+void declare_text(CLI::App& app, EvaluateArguments& arguments) {
+  TextJob& job = arguments.job;
+  app.option_defaults()->group(kTextOptions);
   app.add_option("--field", job.field, "The key of a JSON record's text")->capture_default_str();
-  app.add_option("--convention", arguments->convention,
+  app.add_option("--convention", arguments.convention,
                  "How the text is cut and scored (default: hf): comma-separated names, or all");
   app.add_option("--stride", job.stride, "Tokens from window to window of the convention strided");
-  app.add_option("--limit", job.limit, "Most windows, documents or task items; 0: all")
-      ->capture_default_str();
-  app.add_option("--against", job.original, "Folder of the original model");
   app.add_option("--save-logits", job.save_logits,
                  "File to write: the original's logits, or the model's without --against")
       ->check(named());
   app.add_option("--against-logits", job.logits, "Such a file, instead of the original");
-  app.add_flag("--force", job.replace, "Replace a file of logits");
   app.add_option(
       "--calib", job.calibration,
       "Calibration text to look for in the text (default: what the model's report names)");
+}
+
+}  // namespace
+
+Action evaluate_verb(CLI::App& app) {
+  app.description(help());
+  auto arguments = std::make_shared<EvaluateArguments>();
+  TextJob& job = arguments->job;
+  app.add_option("model", job.model, "Folder of the model")->required();
+  app.add_option("--text", job.text, "Text to score: plain UTF-8, or JSON records");
+  app.add_option("--tasks", arguments->tasks.names, "Tasks to score, or paths of task files")
+      ->delimiter(',');
+  app.add_option("--limit", job.limit, "Most windows, documents or task items; 0: all")
+      ->capture_default_str();
+  app.add_option("--against", job.original, "Folder of the original model");
+  app.add_flag("--force", job.replace, "Replace a file of logits, or items of other work");
   app.add_option("--activations", arguments->activations,
                  "f32 (default), q8: rounded to 8 bits where packed layers have such kernels, or\n"
                  "both: the text is read with each, and what that changes is printed");
   app.add_flag("--json", arguments->json, "Print JSON");
+  declare_text(app, *arguments);
+  app.option_defaults()->group(kTaskOptions);
   declare_tasks(app, arguments->tasks);
-  return [arguments] { run(*arguments); };
+  app.option_defaults()->group("Options");
+  return [&app, arguments] { run(app, *arguments); };
 }
 
 }  // namespace karat

@@ -159,7 +159,8 @@ Action inspect_verb(CLI::App& app) {
   app.add_option("model", options->model, "Folder of the model")->required();
   app.add_flag("--tensors", options->tensors, "One line per weight; reads them all");
   app.add_flag("--json", options->json, "Print JSON");
-  return [options] { inspect(*options); };
+  const auto work = [options] { inspect(*options); };
+  return {work, Action::Threads::one};
 }
 
 }  // namespace karat

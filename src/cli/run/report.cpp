@@ -34,10 +34,11 @@ Action report_verb(CLI::App& app) {
   app.add_option("folders", arguments->folders, "Folders with models or reports")->required();
   app.add_option("--out", arguments->out, "HTML file to write")->required();
   app.add_flag("--force", arguments->force, "Replace a page that Karat wrote before");
-  return [arguments] {
+  const auto work = [arguments] {
     const std::vector<fs::path> folders(arguments->folders.begin(), arguments->folders.end());
     write_report(folders, arguments->out, arguments->force);
   };
+  return {work, Action::Threads::one};
 }
 
 }  // namespace karat

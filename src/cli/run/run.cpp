@@ -4,6 +4,7 @@
 #include <CLI/App.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -137,6 +138,7 @@ Action run_verb(CLI::App& app) {
   app.add_option("--top-k", sampling.top_k, "Draw from the k likeliest tokens; 0: all")
       ->capture_default_str();
   app.add_option("--seed", sampling.seed, "The same seed writes the same text")
+      ->check(whole_number(std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
   app.add_flag("--json", options->json, "Print text and speeds as JSON instead");
   declare(app, options->runtime, "q8", "f16");

@@ -110,10 +110,11 @@ Action tokenize_verb(CLI::App& app) {
   app.add_flag("--plain", arguments->plain, "Without the BOS and EOS that the tokenizer adds");
   app.add_flag("--ids", arguments->ids, "Print ids alone, separated by spaces");
   app.add_flag("--json", arguments->json, "Print JSON");
-  return [arguments, text] {
+  const auto work = [arguments, text] {
     arguments->has_text = text->count() > 0;
     run(*arguments);
   };
+  return {work, Action::Threads::one};
 }
 
 }  // namespace karat

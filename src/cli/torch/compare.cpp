@@ -1,4 +1,4 @@
-// karat compare: quantize a model in several ways and say what each costs
+// karat compare: Quantizes a model in several ways and says what each costs
 #include "karat/compare.h"
 
 #include <fmt/format.h>
@@ -17,14 +17,14 @@ namespace karat {
 namespace {
 
 constexpr const char* kCompareHelp =
-    R"(Quantize a model in several ways and measure each against the original on the same text.
+    R"(Quantizes a model in several ways and says what each costs
 
   karat compare models/karat-tiny --methods rtn,gptq,gwq --bits 3,4 --calib calibration.txt \
       --text test.txt --html page.html
   karat compare models/karat-tiny --methods gptq --recipe "mine=gwq --grid uniform:group=32" \
       --equal-bits --seeds 3 --calib calibration.txt --text test.txt --json
 
-One row a method: bits per weight counted in the file, perplexity, KL from the original, seconds and
+One row a method, measured against the original on the same text: bits per weight counted in the file, perplexity, KL from the original, seconds and
 peak memory. Plain rounding of the same size is always added, and each row says its KL over that
 one's: below 1, a method is worth its trouble. With --equal-bits the grids' groups, or the weights
 kept where a grid has none, are chosen so that all rows are as large, which is the fair comparison.

@@ -1,4 +1,4 @@
-// karat measure: score every weight by what an error in it would cost
+// karat measure: Scores every weight by what an error in it would cost
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
@@ -17,7 +17,7 @@ namespace karat {
 namespace {
 
 constexpr const char* kMeasureHelp =
-    R"(Score every weight of the linear layers by what an error in it would cost.
+    R"(Scores every weight by what an error in it would cost
 
   karat measure models/karat-tiny --metric gradient --calib text.txt --out scores.safetensors
 
@@ -62,7 +62,7 @@ void declare(CLI::App& app, MeasureArguments& a) {
       ->delimiter(',')
       ->capture_default_str()
       ->needs(explain);
-  declare_calibration(app, a.job.calibration);
+  declare_calibration(app, a.job.calibration, std::to_string(Recipe{}.samples));
   app.add_flag("--json", a.json, "Print the summary as JSON");
 }
 

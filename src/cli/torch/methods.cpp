@@ -1,4 +1,4 @@
-// karat methods: list the methods and the axis values they are made of
+// karat methods: Lists the methods and the axis values they are made of
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
@@ -102,11 +102,11 @@ void print_text() {
 }  // namespace
 
 Action methods_verb(CLI::App& app) {
-  app.description("List the methods, the axis values they are made of, and every option");
+  app.description("Lists the methods and the axis values they are made of");
   auto arguments = std::make_shared<MethodsArguments>();
   auto* markdown = app.add_flag("--markdown", arguments->markdown, "A table for documents");
   app.add_flag("--json", arguments->json, "For scripts")->excludes(markdown);
-  return [arguments] {
+  const auto work = [arguments] {
     if (arguments->json)
       print_json();
     else if (arguments->markdown)
@@ -114,6 +114,7 @@ Action methods_verb(CLI::App& app) {
     else
       print_text();
   };
+  return {work, Action::Threads::one};
 }
 
 }  // namespace karat

@@ -1,4 +1,4 @@
-// karat quantize: make a model smaller: round its weights to few bits, more where errors cost more
+// karat quantize: Makes a model smaller: rounds its weights to few bits, more where errors cost more
 #include "karat/quantize.h"
 
 #include <fmt/format.h>
@@ -15,7 +15,7 @@ namespace karat {
 namespace {
 
 constexpr const char* kQuantizeHelp =
-    R"(Make a model smaller: round its weights to few bits, more of them where an error costs more.
+    R"(Makes a model smaller: rounds its weights to few bits, more where errors cost more
 
   karat quantize models/karat-tiny --calib text.txt --out small
   karat quantize models/karat-tiny --method gptq --bits 4 --group 64 --calib text.txt --out small
@@ -53,7 +53,7 @@ void declare(CLI::App& app, QuantizeArguments& a) {
   for (const RecipeFlag& flag : recipe_flags())
     app.add_option(fmt::format("--{}", flag.name), job.overrides.*flag.changed,
                    std::string(flag.help));
-  declare_calibration(app, job.calibration);
+  declare_calibration(app, job.calibration, "the method's");
   app.add_flag("--json", a.json, "Print the report as JSON");
 }
 

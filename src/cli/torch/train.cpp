@@ -1,4 +1,4 @@
-// karat train: pretrain a small model from a config.json and text
+// karat train: Pretrains a small model from a config.json and text
 #include "karat/train.h"
 
 #include <fmt/format.h>
@@ -6,6 +6,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -18,16 +19,17 @@ namespace karat {
 namespace {
 
 constexpr const char* kTrainHelp =
-    R"(Pretrain a model of any known family from its config.json and write a Hugging Face folder.
+    R"(Pretrains a small model from a config.json and text
 
   karat train config.json --tokenizer FOLDER --data books.txt --out my-model \
       --validation held-out.txt --steps 3000 --batch 8 --lr 3e-3
 
-A plain text holds documents separated by lines `<|endoftext|>`; JSON records are one document each.
-They are tokenized once; the tokens and a checkpoint are kept in OUT.work until the run is complete.
-Ctrl-C writes a checkpoint and stops; the same command with --resume goes on, to the same weights
-bit for bit. --steps may be raised on resuming. AdamW, linear warm-up then a cosine, clipped
-gradients, float32 arithmetic.)";
+The config may be of any known family; what is written is a Hugging Face folder. A plain text holds
+documents separated by lines `<|endoftext|>`; JSON records are one document each. They are tokenized
+once; the tokens and a checkpoint are kept in OUT.work until the run is complete. Ctrl-C writes a
+checkpoint and stops; the same command with --resume goes on, to the same weights bit for bit.
+--steps may be raised on resuming. AdamW, linear warm-up then a cosine, clipped gradients, float32
+arithmetic.)";
 
 struct TrainArguments {
   TrainOptions options;
@@ -58,7 +60,7 @@ void declare_files(CLI::App& app, TrainArguments& a) {
 
 void declare_schedule(CLI::App& app, TrainOptions& o) {
   const auto option = [&](const std::string& name, auto& value, const std::string& help) {
-    app.add_option(name, value, help)->capture_default_str();
+    return app.add_option(name, value, help)->capture_default_str();
   };
   option("--steps", o.steps, "Optimizer steps");
   option("--batch", o.batch, "Sequences per step");
@@ -71,7 +73,8 @@ void declare_schedule(CLI::App& app, TrainOptions& o) {
   option("--beta1", o.optimizer.beta1, "Decay of the first moment");
   option("--beta2", o.optimizer.beta2, "Decay of the second moment");
   option("--clip", o.optimizer.clip, "Largest global gradient norm; 0: none");
-  option("--seed", o.seed, "Of the initial weights and the order of the data");
+  option("--seed", o.seed, "Of the initial weights and the order of the data")
+      ->check(whole_number(std::numeric_limits<std::uint64_t>::max()));
   option("--log-every", o.log_every, "Steps per point of the curve");
   option("--validate-every", o.validate_every, "Steps between validations");
   option("--validation-sequences", o.validation_sequences, "Sequences validated, at most");
@@ -85,6 +88,7 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
                              {"tokens", result.tokens},           {"seconds", result.seconds},
                              {"cpu_seconds", result.cpu_seconds}, {"loss", last.loss}};
     if (last.validation) object["validation_loss"] = *last.validation;
+    if (!result.warnings.empty()) object["warnings"] = result.warnings;
     fmt::print("{}\n", object.dump(2));
     return;
   }
@@ -110,6 +114,7 @@ Action train_verb(CLI::App& app) {
     for (const auto* files : {&options.data, &options.validation})
       for (const std::filesystem::path& file : *files) tell(text_notices(file, options.field));
     const TrainResult result = train(options, terminal_progress());
+    tell(result.warnings);
     print_result(options, result, arguments->json);
   };
 }

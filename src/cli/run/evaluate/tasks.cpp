@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -135,13 +136,13 @@ std::string listed_tasks() {
 }  // namespace
 
 void declare_tasks(CLI::App& app, TaskArguments& arguments) {
-  app.add_option("--tasks", arguments.names, "Tasks to score, or paths of task files")
-      ->delimiter(',');
   app.add_option("--data", arguments.data, "Folder of the tasks' data files");
   app.add_option("--shots", arguments.shots, "Solved examples before each question; -1: the task's")
       ->check(CLI::Range(-1, 1000))
       ->capture_default_str();
-  app.add_option("--seed", arguments.seed, "Of the choice of examples")->capture_default_str();
+  app.add_option("--seed", arguments.seed, "Of the choice of examples")
+      ->check(whole_number(std::numeric_limits<std::uint64_t>::max()))
+      ->capture_default_str();
   app.add_option("--items", arguments.items, "JSON lines: what each item gave; resumed from")
       ->check(named());
   app.add_flag("--skip-bad", arguments.skip_bad, "Leave out bad rows, and say how many");

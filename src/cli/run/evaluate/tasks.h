@@ -16,7 +16,7 @@ struct TaskArguments {
   bool skip_bad = false, truncate = false, replace = false;
 };
 
-/// Adds the options of --tasks to the verb.
+/// Adds the options that go with --tasks.
 void declare_tasks(CLI::App& app, TaskArguments& arguments);
 /// `against` may be empty.
 void run_tasks(const TaskArguments& arguments, const std::string& model, const std::string& against,
