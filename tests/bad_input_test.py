@@ -165,6 +165,31 @@ class BadInput(TestCase):
         (model / "config.json").unlink()
         self.both_refuse(model, "config.json")
 
+    def test_malformed_json_is_told_in_our_words(self):
+        model = self.copy_model()
+        config, tokenizer = (model / "config.json").read_text(), (model / "tokenizer.json").read_text()
+        run = ("run", model, "--prompt", "x")
+        said = []
+
+        def refused(says, *arguments):
+            self.assert_refused(*arguments, says=says)
+            said.append(karat(*arguments).stderr)
+        (model / "config.json").write_text(config.replace("{", '{\n "rms": NaN,', 1))
+        refused('config.json: got "NaN" at byte 10, line 2, expected well-formed JSON', *run)
+        (model / "config.json").write_text("")
+        refused("config.json: got nothing but blanks at byte 0, line 1", *run)
+        (model / "config.json").write_text(config.rstrip().rstrip("}"))
+        refused("config.json: got the end of the text at byte", *run)
+        (model / "config.json").write_text(config)
+        (model / "tokenizer.json").write_text("")
+        refused("tokenizer.json: got nothing but blanks", *run)
+        (model / "tokenizer.json").write_text(tokenizer)
+        text = self.folder / "text.jsonl"
+        text.write_text('{"text": "a"}\n{"text": "\\ud800 b"}\n')
+        refused("got half of a surrogate pair at byte", "evaluate", MODEL, "--text", text)
+        self.assertNotIn("json.exception", "".join(said))
+        self.assertNotIn("[", "".join(said))
+
     def test_missing_tokenizer(self):
         model = self.copy_model()
         (model / "tokenizer.json").unlink()

@@ -1,7 +1,8 @@
 """karat evaluate: conventions, cached logits and the look for overlap, as a user meets them."""
 import json
+import shutil
 
-from support import EVALUATION, MODEL, TestCase, karat, main
+from support import EVALUATION, MODEL, ROOT, TestCase, karat, main
 
 
 class Evaluate(TestCase):
@@ -28,6 +29,28 @@ class Evaluate(TestCase):
         units = each["lm-eval"]["units"]
         self.assertLess(units["byte"]["perplexity"], each["lm-eval"]["perplexity"])
         self.assertLess(each["lm-eval"]["perplexity"], units["word"]["perplexity"])
+
+    def test_an_original_that_tokenizes_otherwise_is_refused(self):
+        other = self.folder / "other"
+        shutil.copytree(MODEL, other)
+        tokenizer = json.loads((other / "tokenizer.json").read_text())
+        (other / "tokenizer.json").write_text(json.dumps(tokenizer, indent=1))  # another file, the same tokens
+        self.evaluate("--against", other)
+        vocab = tokenizer["model"]["vocab"]
+        vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
+        (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+        self.assert_refused("evaluate", MODEL, "--text", self.text, "--limit", 2, "--against", other,
+                            says=f"evaluate {MODEL}: got other tokens of {self.text} than {other} makes")
+
+    def test_options_that_change_nothing_are_refused_by_name(self):
+        piqa = ("--tasks", "piqa", "--data", ROOT / "examples" / "tasks", "--limit", 1)
+        text = ("--text", self.text, "--limit", 1)
+        for work, option in ((text, ("--shots", 1)), (text, ("--skip-bad",)), (text, ("--force",)),
+                             (text, ("--stride", 0)), (text, ("--field", "body")), (text, ("--seed", 1)),
+                             (piqa, ("--field", "body")), (piqa, ("--stride", 5)), (piqa, ("--force",))):
+            self.assert_refused("evaluate", MODEL, *work, *option, says=option[0])
+        self.assert_refused("evaluate", MODEL, *text, "--shots", 1, says="--shots without --tasks")
+        self.assert_refused("evaluate", MODEL, *text, "--field", "body", says="plain text")
 
     def test_records_are_scored_as_their_texts(self):
         parts = self.text.read_text().split("\n\n")

@@ -26,11 +26,13 @@ class Runtime(TestCase):
 
     def test_help_lists_every_verb_and_teaches(self):
         text = self.run_karat("--help")
-        for verb in ("quantize", "measure", "methods", "train", "run", "bench", "evaluate", "inspect"):
+        for verb in ("quantize", "measure", "methods", "train", "run", "bench", "evaluate", "inspect", "compare",
+                     "report", "tokenize"):
             self.assertIn(verb, text)
             verb_help = self.run_karat(verb, "--help")
-            self.assertIn("--threads", verb_help)
-            self.assertGreater(len(verb_help.split()), 40, f"{verb} --help is terse")
+            self.assertEqual("--threads" in verb_help, verb not in ("methods", "inspect", "report", "tokenize"), verb)
+            self.assertGreater(len(verb_help.split()), 20, f"{verb} --help is terse")
+            self.assertIn(f"  {verb:<9} {verb_help.splitlines()[0]}\n", text)
 
     def test_unknown_verb_and_option_exit_2(self):
         self.assertEqual(karat("quantise", MODEL).returncode, 2)

@@ -11,6 +11,9 @@ namespace karat {
 /// or nested deeper than any model's files are.
 nlohmann::json parse_json(std::string_view text, const std::string& path);
 
+/// What `error` found wrong in `text`, and where (bytes from 0, lines from 1), in our words.
+std::string json_problem(std::string_view text, const nlohmann::json::exception& error);
+
 /// `text` for an error message: control characters become '?', and a long text is cut.
 std::string excerpt(std::string_view text);
 
