@@ -165,6 +165,16 @@ class BadInput(TestCase):
         (model / "config.json").unlink()
         self.both_refuse(model, "config.json")
 
+    def test_a_seed_below_zero_and_a_mean_of_fixed_widths(self):
+        verbs = (("quantize", MODEL, "--out", self.folder / "out"), ("run", MODEL),
+                 ("evaluate", MODEL, "--tasks", "piqa", "--data", self.folder))
+        for verb in verbs:
+            done = karat(*verb, "--seed", -1)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("--seed: got -1, expected a whole number from 0 to", done.stderr)
+        self.assert_refused("quantize", MODEL, "--method", "gptq", "--grid", "nf4", "--bits", 3.5, "--out",
+                            self.folder / "out", says="grid nf4: got bits=3.5, expected bits=4")
+
     def test_malformed_json_is_told_in_our_words(self):
         model = self.copy_model()
         config, tokenizer = (model / "config.json").read_text(), (model / "tokenizer.json").read_text()

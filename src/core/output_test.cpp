@@ -197,7 +197,8 @@ TEST_CASE("who may not write is not told to free disk space") {
   const TemporaryFolder here;
   const fs::path bound = here.path / "bound", hidden = bound / "hidden";
   fs::create_directories(hidden);
-  for (const fs::perms allowed : {fs::perms::owner_read | fs::perms::owner_exec, fs::perms::none}) {
+  for (const fs::perms allowed :
+       {fs::perms::owner_read | fs::perms::owner_exec, fs::perms::none}) {
     fs::permissions(bound, allowed);
     {
       const BoundByPermissions user({here.path, bound, hidden});

@@ -1,7 +1,6 @@
 // Packed parts found in a file and checked: after this no kernel needs to check anything.
 #include <fmt/format.h>
 
-#include <limits>
 
 #include "format/parts.h"
 #include "format/rows.h"

@@ -51,7 +51,7 @@ ItemResult from_line(const json& line) {
   return item;
 }
 
-/// The first line of a file of items, which says which work they are of; null: it is something else.
+/// The first line of a file of items, which says whose they are; null: it is something else.
 json header_of(const fs::path& path) try {
   if (!fs::is_regular_file(fs::symlink_status(path))) return nullptr;
   const std::string text = read_text(path);
