@@ -185,7 +185,8 @@ TEST_CASE("a place that cannot be written to is known before the work") {
     CHECK(says(refusal(output_at(here.path / "no" / "out"), kind),
                "mkdir -p " + (here.path / "no").string()));
     CHECK(says(refusal(output_at("/proc/karat-out"), kind), "/proc/karat-out"));
-    CHECK(says(refusal(output_at(here.path / std::string(300, 'x')), kind), "choose a shorter name"));
+    CHECK(says(refusal(output_at(here.path / std::string(300, 'x')), kind),
+               "choose a shorter name"));
     write_file(here.path / "file", "");
     CHECK(says(refusal(output_at(here.path / "file" / "out"), kind), "no folder"));
     CHECK(says(refusal(output_at("/dev/null"), kind), "neither"));

@@ -1,4 +1,4 @@
-// karat quantize: Makes a model smaller: rounds its weights to few bits, more where errors cost more
+// karat quantize: Makes a model smaller: rounds weights to few bits, more where errors cost more
 #include "karat/quantize.h"
 
 #include <fmt/format.h>
@@ -15,7 +15,7 @@ namespace karat {
 namespace {
 
 constexpr const char* kQuantizeHelp =
-    R"(Makes a model smaller: rounds its weights to few bits, more where errors cost more
+    R"(Makes a model smaller: rounds weights to few bits, more where errors cost more
 
   karat quantize models/karat-tiny --calib text.txt --out small
   karat quantize models/karat-tiny --method gptq --bits 4 --group 64 --calib text.txt --out small
