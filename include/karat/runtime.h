@@ -31,7 +31,8 @@ struct RuntimeOptions {
 
 /// Threads, kernels and numbers to work with; a cheap handle whose copies share the threads. There
 /// may be any number of them, at work at the same time. A call of the library works with the one
-/// that is current in its thread; nothing is set for the process. Two threads that share a runtime
+/// that is current in its thread; a runtime sets nothing for the process, but the first model that
+/// is opened installs a handler of SIGBUS (karat/safetensors.h). Two threads that share a runtime
 /// take turns. Results do not depend on the number of threads.
 class Runtime {
  public:

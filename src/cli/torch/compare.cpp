@@ -24,10 +24,11 @@ constexpr const char* kCompareHelp =
   karat compare models/karat-tiny --methods gptq --recipe "mine=gwq --grid uniform:group=32" \
       --equal-bits --seeds 3 --calib calibration.txt --text test.txt --json
 
-One row a method, measured against the original on the same text: bits per weight counted in the file, perplexity, KL from the original, seconds and
-peak memory. Plain rounding of the same size is always added, and each row says its KL over that
-one's: below 1, a method is worth its trouble. With --equal-bits the grids' groups, or the weights
-kept where a grid has none, are chosen so that all rows are as large, which is the fair comparison.
+One row a method, measured against the original on the same text: bits per weight counted in the
+file, perplexity, KL from the original, seconds and peak memory. Plain rounding of the same size is
+always added, and each row says its KL over that one's: below 1, a method is worth its trouble. With
+--equal-bits the grids' groups, or the weights kept where a grid has none, are chosen so that all
+rows are as large, which is the fair comparison.
 
 A --recipe is a label, a method, and those flags of `karat quantize` that make a recipe, --metric to
 --detach. The options of this verb hold for whatever a recipe does not say itself. Quantized models
