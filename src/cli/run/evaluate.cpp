@@ -114,7 +114,8 @@ logits in a small file, so that it runs once for many candidates.
 With --tasks, questions of local data files are scored as lm-evaluation-harness does; a pair
 of models is compared item by item.
 
-  karat evaluate out --tasks piqa,rte --data examples/tasks --against models/karat-tiny)", describe_conventions());
+  karat evaluate out --tasks piqa,rte --data examples/tasks --against models/karat-tiny)",
+                     describe_conventions());
 }
 
 void declare_text(CLI::App& app, EvaluateArguments& arguments) {
