@@ -96,7 +96,8 @@ std::string describe_conventions() {
 }
 
 std::string help() {
-  return fmt::format(R"(Measures a model's perplexity, its distance from the original, and task scores
+  return fmt::format(
+      R"(Measures a model's perplexity, its distance from the original, and task scores
 
 Perplexity is exp of the mean negative log-likelihood of the text's tokens; ± is its standard
 error with tokens taken as independent. It depends on how the text is cut, so the convention
