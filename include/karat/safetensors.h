@@ -16,7 +16,7 @@ namespace karat {
 class MappedFile;  // core/file.h
 
 /// Tensors of one file or of one folder (model.safetensors, or a sharded index). The views stay
-/// valid while this object, or a copy of it, lives. The first file that is mapped installs a handler
+/// valid while this object, or a copy of it, lives. The first mapped file installs a handler
 /// of SIGBUS for the process, which acts on Karat's mappings alone and passes any other fault on to
 /// the handler before it (DESIGN.md, section 5). Format: huggingface/safetensors README.
 class Safetensors {
