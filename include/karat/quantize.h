@@ -65,7 +65,7 @@ struct QuantizeReport {
 /// JSON as karat_report.json holds it.
 std::string to_json(const QuantizeReport& report);
 
-/// Throws Error on whatever is wrong, and leaves nothing behind. Work that was interrupted goes on. What can be known beforehand is
+/// Throws Error on whatever is wrong, and leaves nothing behind. What can be known beforehand is
 /// known before any pass: the output, the text, and whether the recipe fits the model.
 QuantizeReport quantize(const QuantizeJob& job);
 
