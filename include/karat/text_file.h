@@ -11,15 +11,17 @@
 
 namespace karat {
 
-/// UTF-8 text, with or without a byte order mark, or JSON records that hold texts: one object a
-/// line (JSON lines), objects one after another, or one array of objects. A file is JSON when it
-/// begins as such records do ({"… or [{…) or when most of its first lines are objects; then all of
-/// it must be. A copy shares what it holds.
+/// UTF-8 text, with or without a byte order mark, or JSON records that hold texts: objects or
+/// strings, one a line (JSON lines), one after another, or in one array. A file is JSON when it
+/// begins as such records do ({"key":… or [{…), when all of it is one array, or when each line is a
+/// string; then all of it must be. JSON in another dress is refused (docs/texts.md). A copy shares
+/// what it holds.
 class TextFile {
  public:
-  /// Maps `file`. `field` is the key of a record's text. Throws Error naming what is there instead
-  /// of text (another encoding, compressed, columnar or other binary data, nothing but blanks), or
-  /// the line of the first record that is malformed or has no such text.
+  /// Maps `file`. `field` is the key of a record's text; a string is its own. Throws Error naming
+  /// what is there instead of text (another encoding, compressed, columnar or other binary data,
+  /// JSON that is no records, nothing but blanks), or the line of the first record that is
+  /// malformed or has no such text.
   static TextFile open(const std::filesystem::path& file, const std::string& field = "text");
 
   std::string_view text() const;  // all of it; of records, their texts joined by blank lines

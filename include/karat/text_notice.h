@@ -7,8 +7,9 @@
 
 namespace karat {
 
-/// One line where `file` holds JSON `records`, whose texts under `field` are read, and its name is
-/// not *.jsonl, which says so; else none.
+/// One line where `file` holds JSON `records`, whose texts under `field` are read, unless its name,
+/// *.jsonl, says so; where they are strings; and where a plain text has several lines that are JSON
+/// objects. Else none, as of a file that is gone by now.
 std::vector<std::string> text_notices(const std::filesystem::path& file, const std::string& field,
                                       bool records);
 /// The same of a file that is opened for it. Throws Error as TextFile::open does.

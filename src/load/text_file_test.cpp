@@ -89,16 +89,93 @@ TEST_CASE("records are told by their content: lines, objects in a row, an array"
         List{"quote \" brace } \\"});
 }
 
+TEST_CASE("JSON strings are texts: one a line, or in one array") {
+  const List both{"One.", "Two\nlines."};
+  for (const char* text :
+       {"\"One.\"\n\"Two\\nlines.\"\n", "\n\"One.\"\r\n\n  \"Two\\nlines.\" ",
+        "[\"One.\", \"Two\\nlines.\"]", "[\n  \"One.\",\n  \"Two\\nlines.\"\n]\n"}) {
+    CAPTURE(text);
+    const TextFile file = read(text, "body");
+    CHECK(records_of(file) == both);
+    CHECK(file.text() == "One.\n\nTwo\nlines.");
+  }
+}
+
+TEST_CASE("JSON text sequences (RFC 7464) are records") {
+  CHECK(records_of(read("\x1e{\"text\": \"a\"}\n\x1e{\"text\": \"b\"}\n")) == List{"a", "b"});
+  CHECK(records_of(read("\x1e\"a\"\n\x1e\"b\"\n")) == List{"a", "b"});
+}
+
+std::string repeated(std::string_view line, int times) {
+  std::string text;
+  for (int i = 0; i < times; ++i) text += line;
+  return text;
+}
+
+TEST_CASE("JSON in another dress is refused by name, never scored") {
+  const std::string record = "{\"text\": \"a\"}\n", prose = "A line of prose.\n";
+  check_refused("# c\n" + record, "JSON records below a comment in line 1", "tail -n +2 ");
+  check_refused("\n// c\n//\n\n" + record + record, "JSON records below a comment", "tail -n +5 ");
+  check_refused("// c\n{\n  \"text\": \"a\"\n}\n", "JSON records below a comment");
+  check_refused("# c\n[\"a\", \"b\"]\n", "JSON records below a comment");
+  check_refused("Title\n" + record + record,
+                "“Title” in line 1, and JSON objects in 2 of the 3 lines up to line 3", "grep -v ");
+  check_refused(repeated(prose, 64) + repeated(record, 32),
+                "in line 1, and JSON objects in 32 of the 64 lines up to line 96", "grep ");
+  check_refused(repeated(prose, 900) + repeated(record, 40) + repeated(prose, 900),
+                "32 of the 64 lines up to line 932");
+  check_refused(repeated(prose + record, 3), "JSON objects in 3 of the 6 lines");
+  check_refused(repeated(prose + record, 90), "JSON objects in 32 of the 64 lines");
+  check_refused("---\n" + repeated(record + "---\n\n", 40), "“---” in line 1");
+  check_refused("\"a\\nb\"\n\"c\"\nbroken\"\n", "“broken\"” in line 3, and JSON strings in 2");
+  check_refused("[\"a\", \"b\"]\n[\"c\"]\n", "JSON arrays in 2 lines", "jq -c '.[]' ");
+  check_refused("[[\"a\"]]\n[{}]\n", "JSON arrays in 2 lines");
+  check_refused("[1, 2]\n[3, -4]\n", "JSON arrays of numbers in 2 lines", "not its tokens");
+  check_refused("data: " + record, "server-sent events: 1 lines", "sed -n ");
+  check_refused("event: m\nid: 1\ndata: " + record + "\n: ping\ndata: [DONE]\n",
+                "server-sent events: 1 lines");
+  check_refused(prose + repeated("data:" + record, 2), "server-sent events: 2 lines");
+}
+
+TEST_CASE("text in which JSON stands is text") {
+  const std::string record = "{\"text\": \"a\"}\n", prose = "A line of prose.\n";
+  for (const std::string& text : {
+           std::string("{\"a\", \"b\"},\n{\"c\", \"d\"},\n"),            // an initializer
+           std::string("[{a: 1}, {b: 2}]\n"), std::string("[{\n  a: 1\n}]\n"),  // JavaScript
+           "# Title\n\n" + prose + "```json\n" + record + record + "```\n",
+           "# Title\n\n" + prose + "    {\n      \"text\": \"a\"\n    }\n",
+           "Answer with:\n" + record,
+           repeated(prose, 3) + repeated(record, 2),
+           "# one\n" + record + "# two\n" + record,
+           repeated(prose, 500) + repeated(record, 31) + repeated(prose, 500),
+           std::string("x = [\n  {\"a\": 1},\n  {\"a\": 2},\n]\nprint(x)\n"),
+           std::string("for x in y:\n    z = {}\nif (a) {\n}\n{}\n{}\n"),
+           std::string("\"Come in,\" he said.\n\"No.\"\n\"Yes.\"\n\"Why?\"\nShe left.\n"),
+           std::string("\"a\", \"b\"\n\"c\", \"d\"\n"),  // CSV
+           std::string("[1] First.\n[2] Second.\n"), std::string("[]\n[x]\n"),
+           std::string("[\"Quoted](url)\n\nand \"more\", too\n"),
+           std::string("data: the plural of datum\n"), std::string("data: 5\nid: 7\n"),
+           std::string("id: 7\nname: x\ndata: {\"a\": 1}\n"),  // YAML
+           std::string("{'a': 1}\n{'a': 2}\n"), std::string("1\n2\ntrue\nnull\n"),
+           std::string("\x1e") + prose}) {
+    CAPTURE(text);
+    CHECK(refusal(text) == "no error");
+    if (refusal(text) == "no error") CHECK(read(text).text() == text);
+  }
+}
+
 TEST_CASE("a bad record is an error that names its line, never text to score") {
   CHECK(refusal("{\"text\": \"a\"}\n\n{broken\n").find("t line 3: got an object without end") !=
         std::string::npos);
-  check_refused("{\"text\": \"a\"}\nprose\n", "line 2: got “prose”", "read as JSON lines");
+  check_refused("{\"text\": \"a\"}\nprose\n", "line 2: got “prose”", "read as JSON records");
   check_refused("{\"text\": \"a\"}\n{\"text\": 1 1}\n", "line 2", "well-formed JSON");
   check_refused("{\"text\": \"a\n{\"text\": \"b\"}\n{\"text\": \"c\"}\n", "line 1");
-  check_refused("# a comment\n{\"text\": \"a\"}\n{\"text\": \"b\"}\n", "line 1: got “# a comment”");
   check_refused("{\"text\": \"a\"}\n[1]", "line 2: got “[1]”");
   check_refused("[{\"text\": \"a\"}, \"b\"]", "line 1: got “\"b\"]”");
-  check_refused("[\"a\", \"b\"]", "line 1: got “\"a\"");
+  check_refused("[1, 2]", "line 1: got “1, 2]”");
+  check_refused("[\"a\", {\"text\": \"b\"}]", "expected a JSON string, as the file begins");
+  check_refused("[\"a\",\n \"b", "line 2: got a string without end");
+  check_refused("[\"a\", \"b\"", "an array without end");
   check_refused("[{\"text\": \"a\"},\n", "line 2: got an array without end");
   check_refused("[{\"text\": \"a\"}", "an array without end");
   check_refused("[{\"text\": \"a\"} {\"text\": \"b\"}]", "no comma");
@@ -108,7 +185,12 @@ TEST_CASE("a bad record is an error that names its line, never text to score") {
 TEST_CASE("a record without the text that was asked for says which texts it has") {
   check_refused("{\"id\": 1, \"body\": \"a\", \"title\": \"b\"}",
                 "line 1: got no string \"text\": it has body, title", "--field");
-  check_refused("{\"text\": null}", "it has no text at all");
+  check_refused("{\"text\": null}", "got null under \"text\": it has no text at all");
+  check_refused("{\"text\": 5}", "got a number (5) under \"text\": it has no text at all");
+  check_refused("{\"text\": [\"a\"], \"b\": \"c\"}", "got an array under \"text\": it has b",
+                "jq -c '.[\"text\"][]' ");
+  check_refused("{\n  \"version\": \"1\",\n  \"data\": [\n    {\"text\": \"a\"}\n  ]\n}\n",
+                "no string \"text\": it has version", "the list “data” becomes records with: jq");
   CHECK(refusal("{\"text\": \"a\"}", "body").find("no string \"body\": it has text") !=
         std::string::npos);
 }
@@ -128,6 +210,21 @@ TEST_CASE("that records are read is said, unless the name says so") {
   }
 }
 
+TEST_CASE("that strings are read is said, and that a plain text has JSON objects in it") {
+  const TempFolder folder;
+  folder.write("a.jsonl", "\"One.\"");
+  CHECK(text_notices(folder / "a.jsonl", "text") ==
+        List{(folder / "a.jsonl").string() + " holds JSON strings; each is read as a document"});
+  const std::string prose = "Line.\n";
+  const auto notices = [&](int objects) {
+    folder.write("t", repeated(prose, 9) + repeated("{\"a\": 1}\n", objects));
+    return text_notices(folder / "t", "text");
+  };
+  CHECK(notices(2).empty());
+  CHECK(notices(3) == List{(folder / "t").string() + " is read as plain text, and so are the JSON "
+                                                    "objects in 3 of its 12 lines"});
+}
+
 TEST_CASE("nothing but blanks is no text") {
   for (const char* text : {"", " \n\t\r\n", "\xef\xbb\xbf", "{\"text\": \"\"}", "[]", "[ ]\n"})
     check_refused(text, "an empty text");
@@ -143,7 +240,9 @@ TEST_CASE("other encodings are named, with the command that converts them") {
   check_refused("One.\ncaf\xe9 au lait\n", "byte 0xe9 in line 2", "iconv -f LATIN1");
   check_refused("caf\xc3", "ends inside a character");
   check_refused("\xf0\x9f\x98", "ends inside a character");
-  check_refused("x\xed\xa0\x80", "byte 0xed in line 1");
+  check_refused("x\n\xed\xa0\x80\xed\xb0\x80", "half of a UTF-16 pair in line 2, as CESU-8",
+                "'surrogatepass'");
+  check_refused("x\xed\xc0", "byte 0xed in line 1");
 }
 
 TEST_CASE("a suggested command takes any name of a file as one word") {
@@ -158,6 +257,16 @@ TEST_CASE("a suggested command takes any name of a file as one word") {
 
 TEST_CASE("compressed, columnar and other binary files are named") {
   check_refused("\x1f\x8b\x08 packed", "gzip-compressed data", "gzip -dk ");
+  for (const char* old : {"\x1f\x9d\x90 packed", "\x1f\xa0 packed", "\x1f\x1e packed"})
+    check_refused(old, "compress", "gzip -dc < ");
+  check_refused("\x5d\0\0\x80\0packed"sv, "lzma-compressed data", "xz --format=lzma -dc ");
+  check_refused("LZIP\x01 packed", "lzip-compressed data");
+  check_refused("\x89LZO\0packed"sv, "lzop-compressed data");
+  check_refused("\xff\x06\0\0sNaPpY packed"sv, "snappy-compressed data");
+  check_refused("Rar!\x1a\x07 packed", "a RAR archive");
+  std::string tar(257, '\0');
+  tar.replace(0, 5, "a.txt").append("ustar");
+  check_refused(tar, "a tar archive", "tar -xf ");
   check_refused("\x28\xb5\x2f\xfd packed", "zstd-compressed data", "zstd -d ");
   check_refused("\xfd\x37zXZ\0packed"sv, "xz-compressed data");
   check_refused("BZh91AY&SY packed", "bzip2-compressed data");
@@ -170,7 +279,8 @@ TEST_CASE("compressed, columnar and other binary files are named") {
   check_refused("GGUF\x03\0\0\0"sv, "a GGUF model");
   check_refused("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull");
   check_refused("text\0text"sv, "binary data: a zero at byte 4");
-  for (const char* text : {"BZhang wrote this.", "ORCs are green.", "PAR1 is a light.", "GGUF is"})
+  for (const char* text : {"BZhang wrote this.", "ORCs are green.", "PAR1 is a light.", "GGUF is",
+                           "LZIP is slow.", "Rar!", "] alone"})
     CHECK(read(text).text() == text);
 }
 
@@ -207,7 +317,7 @@ TEST_CASE("records cut out of any whitespace are those that a parser finds") {
     }
     if (array) text += "]" + blank();
     CAPTURE(text);
-    REQUIRE(holds_records(text));
+    REQUIRE(records_in(text) == Records::objects);
     List found;
     for (JsonRecords records(text, "t"); records.next();)
       found.push_back(nlohmann::json::parse(records.record())["text"]);

@@ -27,6 +27,7 @@ constexpr auto kUtf32Hint = "convert it: iconv -f UTF-32 -t UTF-8 {0} > {0}.txt"
 constexpr auto kColumns =
     "write its texts as JSON lines: pandas' read_parquet or read_feather, then "
     "to_json(orient='records', lines=True)"sv;
+constexpr auto kGzipReads = "unpack it first: gzip -dc < {0} > {0}.txt"sv;
 constexpr auto kSaveAsText = "save it as plain text (UTF-8) first"sv;
 
 constexpr Signature kSignatures[] = {
@@ -36,10 +37,20 @@ constexpr Signature kSignatures[] = {
     {"\xff\xfe"sv, "UTF-16 text", kUtf16Hint},
     {"\xfe\xff"sv, "UTF-16 text", kUtf16Hint},
     {"\x1f\x8b"sv, "gzip-compressed data", "unpack it first: gzip -dk {0}"},
+    {"\x1f\x9d"sv, "compress-ed data (.Z)", kGzipReads},
+    {"\x1f\xa0"sv, "data compressed by LZH", kGzipReads},
+    {"\x1f\x1e"sv, "data compressed by pack (.z)", kGzipReads},
     {"\x28\xb5\x2f\xfd"sv, "zstd-compressed data", "unpack it first: zstd -d {0}"},
     {"\xfd\x37zXZ\0"sv, "xz-compressed data", "unpack it first: xz -dk {0}"},
     {"BZh"sv, "bzip2-compressed data", "unpack it first: bzip2 -dk {0}"},
     {"\x04\x22\x4d\x18"sv, "lz4-compressed data", "unpack it first: lz4 -d {0}"},
+    {"\x02\x21\x4c\x18"sv, "lz4-compressed data", "unpack it first: lz4 -d {0}"},
+    {"LZIP\x01"sv, "lzip-compressed data", "unpack it first: lzip -dk {0}"},
+    {"\x89LZO\0"sv, "lzop-compressed data", "unpack it first: lzop -d {0}"},
+    {"\x5d\0\0"sv, "lzma-compressed data",
+     "unpack it first: xz --format=lzma -dc {0} > {0}.txt"},
+    {"\xff\x06\0\0sNaPpY"sv, "snappy-compressed data", "unpack it first: snzip -dk {0}"},
+    {"Rar!\x1a\x07"sv, "a RAR archive", "unpack it first: unrar x {0}"},
     {"7z\xbc\xaf\x27\x1c"sv, "a 7z archive", "unpack it first: 7z x {0}"},
     {"PK\x03\x04"sv, "a zip archive", "unpack it first: unzip {0}"},
     {"PAR1"sv, "a Parquet file", kColumns},
@@ -68,19 +79,6 @@ bool is_continued(std::string_view bytes, const Signature& signature) {
   return true;
 }
 
-/// `file` as one word of a shell command.
-std::string shell_word(const fs::path& file) {
-  const std::string text = file.string();
-  const auto is_plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           "/._-+,:@%"sv.find(c) != std::string_view::npos;
-  };
-  if (std::ranges::all_of(text, is_plain)) return text;
-  std::string word = "'";
-  for (const char c : text) word += c == '\'' ? R"('\'')" : std::string(1, c);
-  return word + "'";
-}
-
 [[noreturn]] void refuse(const fs::path& file, const std::string& got, const std::string& hint) {
   fail("read " + file.string(), got, "UTF-8 text or JSON lines", hint);
 }
@@ -99,6 +97,9 @@ std::string_view wide_encoding(std::string_view bytes) {
 void refuse_zeros(const fs::path& file, std::string_view bytes) {
   const std::size_t at = bytes.find('\0');
   if (at == bytes.npos) return;
+  constexpr std::size_t kTarMark = 257;  // bytes of the first header before "ustar"
+  if (bytes.size() > kTarMark && bytes.substr(kTarMark).starts_with("ustar"))
+    refuse(file, "a tar archive", "unpack it first: tar -xf " + shell_word(file));
   if (const std::string_view encoding = wide_encoding(bytes); !encoding.empty())
     refuse(
         file, fmt::format("{} text without a byte order mark", encoding),
@@ -113,6 +114,17 @@ bool is_unfinished(std::string_view text) {
          static_cast<std::size_t>(utf8_step(text).length) == text.size();
 }
 
+/// U+D800 to U+DFFF in three bytes: some programs write each half of a UTF-16 pair by itself.
+bool is_surrogate(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  return text.size() >= 3 && byte(0) == 0xed && byte(1) >= 0xa0 && byte(1) < 0xc0 &&
+         byte(2) >= 0x80 && byte(2) < 0xc0;
+}
+constexpr const char* kJoinPairs =
+    "join the halves: python3 -c \"import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()"
+    ".decode('utf-8', 'surrogatepass').encode('utf-16', 'surrogatepass')"
+    ".decode('utf-16', 'replace').encode())\" < {0} > {0}.txt";
+
 void refuse_malformed(const fs::path& file, std::string_view bytes) {
   const std::size_t at = find_malformed(bytes);
   if (at == bytes.npos) return;
@@ -121,16 +133,31 @@ void refuse_malformed(const fs::path& file, std::string_view bytes) {
         file, "UTF-8 text that ends inside a character",
         fmt::format("leave that out: iconv -c -f UTF-8 -t UTF-8 {0} > {0}.txt", shell_word(file)));
   const std::string_view before = bytes.substr(0, at);
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  if (is_surrogate(bytes.substr(at)))
+    refuse(file, fmt::format("half of a UTF-16 pair in line {}, as CESU-8 writes it", line),
+           fmt::format(kJoinPairs, shell_word(file)));
   refuse(file,
          fmt::format("byte 0x{:02x} in line {}, which is no UTF-8",
-                     static_cast<std::uint8_t>(bytes[at]),
-                     1 + std::count(before.begin(), before.end(), '\n')),
+                     static_cast<std::uint8_t>(bytes[at]), line),
          fmt::format("convert it from its own encoding, such as Latin-1: iconv -f LATIN1 -t UTF-8 "
                      "{0} > {0}.txt",
                      shell_word(file)));
 }
 
 }  // namespace
+
+std::string shell_word(const fs::path& file) {
+  const std::string text = file.string();
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           "/._-+,:@%"sv.find(c) != std::string_view::npos;
+  };
+  if (std::ranges::all_of(text, is_plain)) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? R"('\'')" : std::string(1, c);
+  return word + "'";
+}
 
 std::size_t find_malformed(std::string_view text) {
   constexpr std::uint64_t kHighBits = 0x8080808080808080u;

@@ -12,32 +12,20 @@
 namespace karat {
 namespace {
 
-constexpr std::string_view kBlank = " \t\r\n";
-constexpr int kFirstLines = 64;
+// RFC 7464 (JSON text sequences) has U+001E in front of each record.
+constexpr std::string_view kBlank = " \t\r\n\x1e";
 
 std::string_view without_blanks(std::string_view text) {
   return text.substr(std::min(text.find_first_not_of(kBlank), text.size()));
 }
 
-/// {"…, {} or [{…: no prose begins so.
-bool begins_as_records(std::string_view text) {
-  text = without_blanks(text);
-  if (text.empty()) return false;
-  const std::string_view next = without_blanks(text.substr(1));
-  if (text.front() == '{') return next.starts_with('"') || next.starts_with('}');
-  return text.front() == '[' && next.starts_with('{');
-}
-
-bool is_object(std::string_view line) {
-  line = trimmed(line);
-  return line.starts_with('{') && line.ends_with('}') && nlohmann::json::accept(line);
-}
-
-bool mostly_objects(std::string_view text) {
-  int lines = 0, objects = 0;
-  for (Lines each(text); lines < kFirstLines && each.next(); ++lines)
-    objects += is_object(each.line());
-  return 2 * objects > lines;
+/// Bytes of the string that `text` begins with; 0: it has no end.
+std::size_t string_length(std::string_view text) {
+  for (std::size_t at = 1; at < text.size(); ++at) {
+    if (text[at] == '"') return at + 1;
+    at += text[at] == '\\';
+  }
+  return 0;
 }
 
 /// Bytes of the object that `text` begins with; 0: it has no end.
@@ -46,7 +34,9 @@ std::size_t object_length(std::string_view text) {
   for (std::size_t at = 0; at < text.size(); ++at) {
     const char c = text[at];
     if (c == '"') {
-      for (++at; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\';
+      const std::size_t length = string_length(text.substr(at));
+      if (length == 0) return 0;
+      at += length - 1;
     } else if (c == '{') {
       ++depth;
     } else if (c == '}' && --depth == 0) {
@@ -56,11 +46,66 @@ std::size_t object_length(std::string_view text) {
   return 0;
 }
 
+/// {"key": or {}; a file may end before the colon.
+bool begins_as_object(std::string_view text) {
+  if (!text.starts_with('{')) return false;
+  text = without_blanks(text.substr(1));
+  if (!text.starts_with('"')) return text.starts_with('}');
+  const std::size_t key = string_length(text);
+  const std::string_view next = key == 0 ? std::string_view() : without_blanks(text.substr(key));
+  return next.empty() || next.starts_with(':');
+}
+
+bool all_strings(std::string_view text) {
+  bool any = false;
+  for (Lines lines(text); lines.next(); any = true) {
+    const std::string_view line = trimmed(without_blanks(lines.line()));
+    if (!line.starts_with('"') || !nlohmann::json::accept(line)) return false;
+  }
+  return any;
+}
+
+/// Whether all of `text` is JSON, or the beginning of a document that was cut off.
+enum class Whole { no, cut, yes };
+Whole whole_json(std::string_view text) {
+  const auto keep_nothing = [](int, auto, const auto&) { return false; };
+  try {
+    [[maybe_unused]] const auto nothing = nlohmann::json::parse(text, keep_nothing);
+    return Whole::yes;
+  } catch (const nlohmann::json::parse_error& error) {
+    return error.byte >= text.size() ? Whole::cut : Whole::no;
+  }
+}
+
+/// Of a text that begins with a bracket.
+Records records_in_array(std::string_view text) {
+  const std::string_view first = without_blanks(text.substr(1));
+  const std::size_t length = first.starts_with('"') ? string_length(first) : 0;
+  const Records kind = length == 0 ? Records::objects : Records::strings;
+  switch (whole_json(text)) {
+    case Whole::yes:
+      return kind;
+    case Whole::cut:  // a first element and a comma: no prose in brackets
+      return length != 0 && without_blanks(first.substr(length)).starts_with(',') ? kind
+                                                                                  : Records::none;
+    case Whole::no:
+      break;
+  }
+  return Records::none;
+}
+
 }  // namespace
 
-bool holds_records(std::string_view text) {
-  if (begins_as_records(text) || mostly_objects(text)) return true;
-  return without_blanks(text).starts_with('[') && nlohmann::json::accept(text);
+bool begins_as_records(std::string_view text) {
+  text = without_blanks(text);
+  return begins_as_object(text.starts_with('[') ? without_blanks(text.substr(1)) : text);
+}
+
+Records records_in(std::string_view text) {
+  if (begins_as_records(text)) return Records::objects;
+  if (all_strings(text)) return Records::strings;
+  text = without_blanks(text);
+  return text.starts_with('[') ? records_in_array(text) : Records::none;
 }
 
 JsonRecords::JsonRecords(std::string_view text, std::string name)
@@ -68,6 +113,7 @@ JsonRecords::JsonRecords(std::string_view text, std::string name)
   skip_blanks();
   array_ = rest_.starts_with('[');
   if (array_) rest_.remove_prefix(1);
+  strings_ = without_blanks(rest_).starts_with('"');
 }
 
 void JsonRecords::skip_blanks() {
@@ -82,8 +128,9 @@ std::string JsonRecords::place() const {
 }
 
 void JsonRecords::reject(const std::string& got) const {
-  fail("read " + place(), got, "a JSON object, as the rest of the file",
-       "a text that begins with a JSON object, or holds mostly such lines, is read as JSON lines");
+  fail("read " + place(), got,
+       fmt::format("a JSON {}, as the file begins", strings_ ? "string" : "object"),
+       "a text that begins so is read as JSON records, all of it");
 }
 
 /// Steps over the comma between two elements of an array, or its end.
@@ -107,13 +154,13 @@ bool JsonRecords::ended() {
 
 bool JsonRecords::next() {
   if (ended()) return false;
-  if (!rest_.starts_with('{'))
+  if (!rest_.starts_with(strings_ ? '"' : '{'))
     reject(rest_.empty()
                ? "an array without end"
                : fmt::format("“{}”", excerpt(rest_.substr(
                                          0, std::min<std::size_t>(rest_.find('\n'), 40)))));
-  const std::size_t length = object_length(rest_);
-  if (length == 0) reject("an object without end");
+  const std::size_t length = strings_ ? string_length(rest_) : object_length(rest_);
+  if (length == 0) reject(strings_ ? "a string without end" : "an object without end");
   record_ = rest_.substr(0, length);
   at_line_ += std::count(record_.begin(), record_.end(), '\n');
   rest_.remove_prefix(length);

@@ -112,7 +112,9 @@ std::vector<Row> read_json_array(const fs::path& path, std::string_view text, st
   for (std::int64_t index = 0; wanted(index, limit) && records.next(); ++index)
     unless_bad(skip, [&] {
       const std::string where = place(path, records.line());
-      rows.push_back({parse_json(records.record(), where), index, where});
+      json fields = parse_json(records.record(), where);
+      if (!fields.is_object()) fail(where, fields.type_name(), "an object as each element");
+      rows.push_back({std::move(fields), index, where});
     });
   return rows;
 }
@@ -155,7 +157,7 @@ std::vector<Row> read_rows(const fs::path& path, std::int64_t limit, const SkipF
   const auto file = open_utf8(path);
   const std::string_view text = without_mark(file->text());
   const bool is_array = trimmed(text).starts_with('[');
-  const bool is_csv = path.extension() == ".csv" && !holds_records(text);
+  const bool is_csv = path.extension() == ".csv" && records_in(text) == Records::none;
   std::vector<Row> rows = is_array ? read_json_array(path, text, limit, skip)
                           : is_csv ? read_csv(path, text, limit, skip)
                                    : read_json_lines(path, text, limit, skip);
