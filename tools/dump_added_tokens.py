@@ -82,12 +82,39 @@ def cases():
             "special_tokens_map.json": {"pad_token": "<pad>", "eos_token": token("<y>", lstrip=True)}}
         yield "special_tokens_map.json, both names", base, "json", config() | {
             "special_tokens_map.json": {"additional_special_tokens": ["<x>"], "extra_special_tokens": ["<y>"]}}
+        yield from two_names_cases(base, config, decoder(n, x))
         yield "special_tokens_map.json, ignored", base, "json", config(**decoder(n, x)) | {
             "special_tokens_map.json": {"pad_token": "<pad>"}}
         yield "no BOS, and an EOS", base, "json", config(add_bos_token=False, add_eos_token=True, eos_token="<y>")
     yield from flag_cases()
     yield from sentencepiece_cases(x, y)
     yield from merges_cases(x, y)
+
+
+def two_names_cases(base, config, listed):
+    """extra_special_tokens and its old name, in either file."""
+    old, new = "additional_special_tokens", "extra_special_tokens"
+    lists = {"none": {}, "old": {old: ["<x>"]}, "new": {new: ["<y>"]}, "null": {new: None}, "empty": {new: []},
+             "object": {new: {"audio_token": "<y>"}}, "object and old": {new: {"audio_token": "<y>"}, old: ["<x>"]},
+             "role": {"image_token": "<y>"}}
+    maps = {"old": {old: ["<q>"]}, "new": {new: ["<q>"]},
+            "object": {new: {"image_token": "<q>"}}, "both": {old: ["<q>"], new: ["<pad>"]}, "old null": {old: None},
+            "new null": {new: None}, "object and old": {new: {"image_token": "<q>"}, old: ["<pad>"]},
+            "another role": {"image_token": "<q>"}}
+    # A token that is an object under the old name stops transformers where nothing moves it to the new one.
+    yield "object and old name", base, "json", config(**lists["object and old"])
+    yield "object and old name, listed", base, "json", config(**lists["object and old"], **listed)
+    yield "old name in the map, declared", base, "json", config() | {
+        "special_tokens_map.json": {old: ["<x>"]}, "added_tokens.json": {"<x>": size_of(base)}}
+    yield "roles in the order of the file", base, "json", config(video_token="<q>", image_token="<y>", **{
+        new: {"second_token": "<x>", "first_token": "<pad>"}})
+    yield "roles of the map in the order of the file", base, "json", config(image_token="<y>") | {
+        "special_tokens_map.json": {"video_token": "<q>", "image_token": "<x>", "audio_token": "<pad>"}}
+    if base == "llama3":
+        for of_config, one in lists.items():
+            for of_map, other in maps.items():
+                yield f"config {of_config}, map {of_map}", base, "json", config(**one) | {
+                    "special_tokens_map.json": other}
 
 
 def flag_cases():

@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
+#include <utility>
 
 #include "karat/error.h"
 #include "load/json.h"
@@ -41,7 +42,33 @@ AddedToken read_token(const JsonNode& node) {
   return token;
 }
 
-/// Reads one of the files and collects what has a role in it, later files over earlier ones.
+/// Of a list, or of an object of name: token, as extra_special_tokens may be either.
+struct ExtraTokens {
+  bool is_object = false;
+  std::vector<std::pair<std::string, AddedToken>> tokens = {};  // of a list without names
+};
+
+/// One of the files. Tokens get their ids in the order of its keys, which `root` has lost.
+struct SideFile {
+  JsonNode root;
+  nlohmann::ordered_json ordered;
+};
+
+/// What stands under `key`; nothing: the file does not mention it. null is an empty list.
+std::optional<ExtraTokens> read_extra(const SideFile& file, const char* key) {
+  const JsonNode& root = file.root;
+  const auto found = root.json().find(key);
+  if (found == root.json().end()) return std::nullopt;
+  ExtraTokens extra{.is_object = found->is_object()};
+  if (extra.is_object)
+    for (const auto& [name, value] : file.ordered.at(key).items())
+      extra.tokens.emplace_back(name, read_token(root.at(key).at(name)));
+  else if (!found->is_null())
+    for (const JsonNode& token : root.items(key)) extra.tokens.emplace_back("", read_token(token));
+  return extra;
+}
+
+/// Collects what has a role, of tokenizer_config.json and then of special_tokens_map.json.
 class RoleReader {
  public:
   explicit RoleReader(const std::map<std::string, std::string>& defaults) {
@@ -53,20 +80,30 @@ class RoleReader {
     }
   }
 
-  void read(const JsonNode& root, bool may_extend) {
-    for (const auto& [key, value] : root.json().items()) {
-      const bool is_role = has_role(key);
-      if (value.is_null()) {
-        if (is_role) roles_[key] = std::nullopt;
-      } else if (is_role) {
-        roles_[key] = read_token(root.at(key));
-      } else if (may_extend && key.ends_with("_token") && value.is_string()) {
-        specific_.push_back(read_token(root.at(key)));
-      }
+  void read_config(const SideFile& file) {
+    read_roles(file.root);
+    for (const auto& [key, value] : file.ordered.items())
+      if (!has_role(key) && key.ends_with("_token") && value.is_string())
+        named_.emplace_back(key, read_token(file.root.at(key)));
+    extra_ = read_extra(file, kExtra);
+    old_ = read_extra(file, kOldExtra);
+    // The old name counts where the new one says nothing.
+    if (old_ && (!extra_ || extra_->tokens.empty())) extra_ = std::exchange(old_, std::nullopt);
+    move_object(extra_, named_);
+  }
+
+  void read_map(const SideFile& file) {
+    read_roles(file.root);
+    for (const auto& [key, value] : file.ordered.items())
+      if (!has_role(key) && key.ends_with("_token") && !value.is_null())
+        mapped_.emplace_back(key, read_token(file.root.at(key)));
+    if (auto more = read_extra(file, kExtra)) {
+      if (extra_ && !more->is_object && !file.ordered.at(kExtra).is_null())
+        more->tokens.insert(more->tokens.begin(), extra_->tokens.begin(), extra_->tokens.end());
+      extra_ = std::move(more);
     }
-    const bool told = read_extra(root, "extra_special_tokens");
-    // The old name counts where the new one says nothing, and in tokenizer_config.json alone.
-    if (may_extend && !told) read_extra(root, "additional_special_tokens");
+    if (auto old = read_extra(file, kOldExtra)) old_ = std::move(old);
+    move_object(extra_, named_);
   }
 
   void hand_over(SideTokens& side) const {
@@ -76,35 +113,58 @@ class RoleReader {
       side.roles[role] = found->second ? found->second->content : "";
       if (found->second) side.special.push_back(*found->second);
     }
-    side.special.insert(side.special.end(), specific_.begin(), specific_.end());
+    auto named = mapped_;
+    named.insert(named.end(), named_.begin(), named_.end());
+    std::optional<ExtraTokens> extra = extra_ ? extra_ : old_;
+    move_object(extra, named);
+    add_by_name(named, side.special);
     for (const AddedToken& token : side.special) side.named.insert(token.content);
-    side.special.insert(side.special.end(), extra_.begin(), extra_.end());
+    if (extra)
+      for (const auto& [name, token] : extra->tokens) side.special.push_back(token);
   }
 
   /// Whether a token that only added_tokens.json declares is special.
   bool is_special(const std::string& content) const {
-    const auto same = [&](const AddedToken& token) { return token.content == content; };
-    return std::any_of(extra_.begin(), extra_.end(), same) ||
-           std::any_of(roles_.begin(), roles_.end(), [&](const auto& role) {
+    const auto same = [&](const auto& one) { return one.second.content == content; };
+    return (extra_ && std::ranges::any_of(extra_->tokens, same)) ||
+           std::ranges::any_of(roles_, [&](const auto& role) {
              return role.second && role.second->content == content;
            });
   }
 
  private:
-  bool read_extra(const JsonNode& root, const char* list) {
-    const auto extra = root.find(list);
-    if (!extra || extra->json().empty()) return false;
-    if (extra->json().is_object()) {
-      for (const auto& [key, value] : extra->json().items())
-        specific_.push_back(read_token(extra->at(key)));
-    } else {
-      for (const JsonNode& token : root.items(list)) extra_.push_back(read_token(token));
+  using Named = std::vector<std::pair<std::string, AddedToken>>;
+  static constexpr const char* kExtra = "extra_special_tokens";
+  static constexpr const char* kOldExtra = "additional_special_tokens";
+
+  void read_roles(const JsonNode& root) {
+    for (const auto& [key, value] : root.json().items())
+      if (has_role(key))
+        roles_[key] = value.is_null() ? std::nullopt : std::optional(read_token(root.at(key)));
+  }
+
+  /// Tokens of an object have roles, and the key is then as if it were not there.
+  static void move_object(std::optional<ExtraTokens>& extra, Named& named) {
+    if (!extra || !extra->is_object) return;
+    named.insert(named.end(), extra->tokens.begin(), extra->tokens.end());
+    extra.reset();
+  }
+
+  /// Of a role that is given twice the last token counts, in the place of the first.
+  static void add_by_name(const Named& named, std::vector<AddedToken>& tokens) {
+    std::map<std::string, std::size_t> places;
+    for (const auto& [name, token] : named) {
+      const auto [place, is_new] = places.emplace(name, tokens.size());
+      if (is_new)
+        tokens.push_back(token);
+      else
+        tokens[place->second] = token;
     }
-    return true;
   }
 
   std::map<std::string, std::optional<AddedToken>> roles_;  // nothing: said to be none
-  std::vector<AddedToken> specific_, extra_;
+  Named named_, mapped_;  // of other roles; those of special_tokens_map.json come first
+  std::optional<ExtraTokens> extra_, old_;
 };
 
 void read_added(const std::string& text, const RoleReader& roles, SideTokens& side) {
@@ -155,7 +215,7 @@ SideTokens read_side_tokens(const SideFiles& files,
     const JsonNode root(json, kConfig, "");
     if (!json.is_object()) root.reject(root.shown(), "an object");
     read_switches(root, side);
-    roles.read(root, true);
+    roles.read_config({root, nlohmann::ordered_json::parse(files.config)});
     if (const auto tokens = root.find("added_tokens_decoder")) {
       side.listed = true;
       side.declared = read_added_tokens_by_id(*tokens);
@@ -166,7 +226,7 @@ SideTokens read_side_tokens(const SideFiles& files,
     const nlohmann::json json = parse_json(files.special_map, kSpecialMap);
     const JsonNode root(json, kSpecialMap, "");
     if (!json.is_object()) root.reject(root.shown(), "an object");
-    roles.read(root, false);
+    roles.read_map({root, nlohmann::ordered_json::parse(files.special_map)});
   }
   roles.hand_over(side);
   if (!side.listed && !files.added.empty()) {

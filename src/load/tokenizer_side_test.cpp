@@ -13,7 +13,7 @@ using namespace karat;
 namespace fs = std::filesystem;
 using karat::testing::error_of;
 using karat::testing::TempFolder;
-using nlohmann::json;
+using json = nlohmann::ordered_json;  // ids follow the order of keys
 
 namespace {
 
@@ -118,6 +118,16 @@ TEST_CASE("side files that are malformed are errors that name the file") {
   says(config(R"({"added_tokens_decoder": {"x": {"content": "<x>"}}})"), "key x");
   says(config(R"({"extra_special_tokens": [1]})"), "expected a token");
   says(config(R"({"split_special_tokens": true})"), "split_special_tokens: true");
+}
+
+TEST_CASE("a token of the old name may be an object, where transformers 5 stops") {
+  const TempFolder folder;
+  folder.write("tokenizer.json", tokenizer_of("llama3").dump());
+  folder.write("special_tokens_map.json",
+               R"({"additional_special_tokens": [{"content": "<x>", "lstrip": true}]})");
+  const Tokenizer tokenizer = Tokenizer::open(folder.path());
+  CHECK(tokenizer.encode("a <x>", false).back() == *tokenizer.find("<x>"));
+  CHECK(tokenizer.encode("a <x>", false).size() == 2);
 }
 
 TEST_CASE("a BOS in the post-processor of tokenizer.json stands whatever add_bos_token says") {
