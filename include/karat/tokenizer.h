@@ -35,7 +35,8 @@ class Tokenizer {
   /// one.
   std::optional<std::string> piece(TokenId id) const;
   std::int64_t vocab_size() const;  // highest id + 1
-  /// The files this tokenizer was read from, for copying beside a quantized model.
+  /// The files this tokenizer was read from, for copying beside a quantized model. Throws Error on
+  /// a link whose target is gone, as open() does.
   static std::vector<std::filesystem::path> files(const std::filesystem::path& folder);
 
   struct Impl;

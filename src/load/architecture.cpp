@@ -8,6 +8,7 @@
 #include "load/family.h"
 #include "load/folder.h"
 #include "load/json.h"
+#include "load/side_files.h"
 
 namespace karat {
 namespace {
@@ -17,8 +18,7 @@ constexpr std::size_t kMaxConfigBytes = 16u << 20;
 /// Tokens that end a text by generation_config.json, which wins where it names any, as in
 /// transformers: chat models name there what ends a turn.
 void read_stops(const std::filesystem::path& path, Architecture& arch) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return;
+  if (!is_there(path)) return;
   const std::string name = path.string();
   const ConfigReader config(parse_json(read_text(path, kMaxConfigBytes), name), name);
   if (config.holds("eos_token_id")) arch.eos = config.token_ids("eos_token_id", 0, arch.vocab);
@@ -77,6 +77,10 @@ Architecture read_architecture(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
   Architecture arch = parse_architecture(read_text(path, kMaxConfigBytes), path.string());
   read_stops(folder / "generation_config.json", arch);
+  for (const auto& [file, target] : broken_side_files(folder))
+    arch.warnings.push_back(fmt::format(
+        "{} is a link to {}, which is not there: the download was cut off; it is not copied",
+        (folder / file).string(), target.string()));
   return arch;
 }
 

@@ -54,19 +54,6 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-bool is_dangling(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_symlink(path, ignored) && !fs::exists(path, ignored);
-}
-
-void refuse_dangling(const fs::path& path) {
-  std::error_code ignored;
-  if (is_dangling(path))
-    fail("open " + path.string(),
-         "a link to " + fs::read_symlink(path, ignored).string() + ", which is not there",
-         "the file itself", "the download was cut off or its cache was cleaned; download again");
-}
-
 bool is_gguf(const fs::path& file) {
   std::array<char, 4> magic{};
   std::ifstream(file, std::ios::binary).read(magic.data(), magic.size());
@@ -159,6 +146,25 @@ std::string base_of_adapter(const fs::path& folder) {
 
 }  // namespace
 
+bool is_dangling(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_symlink(path, ignored) && !fs::exists(path, ignored);
+}
+
+void refuse_dangling(const fs::path& path) {
+  std::error_code ignored;
+  if (is_dangling(path))
+    fail("open " + path.string(),
+         "a link to " + fs::read_symlink(path, ignored).string() + ", which is not there",
+         "the file itself", "the download was cut off or its cache was cleaned; download again");
+}
+
+bool is_there(const fs::path& path) {
+  refuse_dangling(path);
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
 void check_model_folder(const fs::path& folder) {
   if (!is_folder(folder)) {
     std::error_code ignored;
@@ -166,7 +172,7 @@ void check_model_folder(const fs::path& folder) {
     refuse_absent(folder);
   }
   if (!is_file(folder / "config.json")) refuse_without_config(folder);
-  if (is_file(folder / "adapter_config.json"))
+  if (is_there(folder / "adapter_config.json"))
     fail("model " + folder.string(), "an adapter (adapter_config.json) beside the weights",
          "weights that hold all that the model computes",
          std::string(kMerge) + ", or remove adapter_config.json to use the weights without it");

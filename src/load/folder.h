@@ -12,6 +12,14 @@ namespace karat {
 /// the weights compute.
 void check_model_folder(const std::filesystem::path& folder);
 
+/// Whether `path` is a link whose target is gone. Caches are full of links, and a download that was
+/// cut off leaves such.
+bool is_dangling(const std::filesystem::path& path);
+/// Throws Error naming the target of such a link.
+void refuse_dangling(const std::filesystem::path& path);
+/// Whether something is at `path`; throws Error on such a link.
+bool is_there(const std::filesystem::path& path);
+
 /// Throws the Error about a folder with neither model.safetensors nor its index.
 [[noreturn]] void refuse_weights(const std::filesystem::path& folder);
 

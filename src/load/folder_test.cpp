@@ -5,6 +5,7 @@
 
 #include "karat/architecture.h"
 #include "karat/safetensors.h"
+#include "karat/tokenizer.h"
 #include "load/testing.h"
 
 using namespace karat;
@@ -79,6 +80,36 @@ TEST_CASE("a cache's folders point to the snapshot") {
   contains(refusal(snapshot), "a link to ../../blobs/gone, which is not there");
   fs::create_symlink("gone", cache / "link");
   contains(refusal(cache / "link"), "a link to gone");
+}
+
+TEST_CASE("a broken link is named: a file that counts is an error, one that travels a warning") {
+  const std::string gone = ": got a link to ../../blobs/gone, which is not there";
+  for (const char* name : {"generation_config.json", "adapter_config.json"}) {
+    const TempFolder folder;
+    folder.write("config.json", kConfig);
+    fs::create_symlink("../../blobs/gone", folder / name);
+    contains(refusal(folder.path()), name + gone);
+  }
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+                           "special_tokens_map.json", "added_tokens.json", "vocab.json"}) {
+    const TempFolder folder;
+    if (name != std::string("tokenizer.json")) folder.write("tokenizer.json", "{}");
+    fs::create_symlink("../../blobs/gone", folder / name);
+    contains(error_of([&] { Tokenizer::open(folder.path()); }), name + gone);
+    contains(error_of([&] { Tokenizer::files(folder.path()); }), name + gone);
+  }
+  const TempFolder folder;
+  folder.write("config.json", kConfig);
+  for (const char* name : {"LICENSE", "chat_template.jinja"})
+    fs::create_symlink("../../blobs/gone", folder / name);
+  const auto warnings = read_architecture(folder.path()).warnings;
+  REQUIRE(warnings.size() == 2);
+  contains(warnings[0], (folder / "LICENSE").string() + " is a link to ../../blobs/gone, which is");
+  contains(warnings[1], "chat_template.jinja");
+  CHECK(Tokenizer::files(folder.path()).empty());
+  folder.write("model.safetensors.index.json", R"({"weight_map": {"a": "a.safetensors"}})");
+  fs::create_symlink("../../blobs/gone", folder / "a.safetensors");
+  contains(error_of([&] { Safetensors::open_folder(folder.path()); }), "a.safetensors" + gone);
 }
 
 TEST_CASE("an adapter beside the weights changes what they compute") {

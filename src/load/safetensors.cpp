@@ -70,14 +70,13 @@ Safetensors Safetensors::open(const fs::path& file) {
 }
 
 std::vector<fs::path> Safetensors::files_of(const fs::path& folder) {
-  std::error_code ignored;
-  if (fs::exists(folder / kWhole, ignored)) return {folder / kWhole};
+  if (is_there(folder / kWhole)) return {folder / kWhole};
   const fs::path index = folder / kIndex;
-  if (!fs::exists(index, ignored)) refuse_weights(folder);
+  if (!is_there(index)) refuse_weights(folder);
   std::set<fs::path> shards;
   for (const auto& [tensor, shard] : read_index(index)) shards.insert(folder / shard);
   for (const fs::path& shard : shards)
-    if (!fs::exists(shard, ignored))
+    if (!is_there(shard))
       fail("open " + folder.string(), "no shard " + excerpt(shard.filename().string()),
            "every file that model.safetensors.index.json names", "download the missing file");
   return {shards.begin(), shards.end()};

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "karat/tokenizer.h"
+#include "load/folder.h"
 
 namespace karat {
 namespace fs = std::filesystem;
@@ -50,15 +51,33 @@ bool is_small(const fs::path& file) {
   return fs::file_size(file, error) <= kMostLicence && !error;
 }
 
-/// Regular files of `folder`, or those that its links lead to; none when it cannot be read.
-std::vector<fs::path> files_in(const fs::path& folder) {
-  std::vector<fs::path> files;
+/// What `folder` holds; nothing when it cannot be read.
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
   std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    if (fs::is_regular_file(at->path(), ignored)) files.push_back(at->path());
-  }
-  return files;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    entries.push_back(at->path());
+  return entries;
+}
+
+bool is_known(const fs::path& file) {
+  return std::ranges::find(kNames, file.filename().string()) != kNames.end();
+}
+
+/// Names below `folder` that travel, whatever they are: a file, a link to one, a broken link.
+std::vector<fs::path> travelling(const fs::path& folder) {
+  std::vector<fs::path> names;
+  for (const fs::path& file : entries_of(folder))
+    if (is_known(file) || is_licence(file.filename().string())) names.push_back(file.filename());
+  for (const fs::path& file : entries_of(folder / kTemplates))
+    if (file.extension() == ".jinja") names.push_back(fs::path(kTemplates) / file.filename());
+  return names;
+}
+
+bool can_travel(const fs::path& file) {
+  std::error_code ignored;
+  return fs::is_regular_file(file, ignored) && is_readable(file) &&
+         (!is_licence(file.filename().string()) || is_small(file));
 }
 
 }  // namespace
@@ -66,17 +85,19 @@ std::vector<fs::path> files_in(const fs::path& folder) {
 std::vector<fs::path> side_files(const fs::path& folder) {
   std::vector<fs::path> list;
   for (const fs::path& file : Tokenizer::files(folder)) list.push_back(file.filename());
-  for (const fs::path& file : files_in(folder)) {
-    const std::string name = file.filename().string();
-    const bool known = std::ranges::find(kNames, name) != kNames.end();
-    if ((known || (is_licence(name) && is_small(file))) && is_readable(file)) list.push_back(name);
-  }
-  for (const fs::path& file : files_in(folder / kTemplates))
-    if (file.extension() == ".jinja" && is_readable(file))
-      list.push_back(fs::path(kTemplates) / file.filename());
+  for (const fs::path& file : travelling(folder))
+    if (can_travel(folder / file)) list.push_back(file);
   std::ranges::sort(list);
   list.erase(std::unique(list.begin(), list.end()), list.end());
   return list;
+}
+
+std::vector<BrokenLink> broken_side_files(const fs::path& folder) {
+  std::vector<BrokenLink> broken;
+  for (const fs::path& file : travelling(folder))
+    if (is_dangling(folder / file)) broken.push_back({file, fs::read_symlink(folder / file)});
+  std::ranges::sort(broken, {}, &BrokenLink::file);
+  return broken;
 }
 
 }  // namespace karat

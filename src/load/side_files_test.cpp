@@ -34,11 +34,18 @@ TEST_CASE("what belongs to a model beside its weights, and nothing else") {
                            "karat_report.json", "optimizer.bin", "additional_chat_templates/x.txt"})
     folder.write(name, "x");
   fs::create_symlink("gone", folder / "image_processor_config.json");
+  fs::create_symlink("../gone", folder / "additional_chat_templates/rag.jinja");
+  fs::create_symlink("gone", folder / "README.rst");
   fs::create_directory(folder / "license");
   for (const char* name : {"model-license.gguf", "license.pdf", "licensed.py", "copying.c"})
     folder.write(name, "x");
   CHECK(side_files(folder.path()) == wanted);
   CHECK(side_files(folder / "nowhere").empty());
+  const auto broken = broken_side_files(folder.path());
+  REQUIRE(broken.size() == 2);
+  CHECK(broken[0].file == "additional_chat_templates/rag.jinja");
+  CHECK(broken[0].target == "../gone");
+  CHECK(broken[1].file == "image_processor_config.json");
 }
 
 TEST_CASE("what could not be copied after the work is left out before it") {

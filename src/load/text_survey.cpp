@@ -110,7 +110,7 @@ void LineSurvey::refuse_json(const std::filesystem::path& file) const {
   const auto hint = [&](std::string_view how) {
     return fmt::format(fmt::runtime(how), word);
   };
-  constexpr const char* kOne = "one of them: records alone are read, and so is text alone";
+  constexpr const char* kOne = "records alone, or text alone";
   constexpr const char* kText = "UTF-8 text or JSON lines";
   if (events_.count() > 0 && (only_events_ || events_.prevails()))
     fail(read, fmt::format("server-sent events: {} lines of data: {{…}}", events_.count()), kText,

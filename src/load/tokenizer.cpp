@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "karat/error.h"
+#include "load/folder.h"
 #include "load/json.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_text.h"
@@ -29,7 +30,7 @@ std::string read_if_there(const fs::path& file) {
 
 std::string model_type_in(const fs::path& folder) {
   const fs::path config = folder / "config.json";
-  if (!fs::exists(config)) return {};
+  if (!is_there(config)) return {};
   const nlohmann::json json = parse_json(read(config), config.string());
   const auto type = json.is_object() ? json.find("model_type") : json.end();
   return json.is_object() && type != json.end() && type->is_string() ? type->get<std::string>()
@@ -61,7 +62,7 @@ bool is_tiktoken(std::string_view text) {
       {"vocab.txt", "a WordPiece vocabulary"},
       {"vocab.json", "a vocab.json without merges.txt, as WordLevel has it"}};
   for (const auto& [file, kind] : kKinds)
-    if (fs::exists(folder / file))
+    if (is_there(folder / file))
       fail("open tokenizer", fmt::format("{} ({})", (folder / file).string(), kind),
            "tokenizer.json or tokenizer.model", kSaveAgain);
   fail("open tokenizer", folder.string() + " without one",
@@ -69,11 +70,17 @@ bool is_tiktoken(std::string_view text) {
        "copy them from the original model's folder");
 }
 
+constexpr const char* kFiles[] = {"tokenizer.json",          "tokenizer.model",
+                                  "tokenizer_config.json",   "special_tokens_map.json",
+                                  "added_tokens.json",       "vocab.json",
+                                  "merges.txt"};
+
 }  // namespace
 
 Tokenizer Tokenizer::open(const fs::path& folder) {
   const fs::path json = folder / "tokenizer.json", model = folder / "tokenizer.model",
                  vocab = folder / "vocab.json", merges = folder / "merges.txt";
+  for (const char* name : kFiles) refuse_dangling(folder / name);
   const SideFiles side{read_if_there(folder / "tokenizer_config.json"),
                        read_if_there(folder / "special_tokens_map.json"),
                        read_if_there(folder / "added_tokens.json")};
@@ -114,10 +121,9 @@ std::int64_t Tokenizer::vocab_size() const {
 
 std::vector<fs::path> Tokenizer::files(const fs::path& folder) {
   std::vector<fs::path> out;
-  for (const char* name :
-       {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-        "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja"})
-    if (fs::exists(folder / name)) out.push_back(folder / name);
+  for (const char* name : kFiles)
+    if (is_there(folder / name)) out.push_back(folder / name);
+  if (fs::exists(folder / "chat_template.jinja")) out.push_back(folder / "chat_template.jinja");
   return out;
 }
 
