@@ -38,13 +38,31 @@ std::vector<Window> cut_documents(const Cutting& cut) {
   return windows;
 }
 
+std::int64_t length_of(const Convention& convention, std::int64_t context) {
+  return convention.window == 0 ? context : convention.window;
+}
+
+/// What else a text of `tokens` may be cut by: a model's context may be longer than any text.
+std::string shorter_windows(std::int64_t tokens, std::int64_t context) {
+  std::string names;
+  for (const Convention& other : conventions()) {
+    const std::int64_t length = length_of(other, context);
+    if (other.cut == Convention::Cut::windows && length <= context &&
+        length * other.least_windows <= tokens)
+      names += (names.empty() ? "" : " or ") + std::string(other.name);
+  }
+  return "give a longer text, or use " +
+         (names.empty() ? std::string() : "the convention " + names + ", or ") +
+         "the convention all, which takes those that fit";
+}
+
 std::vector<TokenId> whole_text(const Cutting& cut, std::int64_t least) {
   std::vector<TokenId> ids = cut.tokenizer.encode(cut.text.text);
   if (static_cast<std::int64_t>(ids.size()) < least)
     fail("text " + cut.text.name, std::to_string(ids.size()) + " tokens",
          "at least " + std::to_string(least) + " for the convention " +
              std::string(cut.convention.name),
-         "give a longer text");
+         shorter_windows(static_cast<std::int64_t>(ids.size()), cut.context));
   return ids;
 }
 
@@ -129,7 +147,7 @@ CutText cut_text(const Convention& convention, const Tokenizer& tokenizer,
                  std::int64_t limit) {
   if (limit < 0) fail("limit", std::to_string(limit), "a count", "0 takes the whole text");
   if (trimmed(text.text).empty()) fail("text " + text.name, "nothing but blanks", "text to score");
-  const std::int64_t length = convention.window == 0 ? context : convention.window;
+  const std::int64_t length = length_of(convention, context);
   if (length > context)
     fail("convention " + std::string(convention.name),
          "a model with a context of " + std::to_string(context),

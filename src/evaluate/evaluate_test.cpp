@@ -222,7 +222,10 @@ TEST_CASE("texts and models that do not fit a convention are refused") {
   CHECK(refusal("hf", " \n ").find("nothing but blanks") != std::string::npos);
   CHECK(refusal("hf", "abc").find("text mine.txt: got 4 tokens, expected at least 512") !=
         std::string::npos);
+  CHECK(refusal("hf", "abc").ends_with("or use the convention all, which takes those that fit"));
   CHECK(refusal("llamacpp512", random_letters(1022)).find("at least 1024") != std::string::npos);
+  CHECK(refusal("llamacpp512", random_letters(1022)).find("use the convention hf, or") !=
+        std::string::npos);
   CHECK(refusal("llamacpp512", random_letters(1023)) == "no error");
   CHECK(refusal("hf2048", random_letters(3000)).find("use the convention hf") != std::string::npos);
   CHECK(refusal("documents", "<|endoftext|>").find("mine.txt") != std::string::npos);
