@@ -158,6 +158,7 @@ TEST_CASE("rows of an array are those of lines; what is no text is refused by it
   says(error_of([&] { values("\x1f\x8b packed"); }), "got gzip-compressed data");
   says(error_of([&] { values("{\"goal\": \"caf\xe9\"}"); }), "byte 0xe9 in line 1");
   says(error_of([&] { values("[" + row + ",\n7]"); }), "piqa.jsonl line 2: got “7]”");
+  says(error_of([&] { values("[\"a\"]"); }), "piqa.jsonl:1: got string, expected an object");
 }
 
 TEST_CASE("missing data and empty choices are refused") {
