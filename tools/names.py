@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One name, one thing: no type and no inline function of a namespace is defined in two files, where
+"""One name, one thing: no type, no alias and no inline function of a namespace is defined in two files, where
 the linker would silently take either. With objects, no function or variable with a strong symbol
 is defined twice either: of static libraries a linker takes the first it meets.
 
@@ -13,12 +13,13 @@ from size import ROOT, sources
 
 TEMPLATE = r"(?:template <.*> ?)?"
 TYPE = re.compile(TEMPLATE + r"(?:class|struct|union|enum(?: class)?) ([\w:]+(?:<.*?>)?)(?: final)?(?: : [^{;]+)? \{")
+ALIAS = re.compile(TEMPLATE + r"using (\w+) =")
 FUNCTION = re.compile(TEMPLATE + r"(?:\[\[\w+\]\] )?(?:inline|constexpr|template) .*?\b([\w:]+|operator\S+)\(([^{;]*)\{")
 
 
 def statements(text):
-    """(line, namespace, head) of every definition with braces at namespace scope, its head on one line;
-    the namespace is None where it is unnamed or the definition is inside another one."""
+    """(line, namespace, head) of every definition with braces and of every alias at namespace scope, its head
+    on one line; none in an unnamed namespace or inside another definition."""
     text = re.sub(r'R"\((.|\n)*?\)"|"(\\.|[^"\\\n])*"|\'(\\.|[^\'\\\n])\'|//.*|/\*(.|\n)*?\*/|^#.*(\\\n.*)*$',
                   lambda found: "\n" * found.group().count("\n"), text, flags=re.M)
     stack, inside, start = [], 0, 0
@@ -31,6 +32,8 @@ def statements(text):
                 if not inside and "" not in stack:
                     yield text.count("\n", 0, at) + 1, "::".join(stack), head + " {"
                 inside += 1
+        elif brace == ";" and not inside and "" not in stack and ALIAS.match(head):
+            yield text.count("\n", 0, at) + 1, "::".join(stack), head
         elif brace == "}":
             inside, stack = (inside - 1, stack) if inside else (0, stack[:-1])
         if not inside or brace != ";":
@@ -47,7 +50,7 @@ def parameters(text):
 def definitions(text):
     """(what and its name, line) of each definition in a file that another file could hold too."""
     for line, space, head in statements(text):
-        if found := TYPE.match(head):
+        if found := TYPE.match(head) or ALIAS.match(head):
             yield f"type {space}::{found.group(1)}", line
         elif found := FUNCTION.match(head):
             yield f"function {space}::{found.group(1)}({parameters(found.group(2))})", line

@@ -58,7 +58,7 @@ std::vector<torch::Tensor> embedded(const Source& model, const torch::Tensor& id
 
 }  // namespace
 
-Decode decoder(const BlockStore& blocks) {
+DecodeBlock decoder(const BlockStore& blocks) {
   return [&blocks](std::size_t block, Weights& weights) { blocks.decode(block, weights); };
 }
 
@@ -131,7 +131,7 @@ double second_order(const Source& model, const Segment& segment, const Calibrati
   return ((after - start) + (before - start)) / (2 * step * step);
 }
 
-double signed_total(const Source& model, const Decode& quantized, const Carried& gradients) {
+double signed_total(const Source& model, const DecodeBlock& quantized, const Carried& gradients) {
   double sum = 0;
   sweep(model.arch, model.files, {}, {}, [&](BlockVisit& block) {
     Weights end = block.weights;

@@ -11,12 +11,12 @@
 namespace karat {
 
 /// Replaces the weights of a block's linear layers by ŵ.
-using Decode = std::function<void(std::size_t block, Weights& weights)>;
-Decode decoder(const BlockStore& blocks);  // which must outlive it
+using DecodeBlock = std::function<void(std::size_t block, Weights& weights)>;
+DecodeBlock decoder(const BlockStore& blocks);  // which must outlive it
 
 /// w + at · (ŵ − w), `at` from 0 to 1.
 struct Segment {
-  Decode quantized;
+  DecodeBlock quantized;
   std::optional<std::size_t> only = {};  // the block that moves alone; the others stay at w
 };
 
@@ -58,6 +58,6 @@ double second_order(const Source& model, const Segment& segment, const Calibrati
                     double start, Stage& stage, double step = kSecondStep);
 
 /// Σ of the signed scores of PQI, gradient · (ŵ − w), over all layers: what they say ΔL is.
-double signed_total(const Source& model, const Decode& quantized, const Carried& gradients);
+double signed_total(const Source& model, const DecodeBlock& quantized, const Carried& gradients);
 
 }  // namespace karat
