@@ -45,7 +45,8 @@ Normalize read_sequence(const JsonNode& node, int depth) {
   if (depth == kNesting)
     node.reject("deeply nested Sequences", fmt::format("at most {}", kNesting));
   std::vector<Normalize> steps;
-  for (const JsonNode& item : node.items("normalizers")) steps.push_back(one_normalizer(item, depth + 1));
+  for (const JsonNode& item : node.items("normalizers"))
+    steps.push_back(one_normalizer(item, depth + 1));
   return [steps](std::string text) {
     for (const Normalize& step : steps) text = step(std::move(text));
     return text;
