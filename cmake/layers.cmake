@@ -87,6 +87,8 @@ function(karat_unity target kind)
   endif()
   if(KARAT_UNITY)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${batch})
+    # What a source includes GCC takes for a header, whose types should not hold unnamed ones.
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
   endif()
 endfunction()
 
