@@ -18,7 +18,7 @@ constexpr double kParts[] = {1e-1, 5e-2, 1e-2, 5e-3, 1e-3};  // the paper's
 
 class Explainer {
  public:
-  Explainer(const Source& model, const CalibrationSet& text, const Decode& quantized,
+  Explainer(const Source& model, const CalibrationSet& text, const DecodeBlock& quantized,
             const std::vector<PathNode>& nodes, const std::vector<std::int64_t>& intervals,
             const ProgressFn& progress)
       : model_(model),
@@ -136,7 +136,7 @@ std::string to_json(const ExplainReport& report) {
   return json.dump(2) + "\n";
 }
 
-ExplainReport explain(const Source& model, const CalibrationSet& text, const Decode& quantized,
+ExplainReport explain(const Source& model, const CalibrationSet& text, const DecodeBlock& quantized,
                       const std::vector<PathNode>& nodes,
                       const std::vector<std::int64_t>& intervals, const ProgressFn& progress) {
   return Explainer(model, text, quantized, nodes, intervals, progress).report();

@@ -9,7 +9,7 @@
 namespace karat {
 
 /// All numbers of a report; `nodes` are the metric's.
-ExplainReport explain(const Source& model, const CalibrationSet& text, const Decode& quantized,
+ExplainReport explain(const Source& model, const CalibrationSet& text, const DecodeBlock& quantized,
                       const std::vector<PathNode>& nodes,
                       const std::vector<std::int64_t>& intervals, const ProgressFn& progress);
 
