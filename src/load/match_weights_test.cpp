@@ -107,7 +107,7 @@ TEST_CASE("a weight of a type that Karat does not know is refused by name") {
   contains(mismatch(), fmt::format("tensor {}: got F6_E2M3, expected F32", views.back().name));
 }
 
-TEST_CASE("a packed layer stands for its weight, an embedding cannot") {
+TEST_CASE("a packed layer, embedding or head stands for its weight, positions cannot") {
   const Architecture arch = parse(kLlama);
   Checkpoint packed(arch);
   packed.drop("model.layers.0.mlp.up_proj.weight");
@@ -116,10 +116,20 @@ TEST_CASE("a packed layer stands for its weight, an embedding cannot") {
   packed.drop("model.norm.weight");
   packed.add("model.norm.codes", DType::u8, {1});
   contains(packed.mismatch(arch), "model.norm.weight: got nothing");
-  Checkpoint embedding(arch);
-  embedding.drop(arch.embedding);
-  embedding.add("model.embed_tokens.codes", DType::u8, {1});
-  contains(embedding.mismatch(arch), "embed_tokens.weight: got nothing");
+  Checkpoint ends(arch);
+  ends.drop(arch.embedding);
+  ends.drop(arch.head);
+  ends.add("model.embed_tokens.codes", DType::u8, {1});
+  if (!arch.tied()) {
+    contains(ends.mismatch(arch), "lm_head.weight: got nothing");
+    ends.add("lm_head.codes", DType::u8, {1});
+  }
+  CHECK(ends.mismatch(arch) == "no error");
+  const Architecture gpt2 = parse(kGpt2);
+  Checkpoint positions(gpt2);
+  positions.drop(gpt2.positions);
+  positions.add("transformer.wpe.codes", DType::u8, {1});
+  contains(positions.mismatch(gpt2), "wpe.weight: got nothing");
 }
 
 TEST_CASE("the prefix of the language model may be missing") {
