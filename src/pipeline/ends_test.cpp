@@ -44,7 +44,7 @@ EndPasses run_ends(const std::string& family, const std::string& method,
   const Source model = load(kFamilies / family);
   const Assembled recipe = assemble(find_method(method), overrides);
   const CalibrationSet text = recipe.needs().any() ? ends_text(family) : CalibrationSet{};
-  const Work work(temporary.path / "q", fingerprint(model, recipe, text));
+  const Work work(temporary.path / "q", identity_of_work(model, recipe, text));
   const Passed passed = run_passes(model, recipe, text, work, {});
   return {store_bytes(passed.ends), store_bytes(passed.blocks)};
 }
@@ -133,7 +133,7 @@ TEST_CASE("ends: bytes do not depend on the number of threads, and interrupted w
   const Source model = load(kFamilies / "llama3");
   const Assembled recipe = assemble(find_method("karat"), overrides);
   const CalibrationSet text = ends_text("llama3");
-  const std::string mark = fingerprint(model, recipe, text);
+  const WorkIdentity mark = identity_of_work(model, recipe, text);
   std::optional<Passed> resumed;
   for (std::int64_t steps = 1; !resumed; ++steps) {  // one step further each time
     REQUIRE(steps < 100);
