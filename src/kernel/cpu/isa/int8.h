@@ -3,6 +3,7 @@
 // a scale, so scales cost one multiplication a block.
 #pragma once
 
+#include "format/codec/column-trellis/code.h"
 #include "kernel/cpu/isa/eight.h"
 
 // A block's codes as `kRegisters` registers of type Bytes, the 16 inputs of lane l being inputs
@@ -26,6 +27,9 @@ void round_input(const MatrixView& m, const float* x, std::int8_t* values, float
                  float* sums);
 void multiply_one_int8(const MatrixView& m, const KernelInput& input, float* y,
                        std::int64_t row_begin, std::int64_t row_end);
+/// The same of a matrix that has MatrixView::columns.
+void multiply_one_columns(const MatrixView& m, const KernelInput& input, float* y,
+                          std::int64_t row_begin, std::int64_t row_end);
 void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
                         std::int64_t row_begin, std::int64_t row_end);
 
@@ -42,27 +46,42 @@ inline void load_last(const std::byte* p, std::int64_t available, Bytes* q) {
   Codes::load(buffer, q);
 }
 
-/// Of eight 3-bit codes in a stream, the first, third, fifth and seventh, a byte each.
-[[maybe_unused]] inline std::uint32_t spread_four(std::uint32_t eight) {
-  return (eight & 7) | (eight & 7 << 6) << 2 | (eight & 7 << 12) << 4 | (eight & 7 << 18) << 6;
+/// Of eight codes in a stream, the first, third, fifth and seventh, a byte each.
+template <int bits>
+inline std::uint32_t spread_four(std::uint64_t eight) {
+  constexpr std::uint64_t one = (1 << bits) - 1;
+  std::uint64_t four = 0;
+  KARAT_UNROLL
+  for (int i = 0; i < 4; ++i) four |= (eight >> 2 * bits * i & one) << 8 * i;
+  return static_cast<std::uint32_t>(four);
 }
 
-/// At 3 bits they are a stream. It may take as many bytes as a block, so callers count inputs.
-template <>
-[[maybe_unused]] inline void load_last<BlockCodes<3>>(const std::byte* p, std::int64_t available,
-                                                      Bytes* q) {
+/// load_last of codes that are a stream there. It may take as many bytes as a block, so callers
+/// count inputs.
+template <int bits>
+inline void load_stream(const std::byte* p, std::int64_t available, Bytes* q) {
   alignas(64) std::byte quarters[kBlock] = {};
-  for (std::int64_t at = 0; 3 * at < available; ++at) {  // eight codes, four bytes of two quarters
-    std::uint32_t eight = 0;
-    for (std::int64_t i = 0; i < least(3, available - 3 * at); ++i)
-      eight |= static_cast<std::uint32_t>(p[3 * at + i]) << 8 * i;
+  for (std::int64_t at = 0; bits * at < available; ++at) {  // eight codes: of two quarters
+    std::uint64_t eight = 0;
+    const std::int64_t left = least(bits, available - bits * at);
+    std::memcpy(&eight, p + bits * at, static_cast<std::size_t>(left));
     for (int k = 0; k < 2; ++k) {
-      const std::uint32_t four = spread_four(eight >> 3 * k);
-      const std::int64_t place = BlockCodes<3>::kPlace[at / 8 * 2 + k];
+      const std::uint32_t four = spread_four<bits>(eight >> bits * k);
+      const std::int64_t place = BlockCodes<bits>::kPlace[at / 8 * 2 + k];
       std::memcpy(quarters + 32 * place + at % 8 * 4, &four, 4);
     }
   }
   std::memcpy(q, quarters, sizeof quarters);
+}
+template <>
+[[maybe_unused]] inline void load_last<BlockCodes<3>>(const std::byte* p, std::int64_t available,
+                                                      Bytes* q) {
+  load_stream<3>(p, available, q);
+}
+template <>
+[[maybe_unused]] inline void load_last<BlockCodes<5>>(const std::byte* p, std::int64_t available,
+                                                      Bytes* q) {
+  load_stream<5>(p, available, q);
 }
 
 /// Scales, and scale·zero, of a row's blocks [begin, end), at most kRun; zeros up to a multiple
@@ -86,8 +105,20 @@ struct RowScales {
   for (; (b - begin) % kLanes != 0; ++b) to[b - begin] = 0;
 }
 
+/// Of a column trellis: one scale a row, and the sum of table entries that stands for 0.
+[[maybe_unused]] inline void load_column_scales(const MatrixView& m, std::int64_t row,
+                                                std::int64_t blocks, RowScales& to) {
+  const float scale = load_half(m.scales, row) * m.columns->step;
+  for (std::int64_t i = 0; i < blocks; ++i) to.scale[i] = scale;
+  for (std::int64_t i = blocks; i % kLanes != 0; ++i) to.scale[i] = 0;
+  const Eight zero = all(static_cast<float>(m.columns->zero));
+  for (std::int64_t i = 0; i < blocks; i += kLanes)
+    store(to.shift + i, mul(load(to.scale + i), zero));
+}
+
 [[maybe_unused]] inline void load_scales(const MatrixView& m, std::int64_t row, std::int64_t begin,
                                          std::int64_t end, RowScales& to) {
+  if (m.columns != nullptr) return load_column_scales(m, row, end - begin, to);
   spread_groups(m, m.scales + 2 * row * m.groups, begin, end, to.scale);
   if (!m.symmetric) spread_groups(m, m.zeros + 2 * row * m.groups, begin, end, to.shift);
   for (std::int64_t i = 0; i < end - begin; i += kLanes) {

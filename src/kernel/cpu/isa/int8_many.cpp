@@ -1,7 +1,7 @@
 // Several tokens whose activations are 8-bit integers: 16 rows × 1024 inputs of codes become bytes
 // in the L1 cache, once for all tokens; then 4 rows × kTokens tokens are multiplied at a
 // time, their float sums in registers.
-#include "kernel/cpu/isa/int8.h"
+#include "kernel/cpu/isa/int8_columns.h"
 #if defined(__AVX512BW__)
 #include "kernel/cpu/isa/int8_transposed.h"
 #endif
@@ -19,6 +19,10 @@ struct Strip {
   template <class Codes>
   void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
             std::int64_t end);
+  template <class Table>
+  void fill_columns(const Table& table, const MatrixView& m, std::int64_t row, std::int64_t rows,
+                    std::int64_t begin, std::int64_t end);
+  template <int limit>
   void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
                 float* y, std::int64_t out) const;
 };
@@ -40,8 +44,20 @@ inline void Strip::fill(const MatrixView& m, std::int64_t row, std::int64_t rows
   }
 }
 
-/// sums[t] = the products of 4 rows of the strip, from `r`, with n blocks of `tokens` tokens.
-template <int tokens>
+/// The same with the sums of a column trellis for codes.
+template <class Table>
+inline void Strip::fill_columns(const Table& table, const MatrixView& m, std::int64_t row,
+                                std::int64_t rows, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t r = 0; r < rows; ++r) load_scales(m, row + r, begin, end, scales[r]);
+  for (std::int64_t b = begin; b < end; ++b) {
+    ColumnBlock<Table> block(table, m, row, b);
+    for (std::int64_t r = 0; r < rows; ++r) block.next(codes[r][b - begin]);
+  }
+}
+
+/// sums[t] = the products of 4 rows of the strip, from `r`, with n blocks of `tokens` tokens. Codes
+/// are below 2^limit.
+template <int tokens, int limit>
 inline void multiply_strip(const Strip& strip, std::int64_t r, const Int8Input& x, std::int64_t t,
                            std::int64_t begin, std::int64_t n, Four* sums) {
   Wide::Vector acc[tokens][4];
@@ -56,7 +72,7 @@ inline void multiply_strip(const Strip& strip, std::int64_t r, const Int8Input& 
     const Wide::Vector scale = Wide::all(strip.scales[r + k].scale[b]);
     KARAT_UNROLL
     for (int i = 0; i < tokens; ++i) {
-      const Wide::Vector sum = block_sum(q, values + (i * x.blocks + b) * kBlock);
+      const Wide::Vector sum = block_sum_below<limit>(q, values + (i * x.blocks + b) * kBlock);
       acc[i][k] =
           fma(mul(sum, Wide::repeat(scales + (i * x.blocks + b) * kLanes)), scale, acc[i][k]);
     }
@@ -73,21 +89,22 @@ inline void multiply_strip(const Strip& strip, std::int64_t r, const Int8Input& 
 }
 
 /// multiply_strip of `count` <= `most` tokens.
-template <int most>
+template <int most, int limit>
 inline void multiply_some(const Strip& strip, std::int64_t r, const Int8Input& x, std::int64_t t,
                           std::int64_t count, std::int64_t begin, std::int64_t n, Four* sums) {
-  if (count == most) return multiply_strip<most>(strip, r, x, t, begin, n, sums);
-  if constexpr (most > 1) multiply_some<most - 1>(strip, r, x, t, count, begin, n, sums);
+  if (count == most) return multiply_strip<most, limit>(strip, r, x, t, begin, n, sums);
+  if constexpr (most > 1) multiply_some<most - 1, limit>(strip, r, x, t, count, begin, n, sums);
 }
 
 /// y[t, r] (+)= the strip's n blocks with all tokens; the first blocks of a row store.
+template <int limit>
 inline void Strip::multiply(const KernelInput& input, std::int64_t begin, std::int64_t n,
                             std::int64_t rows, float* y, std::int64_t out) const {
   for (std::int64_t t = 0; t < input.tokens; t += kTokens) {
     const std::int64_t count = least(kTokens, input.tokens - t);
     for (std::int64_t r = 0; r < rows; r += 4) {
       Four sums[kTokens];
-      multiply_some<kTokens>(*this, r, *input.int8, t, count, begin, n, sums);
+      multiply_some<kTokens, limit>(*this, r, *input.int8, t, count, begin, n, sums);
       add_sums(sums, count, least(4, rows - r), begin != 0, y + t * out + r, out);
     }
   }
@@ -124,8 +141,18 @@ inline void add_strip_outliers(const MatrixView& m, const KernelInput& input, st
   }
 }
 
-/// Kind: of strip.
+/// Blocks [begin, end) of `rows` rows from `row` to a strip.
 template <class Kind>
+void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+          std::int64_t end, Kind& strip) {
+  if (m.columns == nullptr)
+    return with_block_codes(
+        m, [&](auto codes) { strip.template fill<decltype(codes)>(m, row, rows, begin, end); });
+  with_columns(m, [&](const auto& table) { strip.fill_columns(table, m, row, rows, begin, end); });
+}
+
+/// Kind: of strip.
+template <class Kind, int limit>
 void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
                      std::int64_t row_begin, std::int64_t row_end) {
   Kind strip;
@@ -133,13 +160,21 @@ void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
     const std::int64_t rows = least(Kind::kRows, row_end - row);
     for (std::int64_t b = 0; b < input.int8->blocks; b += Kind::kBlocks) {
       const std::int64_t end = least(b + Kind::kBlocks, input.int8->blocks);
-      with_block_codes(
-          m, [&](auto codes) { strip.template fill<decltype(codes)>(m, row, rows, b, end); });
-      strip.multiply(input, b, end - b, rows, y + row, m.out);
+      fill(m, row, rows, b, end, strip);
+      strip.template multiply<limit>(input, b, end - b, rows, y + row, m.out);
     }
     for (std::int64_t r = 0; r < rows && m.outlier_offsets != nullptr; r += kOutlierRows)
       add_strip_outliers(m, input, row + r, least(kOutlierRows, rows - r), y);
   }
+}
+
+template <class Kind>
+void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
+                     std::int64_t row_begin, std::int64_t row_end) {
+  constexpr auto codes = multiply_strips<Kind, kCodeLimit>;
+  constexpr auto sums = multiply_strips<Kind, kSumLimit>,
+                 large = multiply_strips<Kind, kLargeLimit>;
+  (m.columns == nullptr ? codes : m.bits < 5 ? sums : large)(m, input, y, row_begin, row_end);
 }
 
 }  // namespace

@@ -86,9 +86,74 @@ struct BlockCodes<2> {
   }
 };
 
+/// Four low bits as at 4 bits, then the high bits of all: in byte u those of bytes u and 16 + u of
+/// the quarters.
+template <>
+struct BlockCodes<5> {
+  static constexpr std::int64_t kBytes = 80;
+  static constexpr const int* kPlace = kInOrder;
+  static void load(const std::byte* p, Bytes* q) {
+    BlockCodes<4>::load(p, q);
+    const uint8x16_t once = vld1q_u8(reinterpret_cast<const std::uint8_t*>(p + 64));
+    const Bytes high{once, vshrq_n_u8(once, 4)};
+    const auto with = [](Bytes low, Bytes bit) {
+      const uint8x16_t mask = vdupq_n_u8(16);
+      return Bytes{vorrq_u8(low.a, vandq_u8(bit.a, mask)),
+                   vorrq_u8(low.b, vandq_u8(bit.b, mask))};
+    };
+    q[0] = with(q[0], {vshlq_n_u8(high.a, 4), vshlq_n_u8(high.b, 4)});
+    q[1] = with(q[1], {vshlq_n_u8(high.a, 3), vshlq_n_u8(high.b, 3)});
+    q[2] = with(q[2], {vshlq_n_u8(high.a, 2), vshlq_n_u8(high.b, 2)});
+    q[3] = with(q[3], {vshlq_n_u8(high.a, 1), vshlq_n_u8(high.b, 1)});
+  }
+};
+
 [[maybe_unused]] inline Bytes all_bytes(char x) {
   const uint8x16_t v = vdupq_n_u8(static_cast<std::uint8_t>(x));
   return {v, v};
+}
+
+// As in int8_avx2.h.
+[[maybe_unused]] inline Bytes exclusive_or(Bytes a, Bytes b) {
+  return {veorq_u8(a.a, b.a), veorq_u8(a.b, b.b)};
+}
+[[maybe_unused]] inline Bytes add_bytes(Bytes a, Bytes b) {
+  return {vaddq_u8(a.a, b.a), vaddq_u8(a.b, b.b)};
+}
+[[maybe_unused]] inline Bytes halved(Bytes v) {
+  return shifted<1>(v);
+}
+[[maybe_unused]] inline Bytes load_table(const std::uint8_t* table) {
+  return {vld1q_u8(table), vld1q_u8(table)};
+}
+[[maybe_unused]] inline Bytes look_up(Bytes table, Bytes index) {
+  const Bytes low = lowest(index, 15);
+  return {vqtbl1q_u8(table.a, low.a), vqtbl1q_u8(table.b, low.b)};
+}
+constexpr int kPart = 2;
+struct Sums {
+  int32x4_t a, b;
+};
+template <bool large>
+inline Sums part_sum(const Bytes* q, const std::int8_t* x) {
+  const auto add = [](int32x4_t sum, uint8x16_t bytes, const std::int8_t* values) {
+    const int8x16_t v = vreinterpretq_s8_u8(bytes), w = vld1q_s8(values);
+#if defined(__ARM_FEATURE_DOTPROD)
+    return vdotq_s32(sum, v, w);
+#else
+    return vpadalq_s16(sum, vpaddq_s16(vmull_s8(vget_low_s8(v), vget_low_s8(w)),
+                                       vmull_high_s8(v, w)));
+#endif
+  };
+  const int32x4_t zero = vdupq_n_s32(0);
+  return {add(add(zero, q[0].a, x), q[1].a, x + 32),
+          add(add(zero, q[0].b, x + 16), q[1].b, x + 48)};
+}
+[[maybe_unused]] inline Sums add_sums(Sums a, Sums b) {
+  return {vaddq_s32(a.a, b.a), vaddq_s32(a.b, b.b)};
+}
+[[maybe_unused]] inline Wide::Vector to_floats(Sums v) {
+  return {vcvtq_f32_s32(v.a), vcvtq_f32_s32(v.b)};
 }
 
 /// Σ over the quarters of four lanes: 16 bytes of each, the values' 32 bytes apart. In 16 bits four

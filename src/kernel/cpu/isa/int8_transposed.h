@@ -5,7 +5,7 @@
 // off without.
 #pragma once
 
-#include "kernel/cpu/isa/int8.h"
+#include "kernel/cpu/isa/int8_columns.h"
 
 namespace karat::KARAT_ISA {
 namespace {
@@ -56,16 +56,33 @@ struct TransposedStrip {
     for (int h = 0; h < kHalves; ++h) {
       fill_scales(m, row, rows, begin, end, h);
       for (std::int64_t b = begin; b < end; ++b)
-        fill_block<Codes>(m, row, rows, b, h, codes[b - begin]);
+        fill_block(rows, h, codes[b - begin], [&](std::int64_t r, Bytes* q) {
+          load_block<Codes>(m, row + r, b, q);
+        });
+    }
+  }
+
+  /// The same with the sums of a column trellis for codes.
+  template <class Table>
+  void fill_columns(const Table& table, const MatrixView& m, std::int64_t row, std::int64_t rows,
+                    std::int64_t begin, std::int64_t end) {
+    for (int h = 0; h < kHalves; ++h) {
+      fill_scales(m, row, rows, begin, end, h);
+      for (std::int64_t b = begin; b < end; ++b) {
+        ColumnBlock<Table> block(table, m, row + h * kHalf, b);
+        fill_block(rows, h, codes[b - begin],
+                   [&](std::int64_t, Bytes* q) { block.next(q); });
+      }
     }
   }
 
   /// y[t, r] (+)= the strip's n blocks with all tokens; the first blocks of a row store.
+  template <int limit>
   void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
                 float* y, std::int64_t out) const {
     for (std::int64_t t = 0; t < input.tokens; t += kTokens)
-      multiply_some<kTokens>(*input.int8, t, least(kTokens, input.tokens - t), begin, n, rows,
-                             y + t * out, out);
+      multiply_some<kTokens, limit>(*input.int8, t, least(kTokens, input.tokens - t), begin, n,
+                                    rows, y + t * out, out);
   }
 
  private:
@@ -87,18 +104,16 @@ struct TransposedStrip {
     }
   }
 
-  /// Block b of 16 of the rows, to to[scale][register][h].
-  template <class Codes>
-  static void fill_block(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t b,
-                         int h, __m512i (*to)[kMeeting][kHalves]) {
+  /// A block of 16 of the rows, to to[scale][register][h]; load(r, codes) gives those of row r,
+  /// one after the other.
+  template <class Load>
+  static void fill_block(std::int64_t rows, int h, __m512i (*to)[kMeeting][kHalves],
+                         const Load& load) {
     Bytes q[kRegisters][kHalf];
     for (int r = 0; r < kHalf; ++r) {
       const std::int64_t at = h * kHalf + r;
       Bytes of_row[kRegisters] = {};
-      const std::byte* p = m.codes + (row + at) * m.row_bytes + b * Codes::kBytes;
-      if (at < rows && b < m.in / kBlock) Codes::load(p, of_row);
-      if (at < rows && b == m.in / kBlock)
-        load_last<Codes>(p, m.row_bytes - b * Codes::kBytes, of_row);
+      if (at < rows) load(at, of_row);
       for (int k = 0; k < kRegisters; ++k) q[k][r] = of_row[k];
     }
     for (int k = 0; k < kRegisters; ++k) {
@@ -107,15 +122,16 @@ struct TransposedStrip {
     }
   }
 
-  template <int most>
+  template <int most, int limit>
   void multiply_some(const Int8Input& x, std::int64_t t, std::int64_t count, std::int64_t begin,
                      std::int64_t n, std::int64_t rows, float* y, std::int64_t out) const {
     if (count < most) {
-      if constexpr (most > 1) multiply_some<most - 1>(x, t, count, begin, n, rows, y, out);
+      if constexpr (most > 1)
+        multiply_some<most - 1, limit>(x, t, count, begin, n, rows, y, out);
       return;
     }
     __m512 sums[most][kHalves] = {};
-    for (std::int64_t b = 0; b < n; ++b) add_block<most>(x, t, begin + b, b, sums);
+    for (std::int64_t b = 0; b < n; ++b) add_block<most, limit>(x, t, begin + b, b, sums);
     for (int i = 0; i < most; ++i)
       for (int h = 0; h < kHalves; ++h) {
         const std::int64_t left = rows < kHalf * h ? 0 : least(rows - kHalf * h, kHalf);
@@ -127,7 +143,7 @@ struct TransposedStrip {
   }
 
   /// Adds the products of block b, the strip's `own`-th, with `tokens` tokens from t.
-  template <int tokens>
+  template <int tokens, int limit>
   void add_block(const Int8Input& x, std::int64_t t, std::int64_t b, std::int64_t own,
                  __m512 (*sums)[kHalves]) const {
     const std::int8_t* values = x.values + (t * x.blocks + b) * kBlock;
@@ -139,7 +155,7 @@ struct TransposedStrip {
     for (int l = 0; l < kLanes; ++l, values += 4, ++scales) KARAT_UNROLL
     for (int i = 0; i < tokens; ++i) {
       __m512i met[kHalves];
-      meet(codes[own][l], values + i * x.blocks * kBlock, met);
+      meet<limit>(codes[own][l], values + i * x.blocks * kBlock, met);
       const __m512 scale_x = _mm512_set1_ps(scales[i * x.blocks * kLanes]);
       KARAT_UNROLL
       for (int h = 0; h < kHalves; ++h)
@@ -160,6 +176,7 @@ struct TransposedStrip {
 
   /// met[h] = Σ code·value of the 16 inputs that share a scale, of which `values` are the first
   /// four and the others lie 32 bytes apart.
+  template <int limit>
   static void meet(const __m512i (*q)[kHalves], const std::int8_t* values, __m512i* met) {
     __m512i four[kMeeting];
     KARAT_UNROLL
@@ -175,11 +192,22 @@ struct TransposedStrip {
       KARAT_UNROLL
       for (int j = 0; j < kMeeting; ++j) met[h] = _mm512_dpbusd_epi32(met[h], q[j][h], four[j]);
 #else
-      const __m512i a = _mm512_add_epi16(_mm512_maddubs_epi16(q[0][h], four[0]),
-                                         _mm512_maddubs_epi16(q[1][h], four[1]));
-      const __m512i b = _mm512_add_epi16(_mm512_maddubs_epi16(q[2][h], four[2]),
-                                         _mm512_maddubs_epi16(q[3][h], four[3]));
-      met[h] = _mm512_madd_epi16(_mm512_add_epi16(a, b), _mm512_set1_epi16(1));
+      const __m512i ones = _mm512_set1_epi16(1);
+      __m512i pair[kMeeting];
+      KARAT_UNROLL
+      for (int j = 0; j < kMeeting; ++j) pair[j] = _mm512_maddubs_epi16(q[j][h], four[j]);
+      if constexpr (limit == kLargeLimit) {
+        KARAT_UNROLL
+        for (int j = 0; j < kMeeting; ++j) pair[j] = _mm512_madd_epi16(pair[j], ones);
+        met[h] = _mm512_add_epi32(_mm512_add_epi32(pair[0], pair[1]),
+                                  _mm512_add_epi32(pair[2], pair[3]));
+        continue;
+      }
+      const __m512i a = _mm512_add_epi16(pair[0], pair[1]);
+      const __m512i b = _mm512_add_epi16(pair[2], pair[3]);
+      met[h] = limit == kCodeLimit ? _mm512_madd_epi16(_mm512_add_epi16(a, b), ones)
+                                   : _mm512_add_epi32(_mm512_madd_epi16(a, ones),
+                                                      _mm512_madd_epi16(b, ones));
 #endif
     }
   }
