@@ -7,7 +7,7 @@
 
 namespace karat {
 
-/// Rows of a sequence. The codes above its first row count as 0.
+/// Rows of a sequence.
 inline constexpr std::int64_t kSegmentRows = 256;
 
 /// With c[0] the code of a row and c[r] that of the r-th row above it in the same column, the
@@ -23,8 +23,9 @@ struct ColumnCode {
   std::uint8_t factor[kMostTables][kMostRows];
   std::uint8_t shift[kMostTables];
   std::uint8_t table[kMostTables][16];
-  int zero;    // the sum that stands for 0
-  float step;  // sums are below 8 / step: 64 of 2 to 4 bits, 128 of 5
+  std::uint8_t start[kMostRows - 1];  // count as the codes above a sequence, the nearest first
+  int zero;                           // the sum that stands for 0
+  float step;                         // sums are below 8 / step: 64 of 2 to 4 bits, 128 of 5
 };
 
 /// Of 2 to 5 bits; their values are those that suit normal numbers of deviation 1.

@@ -19,7 +19,7 @@ inline void add_block(const Table& table, const Load& load, std::int64_t above, 
   KARAT_UNROLL
   for (int part = 0; part < kRegisters; part += kPart) {
     typename Table::State state[kPart];
-    std::memset(static_cast<void*>(state), 0, sizeof state);
+    for (auto& one : state) one = table.start;
     Bytes q[kRegisters];
     for (std::int64_t r = -above; r < 0; ++r) {
       load(r, q);
@@ -60,13 +60,17 @@ void column_rows(const Table& table, const MatrixView& m, const KernelInput& inp
       __builtin_prefetch(p + (r + kStrip) * stride, 0, 2);
       Codes::load(p + r * stride, q);
     };
-    const auto load_end = [&](std::int64_t r, Bytes* q) {
-      load_last<Codes>(p + r * stride, stride - b * Codes::kBytes, q);
-    };
-    if (b == whole)
-      add_block(table, load_end, above, rows, values, scale, acc);
-    else
+    if (b < whole) {
       add_block(table, load, above, rows, values, scale, acc);
+      continue;
+    }
+    Bytes ends[Table::kAbove + kStrip][kRegisters];
+    for (std::int64_t r = -above; r < rows; ++r)
+      load_last<Codes>(p + r * stride, stride - b * Codes::kBytes, ends[above + r]);
+    const auto load_end = [&](std::int64_t r, Bytes* q) {
+      for (int k = 0; k < kRegisters; ++k) q[k] = ends[above + r][k];
+    };
+    add_block(table, load_end, above, rows, values, scale, acc);
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     const float sum = m.columns->step * sum_lanes(fold(acc[r])) - shift;

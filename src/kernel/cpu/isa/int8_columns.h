@@ -85,6 +85,8 @@ struct Columns {
   explicit Columns(const MatrixView& m) {
     KARAT_UNROLL
     for (int t = 0; t < kTables; ++t) table[t] = load_table(m.columns->table[t]);
+    std::memset(static_cast<void*>(&start), 0, sizeof start);
+    for (int r = kAbove; r-- > 0;) enter(all_bytes(static_cast<char>(m.columns->start[r])), start);
   }
 
   static void enter(Bytes codes, State& state) {
@@ -100,6 +102,7 @@ struct Columns {
   }
 
   Bytes table[kTables];
+  State start;  // of a segment
 
  private:
   template <class... More>
@@ -124,7 +127,7 @@ class ColumnBlock {
  public:
   ColumnBlock(const Table& table, const MatrixView& m, std::int64_t row, std::int64_t b)
       : table_(table), m_(m), row_(row), b_(b) {
-    std::memset(static_cast<void*>(state_), 0, sizeof state_);
+    for (auto& state : state_) state = table.start;
     const std::int64_t first = row % kSegmentRows;
     for (std::int64_t above = least(first, Table::kAbove); above > 0; --above) {
       Bytes q[kRegisters];

@@ -7,12 +7,32 @@
 namespace karat::KARAT_ISA {
 namespace {
 
-/// Place of input i of a block among its bytes (int8.h).
+inline __m256i quarter(const std::byte* bytes, int place) {
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes + 32 * place));
+}
+inline void store_halves(__m256i a, __m256i b, std::byte* low, std::byte* high) {
+  _mm256_store_si256(reinterpret_cast<__m256i*>(low), _mm256_permute2x128_si256(a, b, 0x20));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(high), _mm256_permute2x128_si256(a, b, 0x31));
+}
+
+/// The bytes of a block in the order of its inputs (int8.h has theirs).
 template <int bits>
-inline std::int64_t byte_of(std::int64_t i) {
+inline void put_in_order(const std::byte* bytes, std::byte* to) {
   const int* place = BlockCodes<bits>::kPlace;
-  if (bits == 2) return 32 * place[i % 4] + i / 4;
-  return 32 * place[i / 64 * 2 + i % 2] + i % 64 / 2;
+  __m256i low[2], high[2];
+  KARAT_UNROLL
+  for (int h = 0; h < 2; ++h) {
+    const __m256i a = quarter(bytes, place[2 * h]), b = quarter(bytes, place[2 * h + 1]);
+    low[h] = _mm256_unpacklo_epi8(a, b);
+    high[h] = _mm256_unpackhi_epi8(a, b);
+    if (bits > 2) store_halves(low[h], high[h], to + 64 * h, to + 64 * h + 32);
+  }
+  if constexpr (bits == 2) {
+    store_halves(_mm256_unpacklo_epi16(low[0], low[1]), _mm256_unpackhi_epi16(low[0], low[1]), to,
+                 to + 64);
+    store_halves(_mm256_unpacklo_epi16(high[0], high[1]), _mm256_unpackhi_epi16(high[0], high[1]),
+                 to + 32, to + 96);
+  }
 }
 
 /// The values of `rows` rows from `row` in block b, scaled, to w, `stride` floats a row.
@@ -25,15 +45,15 @@ void unpack_block(const Table& table, const MatrixView& m, std::int64_t row, std
   for (std::int64_t r = 0; r < rows; ++r, w += stride) {
     Bytes q[kRegisters];
     block.next(q);
-    alignas(64) std::uint8_t bytes[kBlock], ordered[kBlock];
+    alignas(64) std::byte bytes[kBlock], ordered[kBlock];
     std::memcpy(bytes, q, sizeof bytes);
-    for (std::int64_t i = 0; i < kBlock; ++i) ordered[i] = bytes[byte_of<bits>(i)];
+    put_in_order<bits>(bytes, ordered);
     const Eight scale = all(load_half(m.scales, row + r) * m.columns->step);
     const Eight zero = all(static_cast<float>(m.columns->zero));
-    for (std::int64_t i = 0; i < n; i += kLanes) {
-      const Eight sums = load_int8(reinterpret_cast<const std::byte*>(ordered + i));
-      store_first(w + i, least(kLanes, n - i), mul(scale, sub(sums, zero)));
-    }
+    std::int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+      store(w + i, mul(scale, sub(load_int8(ordered + i), zero)));
+    if (i < n) store_first(w + i, n - i, mul(scale, sub(load_int8(ordered + i), zero)));
   }
 }
 
@@ -57,11 +77,13 @@ void one(const MatrixView& m, const KernelInput& input, float* y, std::int64_t r
         unpack_block(table, m, row, rows, i / kBlock, w[0], kBlock);
       });
       const std::int64_t n = least(kBlock, m.in - i);
-      for (std::int64_t r = 0; r < rows; ++r)
-        for (std::int64_t k = 0; k < n; k += kLanes) {
-          const std::int64_t lanes = least(kLanes, n - k);
-          acc[r] = fma(load_first(w[r] + k, lanes), load_first(input.x + i + k, lanes), acc[r]);
-        }
+      for (std::int64_t r = 0; r < rows; ++r) {
+        std::int64_t k = 0;
+        for (; k + kLanes <= n; k += kLanes)
+          acc[r] = fma(load(w[r] + k), load(input.x + i + k), acc[r]);
+        if (k < n)
+          acc[r] = fma(load_first(w[r] + k, n - k), load_first(input.x + i + k, n - k), acc[r]);
+      }
     }
     for (std::int64_t r = 0; r < rows; ++r)
       y[row + r] = sum_lanes(acc[r]) + outlier_dot(m, row + r, input.x);
