@@ -110,27 +110,6 @@ def rounded(tables, bits):
     return np.round((tables - low) * scale).astype(int), int(np.round(-low.sum() * scale))
 
 
-def best_start(bits, tables, zero):
-    """Codes that stand above a segment's first row, the nearest first: those from which the first rows are coded best.
-
-    Of all, those whose values suit a first row best are tried on five rows.
-    """
-    index, choices = indices(bits), 1 << bits
-    values = ((sums(np.array(tables), index) - zero) / CODES[bits][2]).astype(np.float32)
-    seams, x = len(values) // choices, normal(np.random.default_rng(7), 4)[:, :250].reshape(-1, 5)
-    first = np.stack([np.square(x[:, :1] - values[seam * choices:][:choices]).min(1).mean() for seam in range(seams)])
-    left = []
-    for seam in first.argsort()[:24]:
-        cost = np.full((len(x), seams), np.inf, np.float32)  # by the codes that the next row finds above it
-        cost[:, seam] = 0
-        for t in range(5):
-            error = np.repeat(cost, choices, axis=1) + np.square(x[:, t, None] - values)
-            cost = error.reshape(len(x), choices, seams).min(1)
-        left.append((cost.min(1).mean(), int(seam)))
-    seam = min(left)[1]
-    return [seam >> bits * row & (choices - 1) for row in range(len(CODES[bits][0][0]) - 1)]
-
-
 def show(bits, tables, zero):
     factors, shifts, scale = CODES[bits][:3]
     braces = lambda numbers: "{" + ", ".join(map(str, numbers)) + "}"
@@ -139,7 +118,7 @@ def show(bits, tables, zero):
           f"     .state_bits = {STATE_BITS[bits]},\n"
           f"     .factor = {braces(map(braces, factors))},\n     .shift = {braces(shifts)},\n"
           f"     .table = {{{between.join(map(braces, tables))}}},\n"
-          f"     .start = {braces(best_start(bits, tables, zero))},\n     .zero = {zero},\n     .step = 1.0f / {scale}}},")
+          f"     .zero = {zero},\n     .step = 1.0f / {scale}}},")
 
 
 def main():

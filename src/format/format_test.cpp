@@ -80,8 +80,8 @@ float column_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
   for (int t = 0; t < code.tables; ++t) {
     unsigned index = 0;
     for (int r = 0; r < code.rows; ++r) {
-      const unsigned c =
-          r <= o % 256 ? m.codes[(o - r) * m.in + i] : code.start[r - o % 256 - 1];
+      const std::int64_t first = o / 256 * 256, rows = std::min<std::int64_t>(256, m.out - first);
+      const unsigned c = m.codes[(first + (o - first + 8 * rows - r) % rows) * m.in + i];
       for (int bit = 0; bit < 8; ++bit)
         if (code.factor[t][r] >> bit & 1) index ^= c << bit;
     }
@@ -166,10 +166,10 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
   blocks.insert(blocks.end(), {-4, 6, 0});
   check_equal(unpack(pack_and_view(blocks_example()).view), blocks);
   check_equal(unpack(pack_and_view(column_trellis_example()).view),
-              {0.5, -0.375, 1, -0.3125, -0.125, -0.1875, 4.25, -1, 6.5});
+              {0.25, -0.125, -0.375, -0.3125, -0.375, 0.25, 4.25, -1, 6.5});
   const std::vector<float> five = unpack(pack_and_view(five_bits_example()).view);
-  check_equal({five.begin(), five.begin() + 3}, {-0.8125, -0.375, 0});
-  check_equal({five.begin() + 128, five.end()}, {0, -1.1875});
+  check_equal({five.begin(), five.begin() + 3}, {-0.3125, 0.25, -0.0625});
+  check_equal({five.begin() + 128, five.end()}, {-0.0625, -2.125});
 }
 
 TEST_CASE("sums of a column trellis are as small as 8-bit kernels take them") {

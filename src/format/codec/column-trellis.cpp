@@ -2,7 +2,6 @@
 // it names the entries of tables whose sum is the value (column-trellis/code.h), ŵ = scale·value.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "format/codec/column-trellis/blocks.h"
@@ -52,14 +51,13 @@ void read_codes(const PackedView& view, std::int64_t row, std::uint8_t* to) {
 
 void read_row(const PackedView& view, std::int64_t row, float* w) {
   const ColumnCode& code = column_code(view.layout.bits);
-  const std::int64_t above = std::min<std::int64_t>(code.rows - 1, row % kSegmentRows);
-  std::uint8_t column[ColumnCode::kMostRows] = {};
-  std::copy_n(code.start, code.rows - 1 - above, column + above + 1);
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>((above + 1) * view.in));
-  for (std::int64_t r = 0; r <= above; ++r) read_codes(view, row - r, &codes[r * view.in]);
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(code.rows * view.in));
+  for (std::int64_t r = 0; r < code.rows; ++r)
+    read_codes(view, row_above(row, r, view.out), &codes[r * view.in]);
   const float scale = half_at(view.scales, row) * code.step;
   for (std::int64_t i = 0; i < view.in; ++i) {
-    for (std::int64_t r = 0; r <= above; ++r) column[r] = codes[r * view.in + i];
+    std::uint8_t column[ColumnCode::kMostRows];
+    for (std::int64_t r = 0; r < code.rows; ++r) column[r] = codes[r * view.in + i];
     w[i] = scale * static_cast<float>(column_sum(code, column) - code.zero);
   }
 }

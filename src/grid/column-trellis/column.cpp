@@ -17,14 +17,6 @@ std::vector<float> tabulate(const ColumnCode& code) {
   return values;
 }
 
-/// The codes above a sequence, as a state has them.
-int start_of(int bits) {
-  const ColumnCode& code = column_code(bits);
-  int start = 0;
-  for (int r = 0; r + 1 < code.rows; ++r) start |= code.start[r] << r * bits;
-  return start & ((1 << (code.state_bits - bits)) - 1);
-}
-
 }  // namespace
 
 const float* column_values(int bits) {
@@ -41,14 +33,17 @@ ColumnSearch::ColumnSearch(int bits, int most_lanes)
 void ColumnSearch::encode(const float* x, std::int64_t n, std::uint8_t* codes) {
   float upwards[kSegmentRows];
   std::reverse_copy(x, x + n, upwards);
-  search_.search(upwards, n, TrellisSearch::kFree, start_of(search_.bits()), n, codes);
+  search_.encode(upwards, n, codes);
   std::reverse(codes, codes + n);
 }
 
 void decode_column(int bits, const std::uint8_t* codes, std::int64_t n, float* values) {
-  const int states = (1 << column_code(bits).state_bits) - 1;
+  const ColumnCode& code = column_code(bits);
+  const int states = (1 << code.state_bits) - 1;
   const float* all = column_values(bits);
-  for (int state = start_of(bits), r = 0; r < n; ++r) {
+  int state = 0;
+  for (int r = code.rows - 1; r > 0; --r) state = state << bits | codes[row_above(0, r, n)];
+  for (std::int64_t r = 0; r < n; ++r) {
     state = (state << bits | codes[r]) & states;
     values[r] = all[state];
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "format/codec/column-trellis/code.h"
-#include "grid/shared/trellis_search.h"
+#include "grid/shared/closed_search.h"
 
 namespace karat {
 
@@ -14,14 +14,14 @@ class ColumnSearch {
  public:
   /// `most_lanes`: see TrellisSearch.
   explicit ColumnSearch(int bits, int most_lanes = 16);
-  /// The best codes for x [n], the rows of a segment or the first of them from top to bottom.
+  /// Codes for x [n], the rows of a segment from top to bottom.
   void encode(const float* x, std::int64_t n, std::uint8_t* codes);
 
  private:
-  TrellisSearch search_;
+  ClosedSearch search_;
 };
 
-/// The values of such codes.
+/// The values of a segment's codes.
 void decode_column(int bits, const std::uint8_t* codes, std::int64_t n, float* values);
 
 }  // namespace karat

@@ -7,7 +7,7 @@
 
 namespace karat {
 
-/// Rows of a sequence.
+/// Rows of a sequence. It is closed: above its first row comes its last.
 inline constexpr std::int64_t kSegmentRows = 256;
 
 /// With c[0] the code of a row and c[r] that of the r-th row above it in the same column, the
@@ -23,13 +23,21 @@ struct ColumnCode {
   std::uint8_t factor[kMostTables][kMostRows];
   std::uint8_t shift[kMostTables];
   std::uint8_t table[kMostTables][16];
-  std::uint8_t start[kMostRows - 1];  // count as the codes above a sequence, the nearest first
-  int zero;                           // the sum that stands for 0
-  float step;                         // sums are below 8 / step: 64 of 2 to 4 bits, 128 of 5
+  int zero;    // the sum that stands for 0
+  float step;  // sums are below 8 / step: 64 of 2 to 4 bits, 128 of 5
 };
 
 /// Of 2 to 5 bits; their values are those that suit normal numbers of deviation 1.
 const ColumnCode& column_code(int bits);
+
+/// The row whose codes are c[r] of `row`, in a matrix of `out` rows. Static: each unit has its own.
+[[maybe_unused]] static constexpr std::int64_t row_above(std::int64_t row, std::int64_t r,
+                                                         std::int64_t out) {
+  const std::int64_t first = row / kSegmentRows * kSegmentRows;
+  const std::int64_t rows = out - first < kSegmentRows ? out - first : kSegmentRows;
+  const std::int64_t place = (row - first - r) % rows;
+  return first + (place < 0 ? place + rows : place);
+}
 
 /// The number that `codes` [rows], c[0] first, stand for: Σ table[t][index].
 int column_sum(const ColumnCode& code, const std::uint8_t* codes);

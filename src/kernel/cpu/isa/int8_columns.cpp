@@ -10,18 +10,18 @@ namespace {
 constexpr std::int64_t kStrip = 16;  // rows; segments have whole strips
 static_assert(kSegmentRows % kStrip == 0);
 
-/// Adds Σ byte·x̂ of a block, whose rows load(row, codes) loads, to acc [rows]; `above`: how many
-/// rows above have codes that matter.
+/// Adds Σ byte·x̂ of a block, whose rows load(row, codes) loads, those above from −kAbove on, to
+/// acc [rows].
 template <class Table, class Load>
-inline void add_block(const Table& table, const Load& load, std::int64_t above, std::int64_t rows,
+inline void add_block(const Table& table, const Load& load, std::int64_t rows,
                       const std::int8_t* values, Wide::Vector scale, Wide::Vector* acc) {
   Sums partial[kStrip];
   KARAT_UNROLL
   for (int part = 0; part < kRegisters; part += kPart) {
     typename Table::State state[kPart];
-    for (auto& one : state) one = table.start;
+    std::memset(static_cast<void*>(state), 0, sizeof state);
     Bytes q[kRegisters];
-    for (std::int64_t r = -above; r < 0; ++r) {
+    for (std::int64_t r = -Table::kAbove; r < 0; ++r) {
       load(r, q);
       KARAT_UNROLL
       for (int k = 0; k < kPart; ++k) Table::enter(q[part + k], state[k]);
@@ -48,8 +48,10 @@ void column_rows(const Table& table, const MatrixView& m, const KernelInput& inp
                  float* y, std::int64_t row, std::int64_t rows) {
   using Codes = typename Table::Codes;
   const Int8Input& x = *input.int8;
-  const std::int64_t first = row % kSegmentRows, whole = m.in / kBlock, stride = m.row_bytes;
-  const std::int64_t above = first < Table::kAbove ? first : Table::kAbove;
+  const std::int64_t whole = m.in / kBlock, stride = m.row_bytes;
+  std::int64_t above[Table::kAbove];  // bytes from this row to those above, the nearest last
+  for (int r = 0; r < Table::kAbove; ++r)
+    above[r] = (row_above(row, Table::kAbove - r, m.out) - row) * stride;
   Wide::Vector acc[kStrip];
   for (Wide::Vector& one : acc) one = Wide::zeros();
   for (std::int64_t b = 0; b < x.blocks; ++b) {
@@ -57,20 +59,22 @@ void column_rows(const Table& table, const MatrixView& m, const KernelInput& inp
     const std::int8_t* values = x.values + b * kBlock;
     const Wide::Vector scale = Wide::repeat(x.scales + b * kLanes);
     const auto load = [&](std::int64_t r, Bytes* q) {
+      if (r < 0) return Codes::load(p + above[Table::kAbove + r], q);
       __builtin_prefetch(p + (r + kStrip) * stride, 0, 2);
       Codes::load(p + r * stride, q);
     };
     if (b < whole) {
-      add_block(table, load, above, rows, values, scale, acc);
+      add_block(table, load, rows, values, scale, acc);
       continue;
     }
     Bytes ends[Table::kAbove + kStrip][kRegisters];
-    for (std::int64_t r = -above; r < rows; ++r)
-      load_last<Codes>(p + r * stride, stride - b * Codes::kBytes, ends[above + r]);
+    for (std::int64_t r = -Table::kAbove; r < rows; ++r)
+      load_last<Codes>(p + (r < 0 ? above[Table::kAbove + r] : r * stride),
+                       stride - b * Codes::kBytes, ends[Table::kAbove + r]);
     const auto load_end = [&](std::int64_t r, Bytes* q) {
-      for (int k = 0; k < kRegisters; ++k) q[k] = ends[above + r][k];
+      for (int k = 0; k < kRegisters; ++k) q[k] = ends[Table::kAbove + r][k];
     };
-    add_block(table, load_end, above, rows, values, scale, acc);
+    add_block(table, load_end, rows, values, scale, acc);
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     const float sum = m.columns->step * sum_lanes(fold(acc[r])) - shift;

@@ -85,8 +85,6 @@ struct Columns {
   explicit Columns(const MatrixView& m) {
     KARAT_UNROLL
     for (int t = 0; t < kTables; ++t) table[t] = load_table(m.columns->table[t]);
-    std::memset(static_cast<void*>(&start), 0, sizeof start);
-    for (int r = kAbove; r-- > 0;) enter(all_bytes(static_cast<char>(m.columns->start[r])), start);
   }
 
   static void enter(Bytes codes, State& state) {
@@ -102,7 +100,6 @@ struct Columns {
   }
 
   Bytes table[kTables];
-  State start;  // of a segment
 
  private:
   template <class... More>
@@ -127,11 +124,10 @@ class ColumnBlock {
  public:
   ColumnBlock(const Table& table, const MatrixView& m, std::int64_t row, std::int64_t b)
       : table_(table), m_(m), row_(row), b_(b) {
-    for (auto& state : state_) state = table.start;
-    const std::int64_t first = row % kSegmentRows;
-    for (std::int64_t above = least(first, Table::kAbove); above > 0; --above) {
+    std::memset(static_cast<void*>(state_), 0, sizeof state_);
+    for (std::int64_t above = Table::kAbove; above > 0; --above) {
       Bytes q[kRegisters];
-      load_block<typename Table::Codes>(m, row - above, b, q);
+      load_block<typename Table::Codes>(m, row_above(row, above, m.out), b, q);
       KARAT_UNROLL
       for (int k = 0; k < kRegisters; ++k) Table::enter(q[k], state_[k]);
     }
