@@ -91,6 +91,10 @@ const std::vector<Case> kCases = {
     {"2 bit trellis", trellis("1mad")},
     {"2 bit trellis 3inst", trellis("3inst")},
     {"2 bit trellis, rot.", trellis("1mad", 0)},
+    {"5 bit columns", PackedLayout{.format = "column-trellis", .bits = 5, .group = 0}},
+    {"4 bit columns", PackedLayout{.format = "column-trellis", .bits = 4, .group = 0}},
+    {"3 bit columns", PackedLayout{.format = "column-trellis", .bits = 3, .group = 0}},
+    {"2 bit columns", PackedLayout{.format = "column-trellis", .bits = 2, .group = 0}},
 };
 
 /// One matrix of a case, and the memory that it lies in.

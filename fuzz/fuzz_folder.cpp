@@ -37,12 +37,13 @@ void add(std::vector<OwnedTensor>& tensors, Bytes& input, const char* name, DTyp
 
 void read_parts(Bytes& input) {
   static const char* const kFormats[] = {"uniform",  "nf4", "fp4",     "e2m1",
-                                         "e2m1-daq", "lut", "trellis", "none"};
+                                         "e2m1-daq", "lut", "trellis", "column-trellis",
+                                         "none"};
   static const char* const kCodes[] = {"1mad", "3inst", "1mad12"};
   PackedLayout layout{
       .bits = input.next() % 10, .group = input.next() % 40, .symmetric = (input.next() & 1) != 0};
   const bool bilevel = (input.next() & 1) != 0;
-  layout.format = kFormats[input.next() % 8];
+  layout.format = kFormats[input.next() % 9];
   layout.input_scales = (input.next() & 3) == 3;
   const char* code = kCodes[input.next() % 3];
   if ((input.next() & 3) == 3) layout.rotation = input.next();
@@ -67,7 +68,10 @@ void read_parts(Bytes& input) {
   const bool lut = layout.format == "lut", stray = (input.next() & 31) == 31;
   if (lut || stray) add(tensors, input, "m.tables", DType::f16, {out, groups, 1 << layout.bits});
   if (layout.input_scales) add(tensors, input, "m.input_scales", DType::f16, {in});
-  if (!lut && !trellis && !bilevel) {
+  if (layout.format == "column-trellis") {
+    layout.group = 0;
+    add(tensors, input, "m.scales", DType::f16, {out, 1});
+  } else if (!lut && !trellis && !bilevel) {
     add(tensors, input, "m.scales", DType::f16, {out, groups});
     if (!layout.symmetric) add(tensors, input, "m.zeros", DType::f16, {out, groups});
   }

@@ -114,7 +114,8 @@ int main(int argc, char** argv) {
   solve_rows(table, few, "nearest",
              {"nf4:group=128,fit=daq,epochs=0", "nf4:group=128,fit=daq", "nf4:group=16,fit=daq",
               "uniform:bits=3,group=128,fit=daq", "nf4:group=0,fit=daq,epochs=1",
-              "trellis:bits=3,code=1mad12", "trellis:bits=3"});
+              "trellis:bits=3,code=1mad12", "trellis:bits=3",
+              "column-trellis:bits=3"});
   const Layer wide = random_layer(64, 8192);
   solve_rows(table, wide, "nearest", {"lut:bits=3,cost=fisher", "lut:bits=4,cost=fisher"});
   other_rows(table, layer);

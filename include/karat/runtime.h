@@ -16,8 +16,8 @@ std::vector<std::string_view> instruction_sets();
 
 /// What activations are while they are multiplied with packed weights: as they are, or 8-bit
 /// integers of which 16 share a scale, where a layout has such kernels (uniform grids of 2 to 4
-/// bits in groups of whole 128s; of 3 bits in blocks). Nothing else is rounded: other layers,
-/// outliers, norms and attention are not.
+/// bits in groups of whole 128s; of 3 bits in blocks; column trellises). Nothing else is rounded:
+/// other layers, outliers, norms and attention are not.
 enum class Activations : std::uint8_t { f32, q8 };
 /// "f32", "q8". Throws Error on another name.
 Activations parse_activations(std::string_view name);

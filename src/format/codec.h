@@ -16,6 +16,8 @@
 
 namespace karat {
 
+struct ColumnCode;
+
 /// One key of a format's layouts in quantization_config. The type of its value is the one that
 /// `get` gives. An optional key is written where the layout differs from one without it.
 using KeyValue = std::variant<bool, std::int64_t, std::string>;
@@ -55,8 +57,9 @@ struct CodeFacts {
   int variant = 0;                // the layout's, as the format numbers them
   bool sums = true;               // products with one token want Σ x of each group
   /// Whether products with 8-bit activations can be had: uniform codes, those of 3, 5 and 6 bits in
-  /// blocks, groups of whole blocks or one a row.
+  /// blocks, groups of whole blocks or one a row; column trellises.
   bool int8 = false;
+  const ColumnCode* columns = nullptr;  // of a column trellis
 };
 
 struct Codec {

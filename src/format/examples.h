@@ -47,6 +47,18 @@ inline PackedMatrix trellis_example() {
   m.scales = {kHalf};
   return m;
 }
+inline PackedMatrix column_trellis_example() {
+  PackedMatrix m = empty_matrix({.format = "column-trellis", .bits = 4, .group = 0}, 3, 3);
+  m.codes = {0, 1, 15, 7, 8, 2, 12, 3, 9};
+  m.scales = {kOne, kHalf, kTwo};
+  return m;
+}
+inline PackedMatrix five_bits_example() {
+  PackedMatrix m = empty_matrix({.format = "column-trellis", .bits = 5, .group = 0}, 1, 130);
+  for (int i = 0; i < 130; ++i) m.codes.push_back(static_cast<std::uint8_t>((7 * i + i / 9) % 32));
+  m.scales = {kOne};
+  return m;
+}
 inline PackedMatrix rotated_example() {
   PackedMatrix m = empty_matrix({.bits = 2, .group = 0, .symmetric = true, .rotation = 7}, 2, 6);
   m.codes = {0, 1, 2, 3, 3, 2, 1, 2, 2, 2, 0, 3};

@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "core/rotation.h"
+#include "format/codec/column-trellis/code.h"
 #include "format/codec/trellis/stream.h"
 #include "format/examples.h"
 #include "format/random_matrix.h"
@@ -72,9 +73,27 @@ float trellis_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) 
          trellis_definition(*find_trellis_code(m.layout.variant), state);
 }
 
+/// ŵ of a column trellis, bit by bit of its column's codes.
+float column_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
+  const ColumnCode& code = column_code(m.layout.bits);
+  int sum = -code.zero;
+  for (int t = 0; t < code.tables; ++t) {
+    unsigned index = 0;
+    for (int r = 0; r < code.rows; ++r) {
+      const std::int64_t first = o / 256 * 256, rows = std::min<std::int64_t>(256, m.out - first);
+      const unsigned c = m.codes[(first + (o - first + 8 * rows - r) % rows) * m.in + i];
+      for (int bit = 0; bit < 8; ++bit)
+        if (code.factor[t][r] >> bit & 1) index ^= c << bit;
+    }
+    sum += code.table[t][index >> code.shift[t] & 15];
+  }
+  return f16_to_float(m.scales[o]) * code.step * static_cast<float>(sum);
+}
+
 /// ŵ of one element by the definition, without its outlier, from the plain arrays.
 float dense_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
   if (m.layout.format == "trellis") return trellis_definition(m, o, i);
+  if (m.layout.format == "column-trellis") return column_definition(m, o, i);
   const std::int64_t groups = m.layout.groups(m.in), g = i / m.layout.group_size(m.in);
   const int code = m.codes[o * m.in + i];
   if (m.layout.format == "lut")
@@ -115,7 +134,8 @@ TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
        {pack("plain", plain_example()), pack("two", bilevel_example()), pack("nf4", nf4_example()),
         pack("lut", lut_example()), pack("trellis", trellis_example()),
         pack("rotated", rotated_example()), pack("blocks", blocks_example()),
-        pack("five", wide_example(5)), pack("six", wide_example(6))})
+         pack("five", wide_example(5)), pack("six", wide_example(6)),
+         pack("columns", column_trellis_example()), pack("columns5", five_bits_example())})
     for (const OwnedTensor& tensor : tensors) {
       const std::string line = golden_line(tensor);
       CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
@@ -151,6 +171,35 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
   check_equal({five[128], five[129], six[128], six[129]}, {18, -32, -14, 0});
   for (std::size_t i = 0; i < 128; ++i)
     CHECK(six[i] == 0.5f * static_cast<float>((7 * i + i / 5) % 64) - 16);
+  check_equal(unpack(pack_and_view(column_trellis_example()).view),
+              {0.25, -0.125, -0.375, -0.3125, -0.375, 0.25, 4.25, -1, 6.5});
+  const std::vector<float> columns5 = unpack(pack_and_view(five_bits_example()).view);
+  check_equal({columns5.begin(), columns5.begin() + 3}, {-0.3125, 0.25, -0.0625});
+  check_equal({columns5.begin() + 128, columns5.end()}, {-0.0625, -2.125});
+}
+
+TEST_CASE("sums of a column trellis are as small as 8-bit kernels take them") {
+  for (const int bits : {2, 3, 4, 5}) {
+    const ColumnCode& code = column_code(bits);
+    CHECK(code.bits == bits);
+    int least = 127, most = 0;
+    for (int state = 0; state < 1 << code.state_bits; ++state) {
+      std::uint8_t codes[ColumnCode::kMostRows] = {};
+      for (int r = 0; r < code.rows; ++r)
+        codes[r] = static_cast<std::uint8_t>(state >> r * bits & ((1 << bits) - 1));
+      const int sum = column_sum(code, codes);
+      least = std::min(least, sum);
+      most = std::max(most, sum);
+      // Of the oldest code some bits may change nothing.
+      const int counting = code.state_bits - (code.rows - 1) * bits;
+      codes[code.rows - 1] |= static_cast<std::uint8_t>(((1 << bits) - 1) & ~((1 << counting) - 1));
+      if (column_sum(code, codes) != sum) FAIL("a value depends on more bits than a state has");
+    }
+    CHECK(least < code.zero);
+    CHECK(most > code.zero);
+    CHECK(most < (bits == 5 ? 128 : 64));
+    CHECK(static_cast<float>(most) < 8 / code.step);
+  }
 }
 
 TEST_CASE("formats are found by name; lists ascending, of the length the format says") {
@@ -160,7 +209,8 @@ TEST_CASE("formats are found by name; lists ascending, of the length the format 
                                           {"e2m1", 15, 6.0f},
                                           {"e2m1-daq", 15, 6.0f},
                                           {"lut", 0, 0.0f},
-                                          {"trellis", 0, 0.0f}}) {
+                                          {"trellis", 0, 0.0f},
+                                          {"column-trellis", 0, 0.0f}}) {
     CHECK(find_codec("test", name).name == name);
     const std::span<const float> values = values_of(name);
     REQUIRE(static_cast<int>(values.size()) == count);
@@ -170,7 +220,8 @@ TEST_CASE("formats are found by name; lists ascending, of the length the format 
     CHECK(values[7] == 0);
     CHECK(values.back() == last);
   }
-  CHECK_THROWS_WITH_AS(find_codec("test", "NF4"), doctest::Contains("one of e2m1"), Error);
+  CHECK_THROWS_WITH_AS(find_codec("test", "NF4"),
+                       doctest::Contains("one of column-trellis, e2m1"), Error);
   CHECK(find_trellis_code("1mad") == TrellisCode::one_mad);
   CHECK(find_trellis_code(name_of(TrellisCode::three_inst)) == TrellisCode::three_inst);
   CHECK_FALSE(find_trellis_code("hyb").has_value());
@@ -183,7 +234,7 @@ TEST_CASE("unpack after pack is exact, over layouts, groups and odd sizes") {
   Rng rng(1);
   for (const std::int64_t group : {0, 5, 16, 128})
     for (const PackedLayout& layout : all_layouts(group))
-      for (const auto& [out, in] : {std::pair{1, 1}, {3, 17}, {16, 16}, {35, 131}}) {
+      for (const auto& [out, in] : {std::pair{1, 1}, {3, 17}, {16, 16}, {35, 131}, {260, 2}}) {
         const PackedMatrix m = random_matrix(rng, layout, out, in, in > 1 ? 0.05 : 0);
         std::vector<float> expected;
         for (std::int64_t o = 0; o < out; ++o)
@@ -272,6 +323,7 @@ TEST_CASE("bits per weight of the other grids: 4-bit lists at g128, 3-bit tables
        {std::pair{PackedLayout{.format = "nf4", .group = 128}, 4.25},
         {PackedLayout{.format = "e2m1", .group = 128, .symmetric = true}, 4.125},
         {PackedLayout{.format = "lut", .bits = 3, .group = 0}, 3.125},
+        {PackedLayout{.format = "column-trellis", .bits = 5, .group = 0}, 5 + 16.0 / 1024},
         {PackedLayout{.format = "trellis", .variant = "1mad", .bits = 2, .group = 0, .rotation = 1},
          2 + 16.0 / 1024}}) {
     const PackedTensors packed = pack_and_view(random_matrix(rng, layout, 64, 1024, 0));

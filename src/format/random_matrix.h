@@ -41,6 +41,9 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
                          .bits = bits,
                          .group = 0,
                          .input_scales = bits == 3});
+  for (const int bits : {2, 3, 4, 5})
+    layouts.push_back(
+        {.format = "column-trellis", .bits = bits, .group = 0, .input_scales = bits == 4});
   return layouts;
 }
 
@@ -52,7 +55,8 @@ inline std::vector<PackedLayout> rotated_layouts(std::int64_t group) {
   const PackedLayout lut{.format = "lut", .bits = 3, .group = group, .rotation = 5};
   const PackedLayout trellis{
       .format = "trellis", .variant = "1mad", .bits = 2, .group = 0, .rotation = 1};
-  return {uniform, scaled, lut, trellis};
+  const PackedLayout column{.format = "column-trellis", .bits = 4, .group = 0, .rotation = 2};
+  return {uniform, scaled, lut, trellis, column};
 }
 
 /// n codes below `limit`, at most 256.
@@ -100,7 +104,7 @@ inline void random_statistics(Rng& rng, PackedMatrix& m) {
   const std::int64_t stats = row_blocks(m.out) * layout.groups(m.in) * 2;
   const std::span<const float> values = find_codec("m", layout.format).values;
   const float top = values.empty() ? static_cast<float>(1 << layout.bits) : values.back();
-  if (layout.format == "trellis") {
+  if (layout.format == "trellis" || layout.format == "column-trellis") {
     m.scales = random_halves(rng, cells, 0.01f, 0.06f);
   } else if (layout.format == "lut") {
     m.tables = random_halves(rng, cells << layout.bits, -0.2f, 0.2f);

@@ -115,6 +115,20 @@ TEST_CASE("packed_view refuses parts of a trellis that are wrong") {
   refused(trellis, "groups of 16", [](Layer& l) { l.layout.group = 16; });
 }
 
+TEST_CASE("packed_view refuses parts of a column trellis that are wrong") {
+  const PackedLayout column{.format = "column-trellis", .bits = 5, .group = 0};
+  refused(column, "m.codes: got U8 [20, 15], expected U8 [20, 25]", [](Layer& l) {
+    l.view("codes").shape = {20, 15};
+  });
+  refused(column, "m.scales: got F16 [20], expected F16 [20, 1]",
+          [](Layer& l) { l.view("scales").shape = {20}; });
+  refused(column, "m.scales: got NaN", [](Layer& l) { l.set_u16("scales", 0, 0x7e00); });
+  refused(column, "m.codes: got U8 [20, 25]", [](Layer& l) { l.layout.bits = 2; });
+  refused(column, "8 bits", [](Layer& l) { l.layout.bits = 8; });
+  refused(column, "groups of 16", [](Layer& l) { l.layout.group = 16; });
+  refused(column, "none: the format has no variants", [](Layer& l) { l.layout.variant = "1mad"; });
+}
+
 TEST_CASE("packed_view refuses statistics and outliers that are not numbers") {
   refused(false, "m.scales: got NaN", [](Layer& l) { l.set_u16("scales", 59, 0x7c00); });
   refused(false, "m.zeros: got NaN", [](Layer& l) { l.set_u16("zeros", 0, 0xfe01); });
@@ -262,6 +276,28 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
   config_refused(of_version(3, lut + ",\"rotation\":-1"), "got -1");
   config_refused(of_version(3, lut + ",\"rotation\":2147483648"), "got 2147483648");
   config_refused(of_version(3, lut + ",\"rotation\":true"), "got true");
+}
+
+TEST_CASE("a folder with a column trellis is of version 6, and only such a folder") {
+  const QuantizationConfig written{
+      "karat", {{"a", {.format = "column-trellis", .bits = 4, .group = 0, .rotation = 3}}}};
+  const std::string json = quantization_json(written);
+  CHECK(json ==
+        R"({"quant_method":"karat","format":"karat-packed","format_version":6,"method":"karat",)"
+        R"("layouts":[{"grid":"column-trellis","bits":4,"rotation":3,"layers":["a"]}]})");
+  const auto read = parse_quantization("{\"quantization_config\":" + json + "}");
+  REQUIRE(read.has_value());
+  CHECK(read->layers == written.layers);
+  const auto of_version = [](int version, const std::string& layout) {
+    return config("\"quant_method\":\"karat\",\"format\":\"karat-packed\",\"format_version\":" +
+                      std::to_string(version),
+                  layout);
+  };
+  const std::string column = "\"grid\":\"column-trellis\",\"bits\":";
+  CHECK(parse_quantization(of_version(6, column + "5"))->layers.at("a").bits == 5);
+  config_refused(of_version(5, column + "4"), "grid column-trellis in format version 5");
+  config_refused(of_version(6, column + "6"), "got 6 bits");
+  config_refused(of_version(6, column + "4,\"code\":\"1mad\""), "\"code\" in a layout of grid");
 }
 
 TEST_CASE("a folder with codes in blocks is of version 4, and only such a folder") {

@@ -4,12 +4,11 @@
 // differ.
 #include "core/threads.h"
 #include "grid/shared/arrays.h"
+#include "grid/shared/row_scale.h"
 #include "grid/trellis/viterbi.h"
 
 namespace karat {
 namespace {
-
-constexpr double kSmallestHalf = 0x1p-24;
 
 struct Coding {
   TrellisCode code;
@@ -22,20 +21,6 @@ double best_deviation(const Coding& coding) {
   constexpr double kBest[][4] = {
       {0.98, 0.92, 0.90, 0.87}, {1.22, 1.16, 1.12, 1.10}, {0.96, 0.91, 0.86, 0.83}};
   return kBest[static_cast<std::size_t>(coding.code)][coding.bits - 2];
-}
-
-GridParams fit(const Slab& slab, double deviation) {
-  torch::Tensor weight = slab.weight;
-  torch::Tensor count = torch::full({weight.size(0), 1}, weight.size(1), weight.options());
-  if (slab.kept.defined()) {
-    weight = weight.masked_fill(slab.kept, 0);
-    count = (~slab.kept).sum(1, /*keepdim=*/true);
-  }
-  const torch::Tensor square = weight.square().sum(1, /*keepdim=*/true) / count.clamp_min(1);
-  const torch::Tensor scale = square.sqrt() / deviation;
-  return {torch::where(scale > 0, scale.clamp_min(kSmallestHalf), scale)
-              .to(torch::kFloat16)
-              .to(torch::kFloat32)};
 }
 
 /// body(tile) for every tile of a [rows, columns] matrix.
@@ -118,7 +103,7 @@ Grid trellis_grid(Options& options) {
   coding.code = find_trellis_code(code).value();
   Grid grid{.group = 0, .block = kTileSide};
   grid.fit = [deviation = best_deviation(coding)](const Slab& slab) {
-    return fit(slab, deviation);
+    return fit_row_scale(slab, deviation);
   };
   grid.encode = [coding](const auto& weight, const GridParams& params) {
     return encode(weight, params[0], coding);

@@ -179,6 +179,50 @@ TEST_CASE("8-bit activations: products of every set, every layout that takes the
         }
 }
 
+TEST_CASE("8-bit activations: column trellises of every set, odd sizes, rows of several segments") {
+  Rng rng(42);
+  for (const int bits : {2, 3, 4, 5})
+    for (const auto& [out, in] : {std::pair{1, 1},
+                                  {3, 9},
+                                  {16, 128},
+                                  {35, 131},
+                                  {7, 255},
+                                  {17, 1100},
+                                  {40, 576},
+                                  {300, 130},
+                                  {2, 8321}}) {
+      const double share = rng.below(2) == 0 ? 0.0 : 0.03;
+      const PackedLayout layout{.format = "column-trellis", .bits = bits, .group = 0};
+      const Packed p(random_matrix(rng, layout, out, in, share));
+      REQUIRE(takes_int8(p.matrix));
+      for (const KernelSet* set : usable_kernels())
+        for (const std::int64_t tokens : {1, 2, 3, 9}) {
+          if (out * in * tokens > 120000) continue;
+          CHECK_MESSAGE(wrong_outputs(*set, p, tokens, rng) == 0, set->isa, ", ", out, " x ", in,
+                        ", ", bits, " bits, ", tokens, " tokens");
+        }
+    }
+}
+
+TEST_CASE("8-bit activations: the largest sums of a column trellis do not overflow") {
+  Rng rng(43);
+  for (const int bits : {2, 3, 4, 5}) {
+    const PackedLayout layout{.format = "column-trellis", .bits = bits, .group = 0};
+    const Packed p(random_matrix(rng, layout, 100, 1280, 0));
+    for (const KernelSet* set : usable_kernels())
+      for (const std::int64_t tokens : {1, 9}) {
+        // Inputs of one sign where the weight of row 50 has it: all its products add up.
+        std::vector<float> x(static_cast<std::size_t>(tokens * 1280)), y(100 * x.size() / 1280);
+        for (std::size_t i = 0; i < x.size(); ++i)
+          x[i] = p.weights[50 * 1280 + i % 1280] < 0 ? -1.0f : 1.0f;
+        matmul(*set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
+        double sum = 0;
+        for (std::size_t i = 0; i < 1280; ++i) sum += std::fabs(p.weights[50 * 1280 + i]);
+        CHECK(y[50] == doctest::Approx(sum).epsilon(1e-4));
+      }
+  }
+}
+
 TEST_CASE("8-bit activations: the largest codes and inputs do not overflow") {
   for (const int bits : {2, 3, 4, 5, 6, 8}) {
     Rng rng(34);
@@ -232,8 +276,10 @@ TEST_CASE("8-bit activations: layouts without such kernels are multiplied as bef
 
 TEST_CASE("8-bit activations: the number of threads changes no bit") {
   Rng rng(37);
-  for (const int bits : {2, 3, 4, 5, 6, 8}) {
-    const Packed p(random_matrix(rng, layout_of(bits, 128), 600, 520, 0.01));
+  std::vector<PackedLayout> layouts = {{.format = "column-trellis", .bits = 3, .group = 0}};
+  for (const int bits : {2, 3, 4, 5, 6, 8}) layouts.push_back(layout_of(bits, 128));
+  for (const PackedLayout& layout : layouts) {
+    const Packed p(random_matrix(rng, layout, 600, 520, 0.01));
     const std::vector<float> x = draw(rng, 520 * 20);
     for (const KernelSet* set : usable_kernels())
       for (const std::int64_t tokens : {1, 20}) {

@@ -144,6 +144,17 @@ TEST_CASE("products with codes in blocks of every set, whatever is left of a row
         }
 }
 
+TEST_CASE("products of column trellises of every set: rows of several segments, blocks and rests") {
+  Rng rng(20);
+  for (const int bits : {2, 3, 4, 5})
+    for (const auto& [out, in] : {std::pair{300, 70}, {20, 256}, {18, 1100}, {5, 2112}}) {
+      const PackedLayout layout{.format = "column-trellis", .bits = bits, .group = 0};
+      const GuardedMatrix m = guarded_packed(random_matrix(rng, layout, out, in, 0.02));
+      for (const KernelSet* set : usable_kernels())
+        for (const std::int64_t tokens : kTokens) check_product(*set, m, tokens, rng);
+    }
+}
+
 TEST_CASE(
     "rotated products of every set: the outliers are not rotated, the input scales come first") {
   Rng rng(16);

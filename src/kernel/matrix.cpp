@@ -51,6 +51,7 @@ Matrix::Matrix(const PackedView& view)
   view_.fixed_zero = facts.fixed_zero;
   view_.sums = facts.sums;
   view_.int8 = facts.int8;
+  view_.columns = facts.columns;
   view_.row_bytes = facts.row_bytes;
   view_.codes = view.codes.data;
   view_.values = facts.values;

@@ -15,6 +15,8 @@
 
 namespace karat {
 
+struct ColumnCode;
+
 /// W [out, in]. Pointers may be unaligned; parts that a layout does not have are nullptr.
 struct MatrixView {
   enum class Store : std::uint8_t { f32, f16, bf16, packed };
@@ -28,6 +30,7 @@ struct MatrixView {
   int variant = 0;  // these and what follows: CodeFacts
   float fixed_zero = 0;
   bool sums = false, int8 = false;
+  const ColumnCode* columns = nullptr;  // of a column trellis (format/codec/column-trellis/code.h)
   bool symmetric = false;
   std::int64_t group = 0, groups = 0, row_bytes = 0;              // inputs, per row, of codes
   const std::byte* codes = nullptr;                               // [out, row_bytes]

@@ -118,8 +118,9 @@ void make_value(const AxisEntry<Grid>&, Assembled& made) {
   mean = bits.number("bits", 4, grids.begin()->first, grids.rbegin()->first,
                      "mean bits of a code over the layers");
   made.grid = grids.at(static_cast<int>(std::ceil(mean)));
-  axis.text = fmt::format("{}:bits={},{},widths=mixed", name, number_text(mean),
-                          Options::without(options, "bits"));
+  const std::string rest = Options::without(options, "bits");
+  axis.text = fmt::format("{}:bits={}{}{},widths=mixed", name, number_text(mean),
+                          rest.empty() ? "" : ",", rest);
 }
 
 /// Spells `text` out in full.

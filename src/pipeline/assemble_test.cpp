@@ -96,6 +96,8 @@ TEST_CASE("bits with a point are a mean of widths, whole bits one width unless t
   CHECK(made("karat", {.bits = "3"}).widths.mean == 3);
   CHECK(made("karat", {.grid = "trellis:bits=3"}).widths.mean == 0);
   CHECK(made("karat", {.bits = "4.5"}).widths.grids.size() == 4);
+  CHECK(made("karat", {.grid = "column-trellis:bits=3.4"}).recipe.grid.text ==
+        "column-trellis:bits=3.4,widths=mixed");
   for (const char* grid : {"trellis:bits=5.1", "uniform:bits=5.5", "trellis:bits=1.9",
                            "uniform:bits=8,widths=mixed", "uniform:widths=odd", "nf4:bits=3.5"})
     CHECK_THROWS_AS(made("rtn", {.grid = grid}), Error);

@@ -32,7 +32,8 @@ const Texts kGrids = {"uniform:group=16",
                       "e2m1:group=16",
                       "lut:bits=3,group=16,cost=activation",
                       "lut:bits=3.1,cost=fisher",
-                      "trellis:bits=2,code=1mad12"};
+                      "trellis:bits=2,code=1mad12",
+                      "column-trellis:bits=2"};
 const Texts kTransforms = {"none", "scale", "scale:fold=1", "hadamard"};
 const Texts kSolvers = {"nearest",
                         "gptq",

@@ -3,6 +3,7 @@
 // a scale, so scales cost one multiplication a block.
 #pragma once
 
+#include "format/codec/column-trellis/code.h"
 #include "kernel/cpu/isa/eight.h"
 
 // A block's codes as `kRegisters` registers of type Bytes, the 16 inputs of lane l being inputs
@@ -27,6 +28,9 @@ void round_input(const MatrixView& m, const float* x, std::int8_t* values, float
                  float* sums);
 void multiply_one_int8(const MatrixView& m, const KernelInput& input, float* y,
                        std::int64_t row_begin, std::int64_t row_end);
+/// The same of a matrix that has MatrixView::columns.
+void multiply_one_columns(const MatrixView& m, const KernelInput& input, float* y,
+                          std::int64_t row_begin, std::int64_t row_end);
 void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
                         std::int64_t row_begin, std::int64_t row_end);
 
@@ -65,7 +69,6 @@ inline void load_stream(const std::byte* p, std::int64_t available, Bytes* q) {
   }
   std::memcpy(q, quarters, sizeof quarters);
 }
-
 /// Codes of the last block of a row, of which `available` bytes are there; the others read 0.
 template <class Codes>
 inline void load_last(const std::byte* p, std::int64_t available, Bytes* q) {
@@ -96,8 +99,20 @@ struct RowScales {
   for (; (b - begin) % kLanes != 0; ++b) to[b - begin] = 0;
 }
 
+/// Of a column trellis: one scale a row, and the sum of table entries that stands for 0.
+[[maybe_unused]] inline void load_column_scales(const MatrixView& m, std::int64_t row,
+                                                std::int64_t blocks, RowScales& to) {
+  const float scale = load_half(m.scales, row) * m.columns->step;
+  for (std::int64_t i = 0; i < blocks; ++i) to.scale[i] = scale;
+  for (std::int64_t i = blocks; i % kLanes != 0; ++i) to.scale[i] = 0;
+  const Eight zero = all(static_cast<float>(m.columns->zero));
+  for (std::int64_t i = 0; i < blocks; i += kLanes)
+    store(to.shift + i, mul(load(to.scale + i), zero));
+}
+
 [[maybe_unused]] inline void load_scales(const MatrixView& m, std::int64_t row, std::int64_t begin,
                                          std::int64_t end, RowScales& to) {
+  if (m.columns != nullptr) return load_column_scales(m, row, end - begin, to);
   spread_groups(m, m.scales + 2 * row * m.groups, begin, end, to.scale);
   if (!m.symmetric) spread_groups(m, m.zeros + 2 * row * m.groups, begin, end, to.shift);
   for (std::int64_t i = 0; i < end - begin; i += kLanes) {

@@ -52,6 +52,53 @@ struct BlockCodes<2> {
   return _mm256_set1_epi8(x);
 }
 
+[[maybe_unused]] inline Bytes exclusive_or(Bytes a, Bytes b) {
+  return _mm256_xor_si256(a, b);
+}
+[[maybe_unused]] inline Bytes add_bytes(Bytes a, Bytes b) {
+  return _mm256_add_epi8(a, b);
+}
+/// Each byte, below 32, halved.
+[[maybe_unused]] inline Bytes halved(Bytes v) {
+  return _mm256_and_si256(_mm256_srli_epi16(v, 1), _mm256_set1_epi8(15));
+}
+/// A table of 16 bytes, and its bytes at indices below 128, of which four bits count.
+[[maybe_unused]] inline Bytes load_table(const std::uint8_t* table) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+}
+[[maybe_unused]] inline Bytes look_up(Bytes table, Bytes index) {
+  return _mm256_shuffle_epi8(table, index);
+}
+
+/// Registers of a block that are multiplied together, and Σ byte·value of theirs: in 16 bits two
+/// products of two pairs stay below 2^15 where bytes are below 64: 2·2·63·127. If `large`, they
+/// are below 128.
+constexpr int kPart = 2;
+using Sums = __m256i;
+template <bool large>
+inline Sums part_sum(const Bytes* q, const std::int8_t* x) {
+  const auto values = [x](int k) {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(x + 32 * k));
+  };
+#if defined(__AVXVNNI__)
+  const __m256i sum = _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), q[0], values(0));
+  return _mm256_dpbusd_avx_epi32(sum, q[1], values(1));
+#else
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i a = _mm256_maddubs_epi16(q[0], values(0));
+  const __m256i b = _mm256_maddubs_epi16(q[1], values(1));
+  if constexpr (large)
+    return _mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones));
+  return _mm256_madd_epi16(_mm256_add_epi16(a, b), ones);
+#endif
+}
+[[maybe_unused]] inline Sums add_sums(Sums a, Sums b) {
+  return _mm256_add_epi32(a, b);
+}
+[[maybe_unused]] inline Wide::Vector to_floats(Sums v) {
+  return _mm256_cvtepi32_ps(v);
+}
+
 /// How wide the codes of a sum are taken to be: what is as good for wider ones is done once.
 constexpr int sum_bits([[maybe_unused]] int bits) {
 #if defined(__AVXVNNI__)

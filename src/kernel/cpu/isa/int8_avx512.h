@@ -115,6 +115,45 @@ struct BlockCodes<2> {
   return _mm512_set1_epi8(x);
 }
 
+// As in int8_avx2.h.
+[[maybe_unused]] inline Bytes exclusive_or(Bytes a, Bytes b) {
+  return _mm512_xor_si512(a, b);
+}
+[[maybe_unused]] inline Bytes add_bytes(Bytes a, Bytes b) {
+  return _mm512_add_epi8(a, b);
+}
+[[maybe_unused]] inline Bytes halved(Bytes v) {
+  return _mm512_and_si512(_mm512_srli_epi16(v, 1), _mm512_set1_epi8(15));
+}
+[[maybe_unused]] inline Bytes load_table(const std::uint8_t* table) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+}
+[[maybe_unused]] inline Bytes look_up(Bytes table, Bytes index) {
+  return _mm512_shuffle_epi8(table, index);
+}
+constexpr int kPart = 2;
+using Sums = __m512i;
+template <bool large>
+inline Sums part_sum(const Bytes* q, const std::int8_t* x) {
+  const __m512i first = _mm512_load_si512(x), second = _mm512_load_si512(x + 64);
+#if defined(__AVX512VNNI__)
+  return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), q[0], first), q[1],
+                             second);
+#else
+  const __m512i ones = _mm512_set1_epi16(1);
+  const __m512i a = _mm512_maddubs_epi16(q[0], first), b = _mm512_maddubs_epi16(q[1], second);
+  if constexpr (large)
+    return _mm512_add_epi32(_mm512_madd_epi16(a, ones), _mm512_madd_epi16(b, ones));
+  return _mm512_madd_epi16(_mm512_add_epi16(a, b), ones);
+#endif
+}
+[[maybe_unused]] inline Sums add_sums(Sums a, Sums b) {
+  return _mm512_add_epi32(a, b);
+}
+[[maybe_unused]] inline Wide::Vector to_floats(Sums v) {
+  return _mm512_cvtepi32_ps(v);
+}
+
 /// As in int8_avx2.h.
 constexpr int sum_bits([[maybe_unused]] int bits) {
 #if defined(__AVX512VNNI__)

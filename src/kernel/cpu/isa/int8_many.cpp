@@ -1,7 +1,7 @@
 // Several tokens whose activations are 8-bit integers: 16 rows × 1024 inputs of codes become bytes
 // in the L1 cache, once for all tokens; then 4 rows × kTokens tokens are multiplied at a
 // time, their float sums in registers.
-#include "kernel/cpu/isa/int8.h"
+#include "kernel/cpu/isa/int8_columns.h"
 #if defined(__AVX512BW__)
 #include "kernel/cpu/isa/int8_transposed.h"
 #endif
@@ -19,6 +19,9 @@ struct Strip {
   template <class Codes>
   void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
             std::int64_t end);
+  template <class Table>
+  void fill_columns(const Table& table, const MatrixView& m, std::int64_t row, std::int64_t rows,
+                    std::int64_t begin, std::int64_t end);
   template <int bits>
   void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
                 float* y, std::int64_t out) const;
@@ -38,6 +41,17 @@ inline void Strip::fill(const MatrixView& m, std::int64_t row, std::int64_t rows
     if (whole < end)
       load_last<Codes>(from + whole * Codes::kBytes, m.row_bytes - whole * Codes::kBytes,
                        codes[r][whole - begin]);
+  }
+}
+
+/// The same with the sums of a column trellis for codes.
+template <class Table>
+inline void Strip::fill_columns(const Table& table, const MatrixView& m, std::int64_t row,
+                                std::int64_t rows, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t r = 0; r < rows; ++r) load_scales(m, row + r, begin, end, scales[r]);
+  for (std::int64_t b = begin; b < end; ++b) {
+    ColumnBlock<Table> block(table, m, row, b);
+    for (std::int64_t r = 0; r < rows; ++r) block.next(codes[r][b - begin]);
   }
 }
 
@@ -127,8 +141,18 @@ inline void add_strip_outliers(const MatrixView& m, const KernelInput& input, st
   }
 }
 
-/// Kind: of strip.
+/// Blocks [begin, end) of `rows` rows from `row` to a strip.
 template <class Kind>
+void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
+          std::int64_t end, Kind& strip) {
+  if (m.columns == nullptr)
+    return with_block_codes(
+        m, [&](auto codes) { strip.template fill<decltype(codes)>(m, row, rows, begin, end); });
+  with_columns(m, [&](const auto& table) { strip.fill_columns(table, m, row, rows, begin, end); });
+}
+
+/// Kind: of strip; bits: sum_bits() of what it holds.
+template <class Kind, int bits>
 void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
                      std::int64_t row_begin, std::int64_t row_end) {
   Kind strip;
@@ -136,15 +160,25 @@ void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
     const std::int64_t rows = least(Kind::kRows, row_end - row);
     for (std::int64_t b = 0; b < input.int8->blocks; b += Kind::kBlocks) {
       const std::int64_t end = least(b + Kind::kBlocks, input.int8->blocks);
-      with_block_codes(m, [&](auto codes) {
-        using Codes = decltype(codes);
-        strip.template fill<Codes>(m, row, rows, b, end);
-        strip.template multiply<sum_bits(Codes::kBits)>(input, b, end - b, rows, y + row, m.out);
-      });
+      fill(m, row, rows, b, end, strip);
+      strip.template multiply<bits>(input, b, end - b, rows, y + row, m.out);
     }
     for (std::int64_t r = 0; r < rows && m.outlier_offsets != nullptr; r += kOutlierRows)
       add_strip_outliers(m, input, row + r, least(kOutlierRows, rows - r), y);
   }
+}
+
+template <class Kind>
+void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
+                     std::int64_t row_begin, std::int64_t row_end) {
+  const auto multiply = [&](auto bits) {
+    multiply_strips<Kind, sum_bits(bits)>(m, input, y, row_begin, row_end);
+  };
+  if (m.columns != nullptr)
+    return with_columns(m, [&](const auto& table) { multiply(table.sum_width()); });
+  with_block_codes(m, [&](auto codes) {
+    multiply(std::integral_constant<int, decltype(codes)::kBits>{});
+  });
 }
 
 }  // namespace

@@ -143,6 +143,49 @@ struct BlockCodes<2> {
   return {v, v};
 }
 
+// As in int8_avx2.h.
+[[maybe_unused]] inline Bytes exclusive_or(Bytes a, Bytes b) {
+  return {veorq_u8(a.a, b.a), veorq_u8(a.b, b.b)};
+}
+[[maybe_unused]] inline Bytes add_bytes(Bytes a, Bytes b) {
+  return {vaddq_u8(a.a, b.a), vaddq_u8(a.b, b.b)};
+}
+[[maybe_unused]] inline Bytes halved(Bytes v) {
+  return shifted<1>(v);
+}
+[[maybe_unused]] inline Bytes load_table(const std::uint8_t* table) {
+  return {vld1q_u8(table), vld1q_u8(table)};
+}
+[[maybe_unused]] inline Bytes look_up(Bytes table, Bytes index) {
+  const Bytes low = lowest(index, 15);
+  return {vqtbl1q_u8(table.a, low.a), vqtbl1q_u8(table.b, low.b)};
+}
+constexpr int kPart = 2;
+struct Sums {
+  int32x4_t a, b;
+};
+template <bool large>
+inline Sums part_sum(const Bytes* q, const std::int8_t* x) {
+  const auto add = [](int32x4_t sum, uint8x16_t bytes, const std::int8_t* values) {
+    const int8x16_t v = vreinterpretq_s8_u8(bytes), w = vld1q_s8(values);
+#if defined(__ARM_FEATURE_DOTPROD)
+    return vdotq_s32(sum, v, w);
+#else
+    return vpadalq_s16(sum, vpaddq_s16(vmull_s8(vget_low_s8(v), vget_low_s8(w)),
+                                       vmull_high_s8(v, w)));
+#endif
+  };
+  const int32x4_t zero = vdupq_n_s32(0);
+  return {add(add(zero, q[0].a, x), q[1].a, x + 32),
+          add(add(zero, q[0].b, x + 16), q[1].b, x + 48)};
+}
+[[maybe_unused]] inline Sums add_sums(Sums a, Sums b) {
+  return {vaddq_s32(a.a, b.a), vaddq_s32(a.b, b.b)};
+}
+[[maybe_unused]] inline Wide::Vector to_floats(Sums v) {
+  return {vcvtq_f32_s32(v.a), vcvtq_f32_s32(v.b)};
+}
+
 /// Σ over the quarters of four lanes: 16 bytes of each, the values' 32 bytes apart. In 16 bits four
 /// sums of two products stay below 2^15: 4·2·31·127.
 [[maybe_unused]] inline Four half_sum(uint8x16_t q0, uint8x16_t q1, uint8x16_t q2, uint8x16_t q3,

@@ -162,6 +162,7 @@ void int8_rows(const MatrixView& m, const KernelInput& input, float* y, std::int
 
 void multiply_one_int8(const MatrixView& m, const KernelInput& input, float* y,
                        std::int64_t row_begin, std::int64_t row_end) {
+  if (m.columns != nullptr) return multiply_one_columns(m, input, y, row_begin, row_end);
   with_block_codes(m, [&](auto codes) {
     using Codes = decltype(codes);
     constexpr auto one = int8_rows<Codes, 1>, four = int8_rows<Codes, kTogether>;

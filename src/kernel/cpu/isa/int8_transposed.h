@@ -5,7 +5,7 @@
 // off without.
 #pragma once
 
-#include "kernel/cpu/isa/int8.h"
+#include "kernel/cpu/isa/int8_columns.h"
 
 namespace karat::KARAT_ISA {
 namespace {
@@ -56,7 +56,23 @@ struct TransposedStrip {
     for (int h = 0; h < kHalves; ++h) {
       fill_scales(m, row, rows, begin, end, h);
       for (std::int64_t b = begin; b < end; ++b)
-        fill_block<Codes>(m, row, rows, b, h, codes[b - begin]);
+        fill_block(rows, h, codes[b - begin], [&](std::int64_t r, Bytes* q) {
+          load_block<Codes>(m, row + r, b, q);
+        });
+    }
+  }
+
+  /// The same with the sums of a column trellis for codes.
+  template <class Table>
+  void fill_columns(const Table& table, const MatrixView& m, std::int64_t row, std::int64_t rows,
+                    std::int64_t begin, std::int64_t end) {
+    for (int h = 0; h < kHalves; ++h) {
+      fill_scales(m, row, rows, begin, end, h);
+      for (std::int64_t b = begin; b < end; ++b) {
+        ColumnBlock<Table> block(table, m, row + h * kHalf, b);
+        fill_block(rows, h, codes[b - begin],
+                   [&](std::int64_t, Bytes* q) { block.next(q); });
+      }
     }
   }
 
@@ -89,18 +105,16 @@ struct TransposedStrip {
     }
   }
 
-  /// Block b of 16 of the rows, to to[scale][register][h].
-  template <class Codes>
-  static void fill_block(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t b,
-                         int h, __m512i (*to)[kMeeting][kHalves]) {
+  /// A block of 16 of the rows, to to[scale][register][h]; load(r, codes) gives those of row r,
+  /// one after the other.
+  template <class Load>
+  static void fill_block(std::int64_t rows, int h, __m512i (*to)[kMeeting][kHalves],
+                         const Load& load) {
     Bytes q[kRegisters][kHalf];
     for (int r = 0; r < kHalf; ++r) {
       const std::int64_t at = h * kHalf + r;
       Bytes of_row[kRegisters] = {};
-      const std::byte* p = m.codes + (row + at) * m.row_bytes + b * Codes::kBytes;
-      if (at < rows && b < m.in / kBlock) Codes::load(p, of_row);
-      if (at < rows && b == m.in / kBlock)
-        load_last<Codes>(p, m.row_bytes - b * Codes::kBytes, of_row);
+      if (at < rows) load(at, of_row);
       for (int k = 0; k < kRegisters; ++k) q[k][r] = of_row[k];
     }
     for (int k = 0; k < kRegisters; ++k) {

@@ -1,4 +1,4 @@
-#include "grid/trellis/step.h"
+#include "grid/shared/trellis_step.h"
 
 #include <cstring>
 #include <limits>
