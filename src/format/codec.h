@@ -57,9 +57,9 @@ struct CodeFacts {
   int variant = 0;                // the layout's, as the format numbers them
   bool sums = true;               // products with one token want Σ x of each group
   /// Whether products with 8-bit activations can be had: uniform codes, those of 3, 5 and 6 bits in
-  /// blocks, groups of whole blocks or one a row; column trellises.
+  /// blocks, groups of whole blocks or one a row; formats of columns.
   bool int8 = false;
-  const ColumnCode* columns = nullptr;  // of a column trellis
+  const ColumnCode* columns = nullptr;  // where codes meet those above them
 };
 
 struct Codec {

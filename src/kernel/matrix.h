@@ -30,7 +30,7 @@ struct MatrixView {
   int variant = 0;  // these and what follows: CodeFacts
   float fixed_zero = 0;
   bool sums = false, int8 = false;
-  const ColumnCode* columns = nullptr;  // of a column trellis (format/codec/column-trellis/code.h)
+  const ColumnCode* columns = nullptr;  // where codes meet those above them
   bool symmetric = false;
   std::int64_t group = 0, groups = 0, row_bytes = 0;              // inputs, per row, of codes
   const std::byte* codes = nullptr;                               // [out, row_bytes]

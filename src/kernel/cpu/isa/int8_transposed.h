@@ -62,7 +62,7 @@ struct TransposedStrip {
     }
   }
 
-  /// The same with the sums of a column trellis for codes.
+  /// The same with the sums of a format of columns for codes.
   template <class Table>
   void fill_columns(const Table& table, const MatrixView& m, std::int64_t row, std::int64_t rows,
                     std::int64_t begin, std::int64_t end) {
