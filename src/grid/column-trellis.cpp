@@ -1,8 +1,8 @@
 // grid column-trellis: the weights of a column are coded together, 256 rows at a time, as a path
 // through some 2^12 states whose values are sums of look-ups (format/codec/column-trellis/code.h),
 // 2 to 5 bits a weight. It codes normal numbers with 1 to 5 % more error than a trellis of as many
-// states whose values are hashed, and decodes many times as fast. It wants weights that look normal:
-// transform hadamard. Each row has its scale.
+// states whose values are hashed, and decodes many times as fast. It wants weights that look
+// normal: transform hadamard. Each row has its scale.
 #include <map>
 
 #include "core/threads.h"
