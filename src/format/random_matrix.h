@@ -110,11 +110,11 @@ inline void random_statistics(Rng& rng, PackedMatrix& m) {
     m.tables = random_halves(rng, cells << layout.bits, -0.2f, 0.2f);
   } else if (layout.variant == "bilevel") {
     m.scale_codes = random_codes(rng, cells, 1 << kBilevelBits);
-    m.scale_stats = random_halves(rng, stats, 0.01f, 0.2f / top);
+    m.scale_stats = random_halves(rng, stats, 0.05f / top, 0.2f / top);
     if (!layout.symmetric) m.zero_codes = random_codes(rng, cells, 1 << kBilevelBits);
     if (!layout.symmetric) m.zero_stats = random_halves(rng, stats, 0.1f, 1.0f);
   } else {
-    m.scales = random_halves(rng, cells, 0.01f, 0.2f / top);
+    m.scales = random_halves(rng, cells, 0.05f / top, 0.2f / top);
     if (!layout.symmetric) m.zeros = random_halves(rng, cells, values.empty() ? 0 : -top, top);
   }
 }
