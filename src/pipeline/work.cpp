@@ -46,6 +46,15 @@ bool is_ours(const fs::directory_entry& entry) {
   return known && entry.is_directory();
 }
 
+/// What lies in a folder, which another process may be removing.
+std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code gone;
+  for (fs::directory_iterator at(folder, gone), end; !gone && at != end; at.increment(gone))
+    entries.push_back(*at);
+  return entries;
+}
+
 /// Whether the file was removed since it was opened: then others lock one of the same name.
 bool is_gone(int file) {
   struct stat status {};
@@ -81,7 +90,7 @@ const WorkPart* difference(const WorkIdentity& known, const WorkIdentity& there)
 
 /// A run that was killed before it found anything leaves its mark alone.
 bool holds_work(const fs::path& folder) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+  for (const fs::directory_entry& entry : entries_of(folder))
     if (entry.path().filename() != kFingerprint) return true;
   return false;
 }
@@ -111,7 +120,7 @@ void Work::check(const fs::path& out, const WorkIdentity& known, bool discard) {
   if (!fs::exists(status)) return;
   std::string stranger;
   if (fs::is_directory(status))
-    for (const fs::directory_entry& entry : fs::directory_iterator(path))
+    for (const fs::directory_entry& entry : entries_of(path))
       if (!is_ours(entry)) stranger = " with " + entry.path().filename().string();
   if (!fs::is_directory(status) || !stranger.empty() || !fs::exists(path / kFingerprint))
     fail("write " + out.string(), path.string() + stranger + " in the way",
@@ -149,7 +158,7 @@ Work::~Work() {
 
 void Work::clear() {
   std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path_, ignored))
+  for (const fs::directory_entry& entry : entries_of(path_))
     if (is_ours(entry) && entry.path().filename() != kFingerprint)
       fs::remove_all(entry.path(), ignored);
 }
