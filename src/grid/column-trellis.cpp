@@ -57,15 +57,8 @@ torch::Tensor decode(const torch::Tensor& codes, const torch::Tensor& scale, int
 }
 
 Stored store(const std::string& name, const Solution& solution, int bits) {
-  PackedMatrix matrix;
-  matrix.layout = {.format = "column-trellis", .bits = bits, .group = 0};
-  matrix.out = solution.codes.size(0);
-  matrix.in = solution.codes.size(1);
-  matrix.codes = to_vector<std::uint8_t>(solution.codes);
-  matrix.scales = half_bits(solution.params[0][0]);  // [out, 1]
-  torch::Tensor decoded = decode(solution.codes, solution.params[0][0], bits);
-  finish(solution, matrix, decoded);
-  return {matrix.layout, pack(name, matrix), decoded};
+  return store_row_scaled(name, {.format = "column-trellis", .bits = bits, .group = 0}, solution,
+                          decode(solution.codes, solution.params[0][0], bits));
 }
 
 }  // namespace

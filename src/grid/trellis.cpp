@@ -78,18 +78,12 @@ torch::Tensor decode(const torch::Tensor& codes, const torch::Tensor& scale, con
 }
 
 Stored store(const std::string& name, const Solution& solution, const Coding& coding) {
-  PackedMatrix matrix;
-  matrix.layout = {.format = "trellis",
-                   .variant = std::string(name_of(coding.code)),
-                   .bits = coding.bits,
-                   .group = 0};
-  matrix.out = solution.codes.size(0);
-  matrix.in = solution.codes.size(1);
-  matrix.codes = to_vector<std::uint8_t>(solution.codes);
-  matrix.scales = half_bits(solution.params[0][0]);  // [out, 1]
-  torch::Tensor decoded = decode(solution.codes, solution.params[0][0], coding);
-  finish(solution, matrix, decoded);
-  return {matrix.layout, pack(name, matrix), decoded};
+  const PackedLayout layout{.format = "trellis",
+                            .variant = std::string(name_of(coding.code)),
+                            .bits = coding.bits,
+                            .group = 0};
+  return store_row_scaled(name, layout, solution,
+                          decode(solution.codes, solution.params[0][0], coding));
 }
 
 }  // namespace

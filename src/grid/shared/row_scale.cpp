@@ -1,5 +1,7 @@
 #include "grid/shared/row_scale.h"
 
+#include "grid/shared/arrays.h"
+
 namespace karat {
 namespace {
 
@@ -19,6 +21,18 @@ GridParams fit_row_scale(const Slab& slab, double deviation) {
   return {torch::where(scale > 0, scale.clamp_min(kSmallestHalf), scale)
               .to(torch::kFloat16)
               .to(torch::kFloat32)};
+}
+
+Stored store_row_scaled(const std::string& name, const PackedLayout& layout,
+                        const Solution& solution, torch::Tensor decoded) {
+  PackedMatrix matrix;
+  matrix.layout = layout;
+  matrix.out = solution.codes.size(0);
+  matrix.in = solution.codes.size(1);
+  matrix.codes = to_vector<std::uint8_t>(solution.codes);
+  matrix.scales = half_bits(solution.params[0][0]);  // [out, 1]
+  finish(solution, matrix, decoded);
+  return {matrix.layout, pack(name, matrix), decoded};
 }
 
 }  // namespace karat
