@@ -7,7 +7,7 @@ find_package(nlohmann_json REQUIRED)
 set(karat_warnings -Wall -Wextra -Wpedantic)
 
 # karat_layer(<name> [EXCEPT <folder>] [KNOWS <layer>...] [LINKS <external library>...] [TORCH] [LIGHT] [APART])
-# LIGHT: it directs others and has no loop that lasts; -O1 compiles it in two thirds of the time.
+# LIGHT: it directs others and has no loop that lasts; -O1 compiles it, and tests, in two thirds of the time.
 # APART: its files give their functions the same names and are compiled one by one.
 function(karat_layer name)
   cmake_parse_arguments(ARG "TORCH;LIGHT;APART" "EXCEPT" "KNOWS;LINKS" ${ARGN})
@@ -33,7 +33,7 @@ function(karat_layer name)
   endif()
   karat_pch(${target} ${kind})
   if(NOT ARG_APART)
-    karat_unity(${target} ${kind})
+    karat_unity(${target})
   endif()
   if(ARG_LIGHT)
     target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
@@ -48,12 +48,12 @@ function(karat_layer name)
     add_executable(test_${name} ${tests} $<TARGET_OBJECTS:karat_test_main>)
     target_link_libraries(test_${name} PRIVATE ${target})
     target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR})
-    target_compile_options(test_${name} PRIVATE ${karat_warnings})
+    target_compile_options(test_${name} PRIVATE ${karat_warnings} $<$<CONFIG:Release>:-O1>)
     target_compile_definitions(test_${name} PRIVATE
       KARAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     karat_pch(test_${name} ${kind})
     if(ARG_TORCH)
-      karat_unity(test_${name} torch)
+      karat_unity(test_${name})
     endif()
     karat_layer_tests(${name} "${tests}")
   endif()
@@ -77,16 +77,12 @@ function(karat_layer_tests name sources)
   endif()
 endfunction()
 
-# karat_unity(<target> run|torch): compiles sources several at a time, since each one alone would
+# karat_unity(<target>): compiles sources several at a time, since each one alone would
 # instantiate the templates of LibTorch, nlohmann-json or CLI11 again, which takes longer than all that
 # is ours.
-function(karat_unity target kind)
-  set(batch 6)
-  if(kind STREQUAL torch)
-    set(batch 10)
-  endif()
+function(karat_unity target)
   if(KARAT_UNITY)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${batch})
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
     # What a source includes GCC takes for a header, whose types should not hold unnamed ones.
     target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
   endif()

@@ -40,9 +40,9 @@ set(torch_layers "")
 if(KARAT_TORCH)
   set(axis_types Metric Selector Transform Grid Solver)  # src/pipeline/axes.h lists them too
   string(TOLOWER "${axis_types}" axes)
-  karat_layer(model TORCH KNOWS load core)
-  karat_layer(calibrate TORCH KNOWS model load core)
-  karat_layer(recipe TORCH KNOWS core)  # what the axes share: options, the Hessian's inverse
+  karat_layer(model TORCH LIGHT KNOWS load core)
+  karat_layer(calibrate TORCH LIGHT KNOWS model load core)
+  karat_layer(recipe TORCH LIGHT KNOWS core)  # what the axes share: options, the Hessian's inverse
   foreach(axis IN LISTS axes)
     karat_layer(${axis} TORCH KNOWS recipe format core)
   endforeach()
@@ -50,7 +50,7 @@ if(KARAT_TORCH)
   karat_layer(pipeline TORCH LIGHT KNOWS method ${axes} recipe calibrate model run load format core)
   karat_layer(compare TORCH LIGHT KNOWS pipeline selector recipe calibrate evaluate report run load format core)
   karat_layer(explain TORCH LIGHT KNOWS pipeline recipe core)
-  karat_layer(train TORCH KNOWS model load core)
+  karat_layer(train TORCH LIGHT KNOWS model load core)
   set(torch_layers model calibrate recipe ${axes} method pipeline compare explain train)
 
   foreach(axis IN LISTS axis_types)

@@ -22,7 +22,7 @@ function(karat_verbs target folder library)
   target_link_libraries(${target} PRIVATE karat_cli ${library})
   karat_registry(${target} FOLDER cli/${folder} TABLE ${folder}_verb_table HEADER cli/common.h
                  TYPE Action ARGUMENTS "CLI::App&" SUFFIX _verb)
-  karat_unity(${target} ${folder})
+  karat_unity(${target})
 endfunction()
 
 # `karat --help` lists the verbs of karat-torch too: a verb's summary is its file's first comment,
