@@ -3,13 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <numbers>
 
-#include "core/rng.h"
 #include "core/threads.h"
 #include "format/codec.h"
 #include "grid/column-trellis/column.h"
-#include "karat/axes.h"
+#include "grid/testing.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -17,30 +15,9 @@ Grid column_trellis_grid(Options& options);
 Grid uniform_grid(Options& options);
 }  // namespace karat
 using namespace karat;
+using testing::grid_of, testing::normal;
 
 namespace {
-
-Grid made_grid(Grid (*factory)(Options&), const std::string& text) {
-  Options options("grid", text);
-  Grid grid = factory(options);
-  options.finish();
-  return grid;
-}
-
-/// Box-Muller, scaled so that their mean square is 1.
-torch::Tensor normal_weights(std::int64_t rows, std::int64_t columns, std::uint64_t seed) {
-  Rng rng(seed);
-  torch::Tensor x = torch::empty({rows, columns});
-  for (std::int64_t i = 0; i < x.numel(); ++i)
-    x.data_ptr<float>()[i] = static_cast<float>(std::sqrt(-2 * std::log(1 - rng.uniform())) *
-                                                std::cos(2 * std::numbers::pi * rng.uniform()));
-  return x / x.square().mean().sqrt();
-}
-
-std::vector<float> normal_column(std::int64_t n, std::uint64_t seed) {
-  const torch::Tensor x = normal_weights(n, 1, seed);
-  return {x.data_ptr<float>(), x.data_ptr<float>() + n};
-}
 
 /// Σ (x − value)², each value by its definition.
 double column_error(int bits, const std::vector<float>& x, const std::vector<std::uint8_t>& codes) {
@@ -64,7 +41,7 @@ double mean_square(const torch::Tensor& a, const torch::Tensor& b) {
 TEST_CASE("short columns: the search finds the best of all sequences of codes") {
   for (const int bits : {2, 3, 4, 5})
     for (int n = 1; n * bits <= 15; ++n) {
-      const std::vector<float> x = normal_column(n, static_cast<std::uint64_t>(10 * n + bits));
+      const std::vector<float> x = normal(n, static_cast<std::uint64_t>(10 * n + bits));
       std::vector<std::uint8_t> found(x.size()), tried(x.size());
       ColumnSearch(bits).encode(x.data(), n, found.data());
       double least = INFINITY;
@@ -91,7 +68,7 @@ TEST_CASE("columns are decoded as the format defines it") {
 
 TEST_CASE("a column's codes are the same however many states are looked at together") {
   for (const int bits : {2, 3, 4, 5}) {
-    const std::vector<float> x = normal_column(100, bits);
+    const std::vector<float> x = normal(100, bits);
     std::vector<std::uint8_t> few(x.size()), many(x.size());
     ColumnSearch(bits, 4).encode(x.data(), std::ssize(x), few.data());
     for (const int lanes : {8, 16}) {
@@ -106,7 +83,7 @@ TEST_CASE("distortion of normal numbers: as low as that of hashed values") {
   for (const auto& [bits, expected] :
        {std::pair{2, 0.0743}, {3, 0.0195}, {4, 0.0053}, {5, 0.0014}}) {
     ColumnSearch search(bits);
-    const torch::Tensor all = normal_weights(128, 256, 64);
+    const torch::Tensor all = normal(128, 256, 64);
     double error = 0;
     for (std::int64_t i = 0; i < 128; ++i) {
       const float* first = all.data_ptr<float>() + i * 256;
@@ -123,10 +100,10 @@ TEST_CASE("distortion of normal numbers: as low as that of hashed values") {
 }
 
 TEST_CASE("column trellis: more bits, and against a uniform grid, on odd sizes") {
-  const torch::Tensor w = normal_weights(300, 172, 3) * 0.02;
+  const torch::Tensor w = normal(300, 172, 3) * 0.02;
   double before = 1;
   for (const char* bits : {"2", "3", "4", "5"}) {
-    const Grid trellis = made_grid(column_trellis_grid, std::string("bits=") + bits);
+    const Grid trellis = grid_of(column_trellis_grid, std::string("bits=") + bits);
     CHECK(trellis.block == 1);
     const auto error = [&](const Grid& grid) {
       const GridParams params = grid.fit({.weight = w});
@@ -136,15 +113,15 @@ TEST_CASE("column trellis: more bits, and against a uniform grid, on odd sizes")
     CHECK(found < before);
     before = found;
     if (bits == std::string("5")) continue;  // uniform has no such codes
-    CHECK(found < 0.6 * error(made_grid(uniform_grid, std::string("group=0,bits=") + bits)));
+    CHECK(found < 0.6 * error(grid_of(uniform_grid, std::string("group=0,bits=") + bits)));
   }
 }
 
 TEST_CASE("column trellis: what is stored decodes to what the grid says, on any threads") {
   for (const int bits : {2, 3, 4, 5})
     for (const auto& [out, in] : {std::pair{1, 1}, {300, 5}, {20, 140}}) {
-      const Grid grid = made_grid(column_trellis_grid, "bits=" + std::to_string(bits));
-      const torch::Tensor w = normal_weights(out, in, 5);
+      const Grid grid = grid_of(column_trellis_grid, "bits=" + std::to_string(bits));
+      const torch::Tensor w = normal(out, in, 5);
       Solution solution;
       solution.params = {grid.fit({.weight = w})};
       {
@@ -170,7 +147,7 @@ TEST_CASE("column trellis: what is stored decodes to what the grid says, on any 
 }
 
 TEST_CASE("column trellis: weights that are all zero, tiny or wholly kept; what is no such grid") {
-  const Grid grid = made_grid(column_trellis_grid, "bits=2");
+  const Grid grid = grid_of(column_trellis_grid, "bits=2");
   const auto decoded = [&](const torch::Tensor& w, const Kept& kept = {}) {
     const GridParams params = grid.fit({.weight = w, .kept = kept});
     return grid.decode(grid.encode(w, params), params);
@@ -180,7 +157,7 @@ TEST_CASE("column trellis: weights that are all zero, tiny or wholly kept; what 
             .abs()
             .max()
             .item<float>() == 0);
-  CHECK(decoded(normal_weights(20, 20, 6) * 1e-9).abs().max().item<float>() < 1e-6f);
+  CHECK(decoded(normal(20, 20, 6) * 1e-9).abs().max().item<float>() < 1e-6f);
   for (const char* text : {"bits=6", "bits=1", "code=1mad", "group=16"})
-    CHECK_THROWS_AS(made_grid(column_trellis_grid, text), Error);
+    CHECK_THROWS_AS(grid_of(column_trellis_grid, text), Error);
 }

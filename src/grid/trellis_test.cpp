@@ -3,12 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <numbers>
 
-#include "core/rng.h"
 #include "core/threads.h"
+#include "grid/testing.h"
 #include "grid/trellis/viterbi.h"
-#include "karat/axes.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -16,29 +14,9 @@ Grid trellis_grid(Options& options);
 Grid uniform_grid(Options& options);
 }  // namespace karat
 using namespace karat;
+using testing::grid_of, testing::normal;
 
 namespace {
-
-Grid grid_of(Grid (*factory)(Options&), const std::string& text) {
-  Options options("grid", text);
-  Grid grid = factory(options);
-  options.finish();
-  return grid;
-}
-
-/// Box-Muller, scaled so that their mean square is 1.
-torch::Tensor normal(std::int64_t rows, std::int64_t columns, std::uint64_t seed) {
-  Rng rng(seed);
-  torch::Tensor x = torch::empty({rows, columns});
-  for (std::int64_t i = 0; i < x.numel(); ++i)
-    x.data_ptr<float>()[i] = static_cast<float>(std::sqrt(-2 * std::log(1 - rng.uniform())) *
-                                                std::cos(2 * std::numbers::pi * rng.uniform()));
-  return x / x.square().mean().sqrt();
-}
-std::vector<float> normal(std::int64_t n, std::uint64_t seed) {
-  const torch::Tensor x = normal(1, n, seed);
-  return {x.data_ptr<float>(), x.data_ptr<float>() + n};
-}
 
 /// Σ (x − value)² of a closed stream.
 double error_of(TrellisCode code, int bits, const std::vector<float>& x,
