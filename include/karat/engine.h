@@ -35,7 +35,8 @@ struct EngineOptions {
   bool independent = false;
   Runtime runtime = Runtime::current();  // that it works with, whichever thread calls it
 
-  /// Positions of the room that a sequence of so many tokens of its own takes.
+  /// Positions of the room that a sequence of so many tokens of its own takes. Throws Error
+  /// where it is none: below 0, or too large for 64 bits.
   std::int64_t taken(std::int64_t tokens, bool continues_another = false) const;
 };
 
@@ -65,7 +66,8 @@ class Engine {
   /// one step taken in order; it can neither end nor be rewound until its children have ended.
   /// Throws Error when the context is shorter or no room is left.
   SequenceId begin(std::int64_t tokens = 0, SequenceId parent = kNoSequence);
-  bool fits(std::int64_t tokens, SequenceId parent = kNoSequence) const;  // begin() has the room
+  /// Whether begin() has the room.
+  bool fits(std::int64_t tokens = 0, SequenceId parent = kNoSequence) const;
   void end(SequenceId sequence);  // its room is free, and its number may be another's
   /// Forgets everything from `position` on, of the sequence's own tokens.
   void rewind(SequenceId sequence, std::int64_t position);

@@ -59,6 +59,8 @@ void check_rows(std::span<const Request> requests, std::span<const std::int64_t>
 }  // namespace
 
 std::int64_t EngineOptions::taken(std::int64_t tokens, bool continues_another) const {
+  if (tokens < 0 || tokens > std::numeric_limits<std::int64_t>::max() - kSpanPlaces - kKeyBlock)
+    fail("engine", "a sequence of " + std::to_string(tokens) + " tokens", "a count of tokens");
   if (!independent) return tokens;
   return whole_blocks(tokens + (continues_another ? kSpanPlaces - 1 : 0));
 }
@@ -158,7 +160,9 @@ const EngineOptions& Engine::options() const {
 }
 
 bool Engine::fits(std::int64_t tokens, SequenceId parent) const {
-  return state_->places.has(state_->options.taken(tokens, parent != kNoSequence));
+  if (tokens > state_->options.room) return false;
+  const std::int64_t own = tokens == 0 ? model().architecture().max_positions : tokens;
+  return state_->places.has(state_->options.taken(own, parent != kNoSequence));
 }
 
 SequenceId Engine::begin(std::int64_t tokens, SequenceId parent) {

@@ -118,7 +118,11 @@ TEST_CASE("what an engine cannot take is refused and changes nothing") {
   CHECK(error_of([&] { engine.begin(-1); }).find("context of 300") != std::string::npos);
   CHECK(error_of([&] { engine.begin(31); }).find("31 free positions") != std::string::npos);
   CHECK(!engine.fits(31));
+  CHECK(!engine.fits(std::numeric_limits<std::int64_t>::max()));
+  CHECK(!engine.fits());  // 300, as begin() would take it
   CHECK(engine.fits(30));
+  for (const std::int64_t none : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()})
+    CHECK(error_of([&] { engine.options().taken(none); }).find("count of") != std::string::npos);
   const SequenceId first = engine.begin(10), second = engine.begin(10);
   const auto good = some_ids(4, 40), full = some_ids(11, 40);
   const auto error = [&](SequenceId sequence, std::span<const TokenId> ids) {
