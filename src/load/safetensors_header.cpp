@@ -27,7 +27,7 @@ struct Entry {
 /// a deep or foreign structure before any memory is spent on it.
 class HeaderEvents {
  public:
-  explicit HeaderEvents(std::string path) : path_(std::move(path)) {}
+  HeaderEvents(std::string path, std::string_view text) : path_(std::move(path)), text_(text) {}
   std::vector<Entry> take_entries() { return std::move(entries_); }
   std::map<std::string, std::string> take_metadata() { return std::move(metadata_); }
 
@@ -93,7 +93,7 @@ class HeaderEvents {
   bool null() { return unexpected("null"); }
   bool binary(nlohmann::json::binary_t&) { return unexpected("binary data"); }
   bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) {
-    fail("read " + path_, excerpt(error.what()), "a header of well-formed JSON");
+    fail("read " + path_, json_problem(text_, error) + " of the header", "well-formed JSON");
   }
 
  private:
@@ -139,6 +139,7 @@ class HeaderEvents {
   }
 
   std::string path_, name_, key_;  // name_: key at the top; key_: the latest key
+  std::string_view text_;
   Where where_ = Where::outside;
   bool has_metadata_ = false;
   std::vector<Entry> entries_;
@@ -227,7 +228,7 @@ void refuse_twins(const std::vector<Entry>& entries, const std::string& path) {
 
 SafetensorsContent parse_safetensors(std::span<const std::byte> file, const std::string& path) {
   const std::string_view text = header_text(file, path);
-  HeaderEvents events(path);
+  HeaderEvents events(path, text);
   nlohmann::json::sax_parse(text.begin(), text.end(), &events);
   std::vector<Entry> entries = events.take_entries();
   refuse_twins(entries, path);

@@ -121,7 +121,7 @@ TEST_CASE("the file's errors say what is wrong") {
            "header of 18446744073709551615 bytes, expected at most 56");
   contains(refusal(framed("", "")), "does not begin with '{'");
   contains(with("[1]"), "does not begin with '{'");
-  contains(with("{]"), "well-formed JSON");
+  contains(with("{]"), "got \"]\" at byte 1, line 1 of the header, expected well-formed JSON");
   contains(with(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}} x)"), "well-formed JSON");
   contains(with(std::string(kOne) + std::string(1, '\0')), "NUL byte");
   contains(with("{\"\xff\":{}}"), "well-formed JSON");

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/output.h"
 #include "karat/error.h"
+#include "load/json.h"
 
 namespace karat {
 namespace fs = std::filesystem;
@@ -57,7 +58,7 @@ void check_identity(const json& found, const json& wanted) {
 
 Checkpoint parse(const fs::path& file, const std::string& text) {
   try {
-    const json state = json::parse(text);
+    const json state = parse_json(text, file.string());
     Checkpoint checkpoint;
     checkpoint.identity = state.at("identity");
     checkpoint.step = state.at("step");
@@ -69,8 +70,9 @@ Checkpoint parse(const fs::path& file, const std::string& text) {
                          .seconds = state.at("seconds"),
                          .cpu_seconds = state.at("cpu_seconds")};
     return checkpoint;
-  } catch (const json::exception& error) {
-    fail("read " + file.string(), error.what(), "the state of a training run");
+  } catch (const json::exception&) {
+    fail("read " + file.string(), "a state with an entry missing or of another type",
+         "that of a training run of this version");
   }
 }
 
