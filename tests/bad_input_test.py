@@ -167,6 +167,7 @@ class BadInput(TestCase):
 
     def test_a_seed_below_zero_and_a_mean_of_fixed_widths(self):
         verbs = (("quantize", MODEL, "--out", self.folder / "out"), ("run", MODEL),
+                 ("train", MODEL / "config.json", "--tokenizer", MODEL, "--data", CALIBRATION, "--out", self.folder / "out"),
                  ("evaluate", MODEL, "--tasks", "piqa", "--data", self.folder))
         for verb in verbs:
             done = karat(*verb, "--seed", -1)
@@ -303,12 +304,21 @@ class BadInput(TestCase):
     def test_full_disk(self):
         """A file-size limit stands in for the full disk where mounting a small one is not allowed."""
         out = self.folder / "out"
-        command = f'trap "" XFSZ; ulimit -f 64; exec "{KARAT}" quantize "{MODEL}" --method rtn --out "{out}"'
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn("expected room for the whole file", done.stderr)
-        self.assertEqual(files_of(self.folder), {})
-        self.assertEqual(os.listdir(self.folder), [])
+        quantize = ["quantize", MODEL, "--method", "gptq", "--calib", CALIBRATION, "--samples", 2, "--out", out]
+        for kibibytes, blocks in ((0, None), (64, 0), (3 << 10, 4)):  # no mark of the work; no block; no output
+            command = f'trap "" XFSZ; ulimit -f {kibibytes}; exec "$@"'
+            done = subprocess.run(["bash", "-c", command, "bash", KARAT, *map(str, quantize)], capture_output=True,
+                                  text=True)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("expected room for the whole file", done.stderr)
+            kept = f"; what is finished lies in {out}.work; the same command goes on"
+            self.assertEqual(kept in done.stderr, blocks is not None, done.stderr)
+            self.assertEqual(os.listdir(self.folder), [] if blocks is None else ["out.work"])
+            if blocks is None:
+                continue
+            self.assertEqual(self.run_json(*quantize)["resumed_blocks"], blocks)
+            self.assertEqual(os.listdir(self.folder), ["out"])
+            shutil.rmtree(out)
 
     # Karat folders -------------------------------------------------------------------------------
 

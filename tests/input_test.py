@@ -29,7 +29,8 @@ class InputTest(TestCase):
         write_safetensors(model / "model.safetensors", header, data + b"\0\0\xc0\x7f")  # NaN
         for verb in (["run", model, "--prompt", "a", "--max-new", "1"],
                      ["evaluate", model, "--text", EVALUATION, "--limit", "1"], ["inspect", model],
-                     ["quantize", model, "--method", "rtn", "--out", self.folder / "out"]):
+                     ["quantize", model, "--method", "rtn", "--out", self.folder / "out"],
+                     ["bench", model, "--prompt", "8", "--context", "8", "--decode", "1", "--repeats", "1"]):
             done = karat(*verb, "--json")
             self.assertEqual(done.returncode, 0, done.stderr)
             for said in ("unheard_of", "stray"):

@@ -139,6 +139,14 @@ std::string read_text(const fs::path& path, std::size_t limit) {
   return text;
 }
 
+std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code gone;
+  for (fs::directory_iterator at(folder, gone), end; !gone && at != end; at.increment(gone))
+    entries.push_back(*at);
+  return entries;
+}
+
 void flush_to_disk(const fs::path& path) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0 || ::fsync(file.fd) != 0)

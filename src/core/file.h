@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/page_guard.h"
 
@@ -56,6 +57,10 @@ void write_file(const std::filesystem::path& path, std::string_view text);
 
 /// What helps where writing failed with `error`, an errno.
 std::string_view write_hint(int error);
+
+/// What lies in a folder, in no order; nothing where it cannot be read. Another process may be
+/// removing it.
+std::vector<std::filesystem::directory_entry> entries_of(const std::filesystem::path& folder);
 
 /// Throws Error unless what was written to a file, or renamed in a folder, is on the disk.
 void flush_to_disk(const std::filesystem::path& path);

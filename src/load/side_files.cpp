@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/file.h"
 #include "karat/tokenizer.h"
 #include "load/folder.h"
 
@@ -51,15 +52,6 @@ bool is_small(const fs::path& file) {
   return fs::file_size(file, error) <= kMostLicence && !error;
 }
 
-/// What `folder` holds; nothing when it cannot be read.
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> entries;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    entries.push_back(at->path());
-  return entries;
-}
-
 bool is_known(const fs::path& file) {
   return std::ranges::find(kNames, file.filename().string()) != kNames.end();
 }
@@ -67,10 +59,11 @@ bool is_known(const fs::path& file) {
 /// Names below `folder` that travel, whatever they are: a file, a link to one, a broken link.
 std::vector<fs::path> travelling(const fs::path& folder) {
   std::vector<fs::path> names;
-  for (const fs::path& file : entries_of(folder))
-    if (is_known(file) || is_licence(file.filename().string())) names.push_back(file.filename());
-  for (const fs::path& file : entries_of(folder / kTemplates))
-    if (file.extension() == ".jinja") names.push_back(fs::path(kTemplates) / file.filename());
+  const auto take = [&](const fs::path& name) { names.push_back(name); };
+  for (const fs::directory_entry& entry : entries_of(folder))
+    if (is_known(entry) || is_licence(entry.path().filename())) take(entry.path().filename());
+  for (const fs::directory_entry& entry : entries_of(folder / kTemplates))
+    if (entry.path().extension() == ".jinja") take(kTemplates / entry.path().filename());
   return names;
 }
 

@@ -34,14 +34,22 @@ void check_job(const QuantizeJob& job, const Assembled& recipe) {
   check_runs(job.model);
 }
 
-/// What is finished stays when the user stops the work.
-Passed unless_interrupted(Work& work, const std::function<Passed()>& body) try {
-  return body();
-} catch (Interrupted& stop) {
-  if (!work.worth_keeping()) throw;
+/// Keeps what is finished, and says where it lies.
+std::string keep(Work& work) {
   work.keep();
-  stop.left = "what is finished lies in " + work.path().string() + "; the same command goes on";
+  return "what is finished lies in " + work.path().string() + "; the same command goes on";
+}
+
+/// What is finished stays when the user stops the work, or something fails that may not fail again,
+/// such as a write to a full disk.
+void finish_or_keep(Work& work, const std::function<void()>& body) try {
+  body();
+} catch (Interrupted& stop) {
+  if (work.worth_keeping()) stop.left = keep(work);
   throw;
+} catch (const Error& error) {
+  if (!work.worth_keeping()) throw;
+  throw Error(std::string(error.what()) + "; " + keep(work));
 }
 
 }  // namespace
@@ -56,20 +64,22 @@ QuantizeReport quantize(const QuantizeJob& job) {
   Work::check(job.out, identity_of_job(model, recipe, text), job.replace);
   check_finite(model);
   Work work(job.out, identity_of_work(model, recipe, text, job.progress), job.replace);
-  const Passed passed =
-      unless_interrupted(work, [&] { return run_passes(model, recipe, text, work, job.progress); });
   QuantizeReport report{.command = job.command,
                         .model = model.name(),
                         .recipe = recipe.recipe,
-                        .overrides = job.overrides,
-                        .loss = passed.loss,
-                        .resumed_blocks = static_cast<std::int64_t>(passed.resumed)};
+                        .overrides = job.overrides};
   report.warnings = text_notices(job.calibration.file, job.calibration.field, text.records);
   report.warnings.insert(report.warnings.end(), model.arch.warnings.begin(),
                          model.arch.warnings.end());
   if (text.ids.defined()) report.calibration = text;
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  save(folder_output(job), model, passed.ends, passed.blocks, report);
+  finish_or_keep(work, [&] {
+    const Passed passed = run_passes(model, recipe, text, work, job.progress);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    report.loss = passed.loss;
+    report.resumed_blocks = static_cast<std::int64_t>(passed.resumed);
+    report.seconds = taken.count();
+    save(folder_output(job), model, passed.ends, passed.blocks, report);
+  });
   return report;
 }
 

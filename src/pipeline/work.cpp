@@ -46,15 +46,6 @@ bool is_ours(const fs::directory_entry& entry) {
   return known && entry.is_directory();
 }
 
-/// What lies in a folder, which another process may be removing.
-std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
-  std::vector<fs::directory_entry> entries;
-  std::error_code gone;
-  for (fs::directory_iterator at(folder, gone), end; !gone && at != end; at.increment(gone))
-    entries.push_back(*at);
-  return entries;
-}
-
 /// Whether the file was removed since it was opened: then others lock one of the same name.
 bool is_gone(int file) {
   struct stat status {};
@@ -143,10 +134,19 @@ Work::Work(const fs::path& out, const WorkIdentity& identity, bool discard)
   }
   if (difference(identity, identity_of(read_text(mark))) == nullptr) return;
   clear();
-  write_file(mark, mark_of(identity));  // the same file, so the lock still holds
+  try {
+    write_file(mark, mark_of(identity));  // the same file, so the lock still holds
+  } catch (...) {
+    leave();
+    throw;
+  }
 }
 
 Work::~Work() {
+  leave();
+}
+
+void Work::leave() {
   if (!keep_) {
     std::error_code ignored;
     clear();

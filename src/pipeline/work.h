@@ -39,6 +39,7 @@ class Work {
 
  private:
   void clear();
+  void leave();
   std::filesystem::path path_;
   int lock_ = -1;
   bool keep_ = false;
