@@ -2,6 +2,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -257,6 +258,47 @@ class BadInput(TestCase):
                                   ("--solver", "oracle", "oracle"), ("--selector", "top:0.01,scope=planet", "planet")):
             self.quantize_refused(MODEL, says, flag, value)
         self.assert_refused("evaluate", MODEL, "--text", EVALUATION, "--convention", "mine", says="mine")
+
+    def test_a_size_that_cannot_be(self):
+        def refused(says, *arguments, calib=CALIBRATION):
+            self.assert_refused("quantize", MODEL, *arguments, "--calib", calib, "--out", self.folder / "out", says=says)
+        missing = self.folder / "absent.txt"  # a text that is read later than all this is known
+        for dry in ([], ["--dry-run"]):
+            for size in ("90", "90mb", "0MB", "-3MB", "2 MB", "nanMB"):
+                refused("a number and its unit, MB, MiB, GB or GiB", f"--size={size}", *dry, calib=missing)
+            refused("at most 64", "--file-bits", 100, *dry, calib=missing)
+            refused("one of them", "--size", "2MB", "--bits", 4, *dry, calib=missing)
+            refused("one of them", "--size", "2MB", "--file-bits", 4, *dry, calib=missing)
+            refused("say --grid uniform:group=128,", "--method", "gptq", "--size", "2MB", *dry, calib=missing)
+            refused("this grid has one width", "--method", "rtn", "--grid", "nf4", "--size", "2MB", *dry, calib=missing)
+            refused("say outliers=0", "--method", "spqr", "--grid", "uniform:widths=mixed", "--size", "2MB", *dry,
+                    calib=missing)
+            refused("--ends 4 would make", "--ends", "none", "--size", "1MB", *dry, calib=missing)
+            refused("or more", "--file-bits", 1, *dry, calib=missing)
+
+    def test_the_smallest_size_is_named_and_can_be_had(self):
+        out = self.folder / "out"
+        done = karat("quantize", MODEL, "--size", "0.01MB", "--calib", CALIBRATION, "--out", out)
+        self.assertEqual(done.returncode, 2)
+        least = re.search(r"expected --size (\S+MB) or more", done.stderr)[1]
+        plan = self.run_json("quantize", MODEL, "--size", least, "--calib", CALIBRATION, "--out", out, "--dry-run",
+                             "--samples", 2)
+        self.assertLessEqual(plan["file_bytes"], float(least[:-2]) * 1e6)
+        self.assertGreater(plan["file_bytes"], float(least[:-2]) * 1e6 - 1000)
+        self.assertFalse(out.exists())
+
+    def test_what_another_model_measured_is_refused(self):
+        out, sized = self.folder / "out", ("--size", "2MB", "--calib", CALIBRATION, "--samples", 2)
+        self.run_karat("quantize", MODEL, *sized, "--out", out, "--dry-run")
+        model = self.copy_model()
+        path = model / "model.safetensors"
+        header, _, data = read_safetensors(path)
+        raw = bytearray(data)
+        raw[header["model.norm.weight"]["data_offsets"][0]] ^= 1
+        write_safetensors(path, header, bytes(raw))
+        for dry in ([], ["--dry-run"]):
+            self.assert_refused("quantize", model, *sized, "--out", out, *dry, says="another model's weights")
+            self.assert_refused("quantize", MODEL, *sized[:-1], 3, "--out", out, *dry, says="another text")
 
     # Output --------------------------------------------------------------------------------------
 

@@ -89,6 +89,28 @@ class Quantize(TestCase):
             self.assert_refused("quantize", MODEL, "--method", "rtn", "--ends", ends, "--out", self.folder / "out",
                                 says="ends")
 
+    def test_a_size_is_met_by_layers_and_ends(self):
+        out, sized = self.folder / "out", ("--calib", CALIBRATION, "--samples", 8)
+        losses = []
+        for size in (1.3e6, 1.7e6, 2.2e6, 3.2e6):
+            plan = self.run_json("quantize", MODEL, "--size", f"{size / 1e6}MB", *sized, "--out", out, "--dry-run")
+            self.assertFalse(out.exists())
+            self.assertLessEqual(plan["file_bytes"], size)
+            self.assertGreater(plan["file_bytes"], 0.99 * size)
+            losses.append(plan["expected_loss"])
+            self.assertGreater(len({t["stored"] for t in plan["tensors"]}), 2)
+        self.assertEqual(losses, sorted(losses, reverse=True))
+        table = self.run_karat("quantize", MODEL, "--size", "1.7MB", *sized, "--out", out, "--dry-run")
+        self.assertIn("model.embed_tokens", table)
+        report = self.run_json("quantize", MODEL, "--file-bits", plan["file_bits_per_weight"], *sized, "--out", out)
+        self.assertEqual(sum(p.stat().st_size for p in out.glob("*.safetensors")), report["file_bytes"])
+        self.assertLessEqual(report["file_bytes"], plan["file_bytes"])
+        self.assertEqual({t["name"] for t in report["tensors"]}, {t["name"] for t in plan["tensors"]})
+        self.assertFalse((self.folder / "out.work").exists())
+        kl = self.perplexity(out, "--against", MODEL)["kl"]["mean"]
+        self.assertLess(kl, 0.002)
+        self.assertGreater(len(self.run_karat("run", out, "--prompt", "The captain", "--max-new", 20).split()), 8)
+
     def test_measure_writes_scores(self):
         scores = self.folder / "scores.safetensors"
         summary = self.run_json("measure", MODEL, "--metric", "gradient", "--calib", CALIBRATION, "--out", scores)

@@ -52,8 +52,9 @@ struct Needs {
   bool input_square = false;
   bool token_weights = false;
   bool guided = false;  // needs SweepOptions::token_weights
+  bool ends = false;    // SweepResult::ends
 
-  bool backward() const { return gradient || fisher || token_weights; }
+  bool backward() const { return gradient || fisher || token_weights || ends; }
   bool inputs() const { return hessian || input_abs || input_square || guided; }
   bool any() const { return backward() || inputs(); }
   Needs forward() const {  // what no backward pass is needed for
@@ -67,7 +68,8 @@ struct Needs {
             input_abs || other.input_abs,
             input_square || other.input_square,
             token_weights || other.token_weights,
-            guided || other.guided};
+            guided || other.guided,
+            ends || other.ends};
   }
   bool operator==(const Needs&) const = default;
 };
@@ -113,8 +115,16 @@ struct SweepOptions {
   ProgressFn progress = {};
 };
 
+/// Fisher information of the rows of embedding and head: mean over sequences of Σ (∂L/∂W)² over a
+/// row, [vocab] F32. Of tied ones, which are one matrix, its gradient is the sum of both.
+struct EndsFisher {
+  torch::Tensor embedding, head;
+  torch::Tensor tied;  // defined where they are
+};
+
 struct SweepResult {
   double loss = 0;  // mean over sequences of L, when gradients were needed
+  EndsFisher ends = {};
   double seconds = 0;
 };
 

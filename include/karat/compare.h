@@ -55,8 +55,8 @@ struct CompareJob {
 struct CompareRun {
   std::optional<std::int64_t> seed = {};  // nothing: the recipe reads no text
   double bits = 0;                        // per weight of the linear layers, counted in the file
-  double file_bits = 0;                   // per weight of the whole model
-  std::int64_t file_bytes = 0;
+  double file_bits = 0;                   // per parameter of the whole model
+  std::int64_t file_bytes = 0;            // of all *.safetensors
   Evaluation evaluation = {};
   double seconds = 0;                           // of quantizing
   std::optional<std::int64_t> peak_bytes = {};  // resident while quantizing; nothing: unknown
@@ -74,13 +74,15 @@ struct CompareRow {
   std::int64_t code_bits = 0;                             // bits of a code
   Recipe recipe = {};                                     // spelled out in full
   std::optional<std::int64_t> samples = {}, length = {};  // of the calibration
-  double predicted_bits = 0;                              // per weight, before the work
-  std::string uniform = {};  // name of the row of plain rounding that is as large; empty: this one
+  double predicted_bits = 0;  // per weight, before the work; with a size that of its parameters
+  std::string uniform = {};   // name of the row of plain rounding that is as large; empty: this one
   std::optional<double> vs_uniform = {};  // KL of this row / KL of that one
   std::string note = {};
   std::vector<CompareRun> runs = {};
 
   Spread over_seeds(const std::function<double(const CompareRun&)>& value) const;
+  std::int64_t file_bytes() const;  // of all *.safetensors; mean over seeds
+  double file_bits() const;         // likewise, per parameter of the whole model
   Spread bits() const;
   Spread perplexity() const;
   Spread kl() const;  // 0 for the original

@@ -40,7 +40,9 @@ struct LayerReport {
   double kept_share = 0;                    // of weights at FP16
   double weight_error = 0;                  // ‖W − Ŵ‖² / ‖W‖²
   std::optional<double> output_error = {};  // tr(E H Eᵀ) / tr(W H Wᵀ), E = W − Ŵ, when H is known
-  std::optional<double> sensitivity = {};  // of a weight, by which mixed widths were chosen
+  std::string stored = {};                  // its layout in words, "4-bit g128"
+  std::optional<double> sensitivity = {};    // of a weight, by which mixed widths were chosen
+  std::optional<double> expected_loss = {};  // nats a token, likewise; see QuantizePlan::loss
   double seconds = 0;
 };
 
@@ -55,12 +57,15 @@ struct QuantizeReport {
   std::vector<LayerReport> ends = {};   // embedding and head, where the recipe rounds them
   std::vector<std::string> files = {};  // of the output folder, this report aside
   std::int64_t resumed_blocks = 0;      // that an interrupted run had finished
+  std::int64_t file_bytes = 0;          // of all *.safetensors
+  double file_bits = 0;                 // per parameter of the whole model
   double layer_bits = 0;                // per weight of the quantized layers
-  double file_bits = 0;                 // per weight of the whole model
-  std::int64_t file_bytes = 0;
   double seconds = 0;
   std::int64_t peak_bytes = 0;             // resident memory, mapped files included
-  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
+  std::vector<std::string> warnings = {};  // of the model's folder, Architecture::warnings, and of
+                                           // a size that widths cannot fill
+  /// Nats a token, of the parts whose widths were chosen; see QuantizePlan::loss.
+  std::optional<double> expected_loss() const;
 };
 /// JSON as karat_report.json holds it.
 std::string to_json(const QuantizeReport& report);
@@ -68,6 +73,38 @@ std::string to_json(const QuantizeReport& report);
 /// Throws Error on whatever is wrong, and leaves nothing behind. What can be known beforehand is
 /// known before any pass: the output, the text, and whether the recipe fits the model.
 QuantizeReport quantize(const QuantizeJob& job);
+
+/// How one linear layer, or the embedding or the head, will be stored.
+struct PlannedPart {
+  std::string name;
+  std::int64_t out = 0, in = 0;
+  std::string stored;               // its layout in words
+  std::int64_t bytes = 0;           // of its packed tensors and its share of kept weights
+  std::optional<double> loss = {};  // nats a token that its rounding is expected to cost
+};
+struct QuantizePlan {
+  std::string model;
+  Recipe recipe;  // spelled out in full
+  std::optional<CalibrationSet> calibration = {};
+  std::vector<PlannedPart> layers = {}, ends = {};  // `ends`: those that are rounded
+  std::int64_t file_bytes = 0;    // that all *.safetensors will take: as many, or, with weights
+                                  // that only the work itself keeps or folds, at most
+  std::int64_t parameters = 0;    // of the model
+  std::int64_t budget_bytes = 0;  // 0: none
+  /// Nats a token that the planned parts are expected to cost: ½ Σ T F Δ², F the Fisher information
+  /// of sequences of T predictions, Δ² the error of plain rounding. Takes errors and the gradients
+  /// of tokens for independent, and counts nothing of what a solver makes up for.
+  std::optional<double> loss = {};
+  std::filesystem::path work = {};  // holds what was measured; empty: nothing was
+  std::vector<std::string> warnings = {};
+  double file_bits() const;   // a parameter of the whole model
+  double layer_bits() const;  // a weight of the linear layers
+};
+std::string to_json(const QuantizePlan& plan);
+
+/// What quantize() would write. What a text tells is measured unless `out`.work has it, and kept
+/// there, where quantize() and other plans of the same recipe, whatever its size, find it.
+QuantizePlan plan_quantization(const QuantizeJob& job);
 
 struct MeasureJob {
   std::filesystem::path model = {},

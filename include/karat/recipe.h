@@ -21,7 +21,7 @@ struct Axis {
 };
 
 /// A grid's text may say `widths=mixed`, or a `bits` with a point, "trellis:bits=3.4": bits is
-/// then the mean over the layers, and each gets its own (see Widths).
+/// then the mean over the layers, and each gets its own (see Widths). With a size it says no bits.
 struct Recipe {
   std::string name = {};     // the method's file name; empty in the method's own file
   std::string summary = {};  // one line for `karat methods`
@@ -37,6 +37,9 @@ struct Recipe {
   std::string detach = "none";
   /// The grid of embedding and head, "uniform:bits=8,group=128"; "none": they stay as they are.
   std::string ends = "none";
+  /// What the weight files may take, "90MB", or 8 · that ÷ parameters, "4.5": layers, and ends that
+  /// are rounded, get the widths that lose least within it. "none", both: the grids say the widths.
+  std::string size = "none", file_bits = "none";
   std::int64_t samples = 1;  // calibration sequences unless the caller says otherwise
   std::int64_t length = 0;   // tokens of each likewise; 0: 2048, or as many as the model knows
 };
@@ -53,17 +56,27 @@ struct Detach {
 struct Ends {
   Grid grid = {};
   Solver solver = {};
+  std::map<int, Grid> grids = {};  // by bits, where a budget chooses one for each end
 };
 
 /// The method called `name`. Throws listing the known ones.
 Recipe find_method(const std::string& name);
 std::vector<Recipe> all_methods();
 
-/// Codes of `mean` bits on average: every layer gets the one of `grids`, by bits, that a byte is
-/// worth most in. Mean 0: all layers have the recipe's grid.
+/// Where every layer's codes have their own width: it gets one of `grids`, by bits, so that codes
+/// have `mean` bits on average, or within the recipe's budget where the mean is 0. No grids: all
+/// layers have the recipe's grid.
 struct Widths {
   double mean = 0;
   std::map<int, Grid> grids = {};
+  bool mixed() const { return !grids.empty(); }
+};
+
+/// What the weight files, all *.safetensors of the output, may take.
+struct Budget {
+  double bytes = 0, bits = 0;  // `bits` a parameter where it is not 0
+  /// In bytes; a tied matrix counts once as parameters.
+  std::int64_t of(const Architecture& arch) const;
 };
 
 /// What a caller changes about a method. An axis text replaces the whole axis; the shortcuts set
@@ -71,7 +84,7 @@ struct Widths {
 struct Overrides {
   std::string metric = {}, selector = {}, transform = {}, grid = {}, solver = {};  // empty: kept
   std::string bits = {}, group = {}, ratio = {};  // grid:bits, grid:group, selector:ratio
-  std::string inputs = {}, detach = {}, ends = {};
+  std::string inputs = {}, detach = {}, ends = {}, size = {}, file_bits = {};
   bool operator==(const Overrides&) const = default;
 };
 
@@ -82,6 +95,7 @@ struct RecipeFlag {
     shortcut,  // sets one option of it
     sweep,     // how the quantizing sweep runs
     step,      // a step before or after quantizing the blocks
+    budget,    // how large the files may be
   };
   std::string_view name, help;  // "grid"; what `--help` says
   Kind kind = Kind::axis;
@@ -103,6 +117,7 @@ struct Assembled {
   Transform transform = {};
   Grid grid = {};  // with mixed widths the one of the mean or the next wider
   Widths widths = {};
+  std::optional<Budget> budget = {};
   Solver solver = {};
   Detach detach = {};
   std::optional<Ends> ends = {};
@@ -110,7 +125,7 @@ struct Assembled {
   Needs solve_needs() const { return transform.needs | grid.needs | solver.needs; }
   Needs needs() const { return metric.needs | solve_needs() | widths_needs(); }
   /// Of choosing the widths.
-  Needs widths_needs() const { return {.fisher = widths.mean > 0}; }
+  Needs widths_needs() const;
 };
 /// Throws on an unknown axis value, an unknown or ill-typed option, and on an override that would
 /// change nothing (a metric without a selector, say).

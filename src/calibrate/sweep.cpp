@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "calibrate/ends_stats.h"
 #include "calibrate/guided_stats.h"
 #include "calibrate/input_stats.h"
 #include "calibrate/memory.h"
@@ -55,7 +56,9 @@ class Sweep {
  public:
   Sweep(const Architecture& arch, const Safetensors& file, const CalibrationSet& set,
         const SweepOptions& options, const BlockVisitor& visitor)
-      : arch_(arch), file_(file), ids_(set.ids), options_(options), visitor_(visitor) {}
+      : arch_(arch), file_(file), ids_(set.ids), options_(options), visitor_(visitor) {
+    if (options.needs.ends) ends_.emplace(arch, set.ids);
+  }
 
   void load_and_visit() {
     Progress progress("blocks", blocks(), options_.progress);
@@ -116,8 +119,11 @@ class Sweep {
       backward(block, inputs.back(), gradients);
       progress.step(3, fmt::format("loss {:.4f}", loss));
     }
+    if (ends_) ends_->see_inputs(gradients);
     return loss;
   }
+
+  EndsFisher ends() const { return ends_ ? ends_->finish() : EndsFisher{}; }
 
  private:
   std::int64_t blocks() const { return static_cast<std::int64_t>(arch_.blocks.size()); }
@@ -129,9 +135,10 @@ class Sweep {
   }
 
   void reserve(std::int64_t layers) const {
+    std::int64_t rows = layers * ids_.numel();
+    if (ends_) rows += 3 * arch_.vocab;  // the head, its gradient, and that scaled
     check_memory("calibration activations",
-                 static_cast<double>(layers) * static_cast<double>(ids_.numel()) *
-                     static_cast<double>(arch_.hidden) * sizeof(float),
+                 static_cast<double>(rows) * static_cast<double>(arch_.hidden) * sizeof(float),
                  "ask for fewer or shorter sequences");
   }
 
@@ -171,9 +178,10 @@ class Sweep {
   }
 
   /// Replaces the outputs of the last block by the gradients of their sequence's loss.
-  double loss_gradients(HiddenStates& outputs) const {
+  double loss_gradients(HiddenStates& outputs) {
     const torch::AutoGradMode grad(true);
-    const Weights head = load_head(arch_, file_, options_.device);
+    Weights head = load_head(arch_, file_, options_.device);
+    if (ends_) head.at(arch_.head).requires_grad_();
     double sum = 0;
     for (std::int64_t s = 0; s < sequences(); ++s) {
       auto& output = outputs[static_cast<std::size_t>(s)];
@@ -184,7 +192,11 @@ class Sweep {
         fail("calibration", "a loss that is not finite", "finite logits",
              "look at " + arch_.final_norm.name + " and " + arch_.head);
       sum += value;
-      output = torch::autograd::grad({loss}, {x})[0].to(torch::kCPU);
+      std::vector<torch::Tensor> sources{x};
+      if (ends_) sources.push_back(head.at(arch_.head));
+      const auto parts = torch::autograd::grad({loss}, sources);
+      output = parts[0].to(torch::kCPU);
+      if (ends_) ends_->see_head(s, parts[1].to(torch::kCPU));
     }
     return sum / static_cast<double>(sequences());
   }
@@ -223,7 +235,7 @@ class Sweep {
     const torch::AutoGradMode grad(true);
     auto sources = leaves;
     const auto x = input.to(options_.device).detach();
-    const bool of_input = block > 0 || leaves.empty();
+    const bool of_input = block > 0 || leaves.empty() || ends_;
     if (of_input) sources.push_back(x.requires_grad_());
     const auto y = block_forward(arch_, block, weights, x, observe);
     auto parts = torch::autograd::grad({y}, sources, {gradient.to(options_.device)});
@@ -256,6 +268,7 @@ class Sweep {
   torch::Tensor ids_;
   const SweepOptions& options_;
   const BlockVisitor& visitor_;
+  std::optional<EndsStats> ends_;  // where they are needed
 };
 
 }  // namespace
@@ -277,6 +290,7 @@ SweepResult sweep(const Architecture& arch, const Safetensors& weights, const Ca
     else
       sweep.load_and_visit();
   });
+  result.ends = sweep.ends();
   const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start;
   result.seconds = since.count();
   return result;

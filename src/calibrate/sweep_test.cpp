@@ -89,6 +89,27 @@ TEST_CASE("the sweep's gradients and Fisher equal whole-graph autograd") {
   }
 }
 
+TEST_CASE("the Fisher information of embedding and head equals whole-graph autograd") {
+  for (const auto& name : families()) {
+    CAPTURE(name);
+    const FamilyFixture fixture(name);
+    const Architecture& arch = fixture.arch;
+    const EndsFisher found = run_sweep(fixture, {.needs = {.ends = true}}).result.ends;
+    const auto first = whole_loss_graph(fixture, fixture.ids().narrow(0, 0, 1));
+    const auto second = whole_loss_graph(fixture, fixture.ids().narrow(0, 1, 1));
+    const auto wanted = [&](const std::string& end) {
+      return (first.at(end).square() + second.at(end).square()).sum(1) / 2;
+    };
+    CHECK(found.tied.defined() == arch.tied());
+    if (arch.tied()) {
+      CHECK(relative_error(found.tied, wanted(arch.embedding)) < 1e-5);
+    } else {
+      CHECK(relative_error(found.embedding, wanted(arch.embedding)) < 1e-5);
+      CHECK(relative_error(found.head, wanted(arch.head)) < 1e-5);
+    }
+  }
+}
+
 TEST_CASE("hessian and input_abs equal direct products, forward or backward") {
   for (const auto& name : families()) {
     CAPTURE(name);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "karat/error.h"
+#include "pipeline/budget.h"
 #include "pipeline/fits.h"
 #include "recipe/axis_text.h"
 
@@ -21,6 +22,9 @@ void assemble_plan(const Architecture& arch, RowPlan& plan) try {
   plan.row.recipe = plan.made.recipe;
   plan.row.code_bits = plan.size.layout.bits;
   plan.row.predicted_bits = predicted_bits(arch, plan.size);
+  if (plan.made.budget)
+    plan.row.predicted_bits = 8 * static_cast<double>(plan.made.budget->of(arch)) /
+                              static_cast<double>(parameters_of(arch));
 } catch (const Error& error) {
   throw Error(fmt::format("compare {}, {}", plan.recipe.label, error.what()));
 }
@@ -100,7 +104,9 @@ std::vector<RowPlan> plan_rows(const Architecture& arch,
     RowPlan plan{.recipe = recipe};
     assemble_plan(arch, plan);
     check_fits(arch, plan.made);
-    plan.row.name = fmt::format("{} {} bits", recipe.label, plan.row.code_bits);
+    plan.row.name = plan.made.budget
+                        ? fmt::format("{} {}", recipe.label, budget_text(plan.row.recipe))
+                        : fmt::format("{} {} bits", recipe.label, plan.row.code_bits);
     for (const RowPlan& other : plans)
       if (other.row.name == plan.row.name)
         fail("compare", fmt::format("two recipes called {}", plan.row.name), "one of a name",
@@ -112,6 +118,10 @@ std::vector<RowPlan> plan_rows(const Architecture& arch,
 }
 
 TooLarge fit_to(const Architecture& arch, double target, RowPlan& plan) {
+  if (plan.made.budget) {
+    plan.row.note = "its files have a size of their own";
+    return {};
+  }
   TooLarge too_large;
   if (plan.made.widths.mean > 0 && fit_mean(arch, target, plan, too_large)) return too_large;
   const bool grouped = option_of(plan.row.recipe.grid.text, "group").has_value();
@@ -153,6 +163,7 @@ double equalize(const Architecture& arch, const std::optional<double>& wanted,
 std::vector<RowPlan> plan_uniform(const Architecture& arch, std::vector<RowPlan>& plans) {
   std::vector<RowPlan> added;
   for (RowPlan& plan : plans) {
+    if (plan.made.budget) continue;  // no width is its own
     const PackedLayout& own = plan.size.layout;
     if (same_axes(plan.row.recipe, uniform_plan(arch, own.bits, own.group).row.recipe)) continue;
     const double bits = plan.row.runs.empty() ? plan.row.predicted_bits : plan.row.bits().mean;

@@ -85,7 +85,8 @@ std::vector<CompareRecipe> with_defaults(const std::vector<CompareRecipe>& recip
     kept |= has_ratio;
     if (has_group && !says(o.group, o.grid, "group")) o.group = defaults.group;
     if (has_ratio && !says(o.ratio, o.selector, "ratio")) o.ratio = defaults.ratio;
-    if (defaults.bits.empty() || says(o.bits, o.grid, "bits")) {
+    const bool sized = !o.size.empty() || !o.file_bits.empty();  // which says the bits
+    if (defaults.bits.empty() || sized || says(o.bits, o.grid, "bits")) {
       result.push_back(std::move(recipe));
       continue;
     }

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "format/parts.h"
-#include "pipeline/fits.h"
+#include "pipeline/file_size.h"
 #include "recipe/axis_text.h"
 #include "recipe/best.h"
 
@@ -13,13 +12,7 @@ namespace {
 constexpr double kRounding = 1e-9;  // bits per weight
 
 double parts_bits(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
-  double bits = 0;
-  for (const Part& part : layout_parts(layout, out, in)) {
-    double values = 1;
-    for (const std::int64_t extent : part.shape) values *= static_cast<double>(extent);
-    bits += 8 * values * static_cast<double>(byte_size(part.dtype));
-  }
-  return bits;
+  return 8 * static_cast<double>(packed_bytes(layout, out, in));
 }
 
 /// With mixed widths as if each layer had its share of both neighbours of the mean.

@@ -66,9 +66,9 @@ ordered_json maybe(const std::string& text) {
 
 ordered_json run_json(const CompareRun& run) {
   ordered_json json = {{"seed", maybe(run.seed)},
-                       {"bits_per_weight", run.bits},
-                       {"file_bits_per_weight", run.file_bits},
                        {"file_bytes", run.file_bytes},
+                       {"file_bits_per_weight", run.file_bits},
+                       {"bits_per_weight", run.bits},
                        {"perplexity", run.evaluation.perplexity.value},
                        {"standard_error", run.evaluation.perplexity.standard_error}};
   if (const auto& kl = run.evaluation.divergence) add_divergence(json, *kl);
@@ -92,6 +92,8 @@ ordered_json row_json(const CompareRow& row) {
                                                          : "method";
   json["recipe"] = original ? ordered_json() : row_recipe_json(row);
   json["bits"] = original ? ordered_json() : ordered_json(row.code_bits);
+  json["file_bytes"] = row.file_bytes();
+  json["file_bits_per_weight"] = row.file_bits();
   json["bits_per_weight"] = row.bits().mean;
   json["predicted_bits"] = original ? ordered_json() : ordered_json(row.predicted_bits);
   json["perplexity"] = spread_json(row.perplexity(), row.perplexity_error());
@@ -110,6 +112,8 @@ std::vector<std::string> cells_of(const CompareRow& row) {
   const bool original = row.kind == CompareRow::Kind::original;
   const auto peak = row.peak();
   return {row.name,
+          fmt::format("{:.3f}", static_cast<double>(row.file_bytes()) * 1e-6),
+          fmt::format("{:.3f}", row.file_bits()),
           fmt::format("{:.3f}", row.bits().mean),
           with_errors(row.perplexity(), row.perplexity_error(), 3),
           original ? "" : with_errors(row.kl(), row.kl_error(), 5),
@@ -131,6 +135,13 @@ Spread CompareRow::over_seeds(const std::function<double(const CompareRun&)>& va
   for (const CompareRun& run : runs) squares += std::pow(value(run) - spread.mean, 2);
   spread.deviation = std::sqrt(squares / (count - 1));
   return spread;
+}
+std::int64_t CompareRow::file_bytes() const {
+  return std::llround(
+      over_seeds([](const CompareRun& run) { return static_cast<double>(run.file_bytes); }).mean);
+}
+double CompareRow::file_bits() const {
+  return over_seeds([](const CompareRun& run) { return run.file_bits; }).mean;
 }
 Spread CompareRow::bits() const {
   return over_seeds([](const CompareRun& run) { return run.bits; });
@@ -162,9 +173,9 @@ std::optional<std::int64_t> CompareRow::peak() const {
 }
 
 std::vector<std::vector<std::string>> compare_cells(const CompareReport& report) {
-  std::vector<std::vector<std::string>> cells = {{"method", "bits/weight", "perplexity", "KL",
-                                                  "vs uniform", "uniform of its size", "seconds",
-                                                  "peak MiB", "note"}};
+  std::vector<std::vector<std::string>> cells = {
+      {"method", "file MB", "bits/param", "layer bits", "perplexity", "KL", "vs uniform",
+       "uniform of its size", "seconds", "peak MiB", "note"}};
   for (const CompareRow& row : report.rows) cells.push_back(cells_of(row));
   const bool notes = std::any_of(report.rows.begin(), report.rows.end(),
                                  [](const CompareRow& row) { return !row.note.empty(); });
@@ -193,8 +204,8 @@ std::vector<std::string> compare_facts(const CompareReport& report) {
 
 std::vector<std::string> compare_legend(const CompareReport& report) {
   std::vector<std::string> legend = {
-      "bits/weight: of the linear layers, counted in the file, statistics and kept weights "
-      "included",
+      "file MB, bits/param: of all weight files, over all parameters; layer bits: a weight of the "
+      "linear layers, statistics and kept weights included",
       "±: standard error over tokens, taken as independent; KL: from the original, nats per token",
       "vs uniform: KL over that of plain rounding to codes as wide, in groups that make it as "
       "large or just smaller; below 1 is better"};

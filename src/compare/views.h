@@ -12,7 +12,7 @@ namespace karat {
 std::vector<std::vector<std::string>> compare_cells(const CompareReport& report);
 /// Whether a column of it holds names or notes, which begin at the left.
 inline bool is_text_column(std::size_t column) {
-  return column == 0 || column == 5 || column == 8;
+  return column == 0 || column == 7 || column == 10;
 }
 /// What was measured, how, and on what, a sentence each.
 std::vector<std::string> compare_facts(const CompareReport& report);

@@ -22,4 +22,9 @@ struct SafetensorsContent {
 /// header is well-formed and its tensors tile the rest of the file.
 SafetensorsContent parse_safetensors(std::span<const std::byte> file, const std::string& path);
 
+/// Bytes of the file that write_safetensors() makes of these; their data are not read. Throws Error
+/// on names that are not UTF-8.
+std::size_t safetensors_bytes(std::span<const TensorView> tensors,
+                              const std::map<std::string, std::string>& metadata);
+
 }  // namespace karat

@@ -34,14 +34,19 @@ void check(const std::filesystem::path& file, const TensorView& tensor) {
   if (tensor.data == nullptr && tensor.bytes() > 0) fail(operation, "no data", "its bytes");
 }
 
-std::vector<TensorView> sorted(const std::filesystem::path& file,
-                               std::span<const TensorView> tensors) {
+std::vector<TensorView> sorted(std::span<const TensorView> tensors) {
   std::vector<TensorView> order(tensors.begin(), tensors.end());
-  for (const auto& tensor : order) check(file, tensor);
   std::sort(order.begin(), order.end(), [](const TensorView& a, const TensorView& b) {
     const int ranks[] = {rank(a.dtype), rank(b.dtype)};
     return ranks[0] != ranks[1] ? ranks[0] < ranks[1] : a.name < b.name;
   });
+  return order;
+}
+
+std::vector<TensorView> checked_order(const std::filesystem::path& file,
+                                      std::span<const TensorView> tensors) {
+  for (const auto& tensor : tensors) check(file, tensor);
+  std::vector<TensorView> order = sorted(tensors);
   std::set<std::string_view> names;
   for (const auto& tensor : order)
     if (!names.insert(tensor.name).second)
@@ -50,8 +55,8 @@ std::vector<TensorView> sorted(const std::filesystem::path& file,
 }
 
 /// The header's JSON, padded so that the data begin at a multiple of 8 bytes.
-std::string header_text(std::span<const TensorView> order,
-                        std::map<std::string, std::string> metadata) {
+std::string header_text(const std::string& operation, std::span<const TensorView> order,
+                        std::map<std::string, std::string> metadata) try {
   metadata.emplace("format", "pt");  // releases of transformers before 5 refuse a file without
   std::string text = "{\"__metadata__\":" + nlohmann::json(metadata).dump();
   std::size_t position = 0;
@@ -65,28 +70,36 @@ std::string header_text(std::span<const TensorView> order,
   text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
   return text;
+} catch (const nlohmann::json::exception& error) {  // a name that is not UTF-8
+  fail(operation, error.what(), "names and metadata in UTF-8");
 }
+
+constexpr std::size_t kLengthBytes = 8;  // of the header's length
 
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& file, std::span<const TensorView> tensors,
                        const std::map<std::string, std::string>& metadata) {
-  const std::vector<TensorView> order = sorted(file, tensors);
-  std::string text;
-  try {
-    text = header_text(order, metadata);
-  } catch (const nlohmann::json::exception& error) {  // a name that is not UTF-8
-    fail("write " + file.string(), error.what(), "names and metadata in UTF-8");
-  }
+  const std::vector<TensorView> order = checked_order(file, tensors);
+  const std::string text = header_text("write " + file.string(), order, metadata);
   if (text.size() > kMaxHeaderBytes)
     fail("write " + file.string(), fmt::format("a header of {} bytes", text.size()),
          fmt::format("at most {}", kMaxHeaderBytes));
 
-  std::array<std::byte, 8> length{};
-  for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<std::byte>(text.size() >> (8 * i));
+  std::array<std::byte, kLengthBytes> length{};
+  for (std::size_t i = 0; i < kLengthBytes; ++i)
+    length[i] = static_cast<std::byte>(text.size() >> (8 * i));
   std::vector<std::span<const std::byte>> pieces = {length, std::as_bytes(std::span(text))};
   for (const auto& tensor : order) pieces.push_back(tensor.span());
   write_file(file, pieces);
+}
+
+std::size_t safetensors_bytes(std::span<const TensorView> tensors,
+                              const std::map<std::string, std::string>& metadata) {
+  std::size_t bytes =
+      kLengthBytes + header_text("size of a safetensors file", sorted(tensors), metadata).size();
+  for (const TensorView& tensor : tensors) bytes += tensor.bytes();
+  return bytes;
 }
 
 }  // namespace karat

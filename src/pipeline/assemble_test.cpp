@@ -4,6 +4,7 @@
 
 #include "karat/error.h"
 #include "pipeline/report.h"
+#include "recipe/axis_text.h"
 
 using namespace karat;
 
@@ -51,7 +52,8 @@ TEST_CASE("a recipe in JSON has these keys, in this order") {
   const nlohmann::ordered_json json = recipe_json(find_method("gwq"));
   for (const auto& [key, value] : json.items()) keys.push_back(key);
   CHECK(keys == std::vector<std::string>{"method", "paper", "metric", "selector", "transform",
-                                         "grid", "solver", "inputs", "detach", "ends"});
+                                         "grid", "solver", "inputs", "detach", "ends", "size",
+                                         "file-bits"});
 }
 
 TEST_CASE("gwq is what the dossier says") {
@@ -101,6 +103,48 @@ TEST_CASE("bits with a point are a mean of widths, whole bits one width unless t
   for (const char* grid : {"trellis:bits=5.1", "uniform:bits=5.5", "trellis:bits=1.9",
                            "uniform:bits=8,widths=mixed", "uniform:widths=odd", "nf4:bits=3.5"})
     CHECK_THROWS_AS(made("rtn", {.grid = grid}), Error);
+}
+
+TEST_CASE("a size mixes widths over layers and ends, wider ones than the grid has among them") {
+  const auto made = [](const char* method, const Overrides& overrides) {
+    return assemble(find_method(method), overrides);
+  };
+  const auto widths = [](const std::map<int, Grid>& grids) {
+    std::vector<int> bits;
+    for (const auto& [width, grid] : grids) bits.push_back(width);
+    return bits;
+  };
+  const Assembled karat = made("karat", {.size = "90MB"});
+  CHECK(widths(karat.widths.grids) == std::vector{2, 3, 4, 5, 6, 8});
+  CHECK(widths(karat.ends->grids) == std::vector{2, 3, 4, 5, 6, 8});
+  CHECK(karat.recipe.grid.text.ends_with("widths=mixed"));
+  CHECK_FALSE(option_of(karat.recipe.grid.text, "bits"));
+  CHECK(karat.needs().fisher);
+  CHECK(karat.needs().ends);
+  const Assembled again = assemble(karat.recipe);
+  CHECK(again.recipe.grid.text == karat.recipe.grid.text);
+  CHECK(again.recipe.ends == karat.recipe.ends);
+  CHECK(again.budget->bytes == 90e6);
+  CHECK(made("karat", {.ends = "6", .size = "90MB"}).ends->grids.empty());
+  CHECK_FALSE(made("karat", {.ends = "none", .size = "90MB"}).ends);
+  const Overrides tables{.grid = "lut:widths=mixed", .solver = "lnq", .size = "1GB"};
+  CHECK(widths(made("lnq", tables).widths.grids) == std::vector{2, 3, 4});  // lnq refits tables
+}
+
+TEST_CASE("a size where something else says the bits, or nothing can, is an error") {
+  const auto refused = [](const char* method, const Overrides& overrides, const char* says) {
+    CHECK_THROWS_WITH_AS(assemble(find_method(method), overrides), doctest::Contains(says), Error);
+  };
+  refused("karat", {.size = "90MB", .file_bits = "4"}, "--size 90MB and --file-bits 4");
+  refused("karat", {.bits = "4", .size = "90MB"}, "--size 90MB and --bits 4");
+  refused("karat", {.grid = "uniform:bits=4,widths=mixed", .file_bits = "4"}, "--file-bits 4 and");
+  refused("karat", {.file_bits = "65"}, "at most 64");
+  refused("karat", {.file_bits = "4bits"}, "above 0");
+  refused("gptq", {.size = "90MB"}, "say --grid uniform:group=128,");
+  refused("karat", {.grid = "nf4", .size = "90MB"}, "this grid has one width");
+  refused("spqr", {.grid = "uniform:widths=mixed", .size = "90MB"}, "say outliers=0");
+  refused("requant-awq", {.grid = "uniform:widths=mixed", .size = "90MB"}, "looks back");
+  refused("karat", {.ends = "uniform:widths=mixed"}, "--size or --file-bits");
 }
 
 TEST_CASE("every method that keeps weights lets its share be changed") {

@@ -75,6 +75,10 @@ inline constexpr RecipeText kTexts[] = {
      &Recipe::detach, &Overrides::detach},
     {"ends", "Grid of embedding and head, or bits in groups of 128: 8, lut:bits=4; none",
      RecipeFlag::Kind::step, &Recipe::ends, &Overrides::ends},
+    {"size", "The weight files' size, 90MB (MB, MiB, GB, GiB): widths that lose least within it",
+     RecipeFlag::Kind::budget, &Recipe::size, &Overrides::size},
+    {"file-bits", "The same in bits a parameter of the whole model: 4.5", RecipeFlag::Kind::budget,
+     &Recipe::file_bits, &Overrides::file_bits},
 };
 
 }  // namespace karat

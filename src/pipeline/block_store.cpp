@@ -22,9 +22,11 @@ ordered_json to_json(const LayerReport& report) {
                        {"bits", report.bits},
                        {"kept_share", report.kept_share},
                        {"weight_error", report.weight_error},
+                       {"stored", report.stored},
                        {"seconds", report.seconds}};
   if (report.output_error) json["output_error"] = *report.output_error;
   if (report.sensitivity) json["sensitivity"] = *report.sensitivity;
+  if (report.expected_loss) json["expected_loss"] = *report.expected_loss;
   return json;
 }
 
@@ -35,9 +37,11 @@ LayerReport from_json(const ordered_json& json) {
                      .bits = json.at("bits"),
                      .kept_share = json.at("kept_share"),
                      .weight_error = json.at("weight_error")};
+  report.stored = json.at("stored");
   report.seconds = json.at("seconds");
   if (json.contains("output_error")) report.output_error = json.at("output_error").get<double>();
   if (json.contains("sensitivity")) report.sensitivity = json.at("sensitivity").get<double>();
+  if (json.contains("expected_loss")) report.expected_loss = json.at("expected_loss").get<double>();
   return report;
 }
 

@@ -30,14 +30,14 @@ void append(Solution& to, Solution more) {
       to.params[g][k] = torch::cat({to.params[g][k], more.params[g][k]});
 }
 
-Solution solve(const Ends& ends, const Layer& layer) {
+Solution solve(const Solver& solver, const Grid& grid, const Layer& layer) {
   const std::int64_t rows = layer.weight.size(0), pieces = (rows + kRows - 1) / kRows;
   std::vector<Solution> solved(static_cast<std::size_t>(pieces));
   parallel_indices(pieces, torch::kCPU, [&](std::int64_t i) {
     Layer piece = layer;
     piece.weight = layer.weight.narrow(0, i * kRows, std::min(kRows, rows - i * kRows));
     Solution& found = solved[static_cast<std::size_t>(i)];
-    found = ends.solver.solve(piece, {}, ends.grid);
+    found = solver.solve(piece, {}, grid);
     found.weight = torch::Tensor();  // nothing is kept, so nobody asks for it
   });
   Solution whole;
@@ -45,10 +45,16 @@ Solution solve(const Ends& ends, const Layer& layer) {
   return whole;
 }
 
-QuantizedLayer quantize_end(const Source& model, const Ends& ends, const std::string& weight) {
+QuantizedLayer quantize_end(const Source& model, const Ends& ends, const LayerWidths& widths,
+                            const std::string& weight) {
   const auto start = std::chrono::steady_clock::now();
   const Layer layer{layer_of(weight), map_tensor(model.files.get(weight)).to(torch::kFloat32)};
-  QuantizedLayer done = quantized_layer(layer, ends.grid.store(layer.name, solve(ends, layer)));
+  const auto width = widths.find(layer.name);
+  const bool mixed = width != widths.end();
+  const Grid& grid = mixed ? ends.grids.at(width->second.bits) : ends.grid;
+  const Solution solution = solve(ends.solver, grid, layer);
+  QuantizedLayer done = quantized_layer(layer, grid.store(layer.name, solution));
+  if (mixed) note_width(width->second, done.report);
   done.report.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return done;
@@ -56,15 +62,15 @@ QuantizedLayer quantize_end(const Source& model, const Ends& ends, const std::st
 
 }  // namespace
 
-void quantize_ends(const Source& model, const Ends& ends, BlockStore& done,
-                   const ProgressFn& progress) {
+void quantize_ends(const Source& model, const Ends& ends, const LayerWidths& widths,
+                   BlockStore& done, const ProgressFn& progress) {
   const torch::NoGradGuard no_grad;
   const SerialTorch serial;
   const std::vector<std::string> weights = ends_of(model.arch);
   Progress shown("ends", static_cast<std::int64_t>(weights.size()), progress);
   std::vector<QuantizedLayer> layers;
   for (const std::string& weight : weights) {
-    layers.push_back(quantize_end(model, ends, weight));
+    layers.push_back(quantize_end(model, ends, widths, weight));
     shown.step();
   }
   model.files.check();

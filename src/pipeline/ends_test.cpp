@@ -74,8 +74,8 @@ TEST_CASE("ends are written as layers are, tied ones once, and the report tells 
         const PackedView view =
             packed_view(end.name, layers.at(end.name), end.out, end.in,
                         [&](std::string_view name) { return written.files().find(name); });
-        CHECK(end.bits == static_cast<double>(view.stored_bits()) /
-                              static_cast<double>(end.out * end.in));
+        CHECK(end.bits ==
+              static_cast<double>(view.stored_bits()) / static_cast<double>(end.out * end.in));
         const torch::Tensor weight = map_tensor(model.files.get(names[i])).to(torch::kFloat32);
         const torch::Tensor error = torch::tensor(unpack(view)).view(weight.sizes()) - weight;
         CHECK(end.weight_error ==
@@ -107,7 +107,7 @@ TEST_CASE("the embedding that blocks see is the one that is stored") {
   const TemporaryFolder temporary;
   const Source model = load(kFamilies / "llama3");
   BlockStore store(temporary.path / "ends");
-  quantize_ends(model, *assemble(find_method("rtn"), {.ends = "4"}).ends, store, {});
+  quantize_ends(model, *assemble(find_method("rtn"), {.ends = "4"}).ends, {}, store, {});
   const CalibrationSet text = ends_text("llama3");
   Weights seen;
   decode_embedding(model, store, text.ids, seen);
@@ -151,8 +151,8 @@ TEST_CASE("ends: bytes do not depend on the number of threads, and interrupted w
 }
 
 TEST_CASE("a number stands for uniform codes; grids that an embedding cannot have are refused") {
-  CHECK(assemble(find_method("rtn"), {.ends = "8"}).recipe.ends.starts_with(
-      "uniform:bits=8,group=128,"));
+  CHECK(assemble(find_method("rtn"), {.ends = "8"})
+            .recipe.ends.starts_with("uniform:bits=8,group=128,"));
   CHECK_FALSE(assemble(find_method("rtn"), {.ends = "none"}).ends.has_value());
   const auto refused = [](const char* ends, const char* says) {
     CHECK_THROWS_WITH_AS(assemble(find_method("rtn"), {.ends = ends}), doctest::Contains(says),

@@ -9,15 +9,12 @@
 namespace karat {
 namespace {
 
+using BasisOf = std::function<Basis(const torch::Tensor& row)>;
+
 /// What the recipe's transform makes of one row whose inputs are all alike.
 Basis trial_basis(const Assembled& recipe, const torch::Tensor& row) {
   if (!recipe.transform.fit) return {};
-  const std::int64_t inputs = row.size(1);
-  Layer layer{.name = "trial", .weight = row};
-  layer.stats.hessian = layer.stats.guided = torch::eye(inputs);
-  layer.stats.fisher = torch::ones_like(row);
-  layer.stats.input_abs = layer.stats.input_square = torch::ones({inputs});
-  return recipe.transform.fit(layer, {}, recipe.grid);
+  return recipe.transform.fit(plain_layer(row), {}, recipe.grid);
 }
 
 bool keeps_weights(const Assembled& recipe) {
@@ -25,7 +22,7 @@ bool keeps_weights(const Assembled& recipe) {
 }
 
 /// Of a small matrix that is stored through the grid.
-PackedLayout layout_of(const Grid& grid, const std::function<Basis(const torch::Tensor&)>& basis) {
+PackedLayout layout_of(const Grid& grid, const BasisOf& basis) {
   constexpr std::int64_t kInputs = 64;
   Solution solution{.weight = torch::linspace(-1, 1, kInputs).view({1, kInputs})};
   std::vector<torch::Tensor> codes;
@@ -40,24 +37,50 @@ PackedLayout layout_of(const Grid& grid, const std::function<Basis(const torch::
   return grid.store("trial", solution).layout;
 }
 
+/// Of `grid`, or of each of `mixed`.
+Layouts layouts_of(const Grid& grid, const std::map<int, Grid>& mixed, const BasisOf& basis) {
+  Layouts layouts;
+  for (const auto& [bits, one] : mixed) layouts[bits] = layout_of(one, basis);
+  if (!mixed.empty()) return layouts;
+  const PackedLayout layout = layout_of(grid, basis);
+  return {{layout.bits, layout}};
+}
+
 }  // namespace
 
 PackedLayout layout_of(const Assembled& recipe) {
-  return layout_of(recipe.grid,
-                   [&](const torch::Tensor& row) { return trial_basis(recipe, row); });
+  return layout_of(recipe.grid, [&](const torch::Tensor& row) { return trial_basis(recipe, row); });
+}
+
+Layouts layer_layouts(const Assembled& recipe) {
+  return layouts_of(recipe.grid, recipe.widths.grids,
+                    [&](const torch::Tensor& row) { return trial_basis(recipe, row); });
+}
+
+Layouts end_layouts(const Ends& ends) {
+  return layouts_of(ends.grid, ends.grids, [](const auto&) { return Basis{}; });
+}
+
+Layer plain_layer(const torch::Tensor& weight) {
+  Layer layer{.name = "trial", .weight = weight};
+  const std::int64_t inputs = weight.size(1);
+  layer.stats.hessian = layer.stats.guided = torch::eye(inputs);
+  layer.stats.fisher = torch::ones_like(weight);
+  layer.stats.input_abs = layer.stats.input_square = torch::ones({inputs});
+  return layer;
 }
 
 void check_fits(const Architecture& arch, const Assembled& recipe) {
-  if (recipe.ends) {
-    const PackedLayout layout = layout_of(recipe.ends->grid, [](const auto&) { return Basis{}; });
-    for (const std::string& end : ends_of(arch))
-      check_layout(layer_of(end), layout, arch.vocab, arch.hidden);
-  }
+  if (recipe.ends)
+    for (const auto& [bits, layout] : end_layouts(*recipe.ends))
+      for (const std::string& end : ends_of(arch))
+        check_layout(layer_of(end), layout, arch.vocab, arch.hidden);
   constexpr std::int64_t kMostInputs = 65536;  // columns of kept weights are stored in 16 bits
-  const PackedLayout layout = layout_of(recipe);
+  const Layouts layouts = layer_layouts(recipe);
   for (const Block& block : arch.blocks)
     for (const Linear* linear : block.linears()) {
-      check_layout(linear->name, layout, linear->out, linear->in);
+      for (const auto& [bits, layout] : layouts)
+        check_layout(linear->name, layout, linear->out, linear->in);
       if (keeps_weights(recipe) && linear->in > kMostInputs)
         fail("layer " + linear->name, std::to_string(linear->in) + " inputs",
              "at most " + std::to_string(kMostInputs) + " where weights are kept",

@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/threads.h"
+#include "pipeline/budget.h"
 
 namespace karat {
 namespace {
@@ -14,11 +15,11 @@ namespace {
 constexpr std::size_t kPiece = 16u << 20;  // bytes hashed by one thread at a time
 constexpr std::size_t kRound = 64;         // pieces between two reports of progress
 
-/// As the command line would say it.
+/// As the command line would say it, but for the budget.
 std::string recipe_text(const Recipe& recipe) {
   std::string text = recipe.name;
   for (const RecipeFlag& flag : recipe_flags())
-    if (flag.text)
+    if (flag.text && flag.kind != RecipeFlag::Kind::budget)
       text += fmt::format("{}--{} {}", text.empty() ? "" : " ", flag.name, flag.text(recipe));
   return text;
 }
@@ -71,12 +72,20 @@ WorkPart text_part(const CalibrationSet& text) {
           .hash = hash_of(all)};
 }
 
+/// What is measured serves every budget.
+WorkPart budget_part(const Assembled& recipe) {
+  const std::string text = recipe.budget ? budget_text(recipe.recipe) : "none";
+  return {
+      .name = "size", .summary = recipe.budget ? text : "", .hash = hash_of(text), .late = true};
+}
+
 }  // namespace
 
 WorkIdentity identity_of_recipe(const Assembled& recipe) {
   const std::string version = std::to_string(kFormatVersion), text = recipe_text(recipe.recipe);
   return {{.name = "version of Karat", .summary = "", .hash = version},
-          {.name = "recipe", .summary = text, .hash = hash_of(text)}};
+          {.name = "recipe", .summary = text, .hash = hash_of(text)},
+          budget_part(recipe)};
 }
 
 WorkIdentity identity_of_job(const Source& model, const Assembled& recipe,
@@ -93,9 +102,8 @@ WorkIdentity identity_of_job(const Source& model, const Assembled& recipe,
 WorkIdentity identity_of_work(const Source& model, const Assembled& recipe,
                               const CalibrationSet& text, const ProgressFn& progress) {
   WorkIdentity identity = identity_of_job(model, recipe, text);
-  identity.push_back({.name = "model's weights",
-                      .summary = "",
-                      .hash = weights_hash(model.files, progress)});
+  identity.push_back(
+      {.name = "model's weights", .summary = "", .hash = weights_hash(model.files, progress)});
   return identity;
 }
 

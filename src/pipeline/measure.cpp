@@ -6,23 +6,11 @@
 #include "core/finite.h"
 #include "karat/error.h"
 #include "model/parallel.h"
+#include "pipeline/rounding.h"
 #include "pipeline/steps.h"
-#include "recipe/slab.h"
 
 namespace karat {
 namespace {
-
-/// ŵ − w of plain rounding to `grid`.
-torch::Tensor rounding_error(const Layer& layer, const Grid& grid) {
-  const Slabs slabs(layer, {}, grid);
-  std::vector<torch::Tensor> parts;
-  for (std::int64_t begin = 0; begin < layer.weight.size(1); begin += slabs.width()) {
-    const Slab slab = slabs.cut(layer.weight, begin);
-    const GridParams params = grid.fit(slab);
-    parts.push_back(grid.decode(grid.encode(slab.weight, params), params) - slab.weight);
-  }
-  return torch::cat(parts, 1);
-}
 
 torch::Tensor finite(torch::Tensor scores, const std::string& layer) {
   if (!all_finite(scores))
@@ -65,13 +53,16 @@ double measure(const Source& model, const std::vector<Observer>& observers,
   if (observers.empty()) return 0;
   SweepOptions options{.progress = progress};
   for (const Observer& observer : observers) options.needs = options.needs | observer.needs;
-  return sweep(model.arch, model.files, text, options,
-               [&](BlockVisit& block) {
-                 show(model, block, options.device, [&](const Layer& layer) {
-                   for (const Observer& observer : observers) observer.see(layer);
-                 });
-               })
-      .loss;
+  const auto visit = [&](BlockVisit& block) {
+    show(model, block, options.device, [&](const Layer& layer) {
+      for (const Observer& observer : observers)
+        if (observer.see) observer.see(layer);
+    });
+  };
+  const SweepResult result = sweep(model.arch, model.files, text, options, visit);
+  for (const Observer& observer : observers)
+    if (observer.see_ends) observer.see_ends(result.ends);
+  return result.loss;
 }
 
 Observer scores(const Scoring& by, const ScoreVisitor& visit) {

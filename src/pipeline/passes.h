@@ -7,11 +7,16 @@
 namespace karat {
 
 struct Passed {
-  BlockStore ends;          // embedding and head in its block 0, or empty
-  BlockStore blocks;        // as they will be saved
-  double loss = 0;          // of the text; 0 when no pass computed it
-  std::size_t resumed = 0;  // blocks that were finished before
+  BlockStore ends;                        // embedding and head in its block 0, or empty
+  BlockStore blocks;                      // as they will be saved
+  double loss = 0;                        // of the text; 0 when no pass computed it
+  std::size_t resumed = 0;                // blocks that were finished before
+  std::vector<std::string> notices = {};  // of the budget
 };
+/// measure, choose: what they find stays in the work folder, and what a budget makes of it does
+/// not.
+Plan make_plan(const Source& model, const Assembled& recipe, const CalibrationSet& text,
+               const Work& work, const ProgressFn& progress);
 /// measure, choose, ends, quantize, detach; goes on where an interrupted run stopped.
 Passed run_passes(const Source& model, const Assembled& recipe, const CalibrationSet& text,
                   const Work& work, const ProgressFn& progress);

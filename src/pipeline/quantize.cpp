@@ -66,7 +66,7 @@ QuantizedLayer solve_layer(const Assembled& recipe, const LayerWidths& widths,
   Stored stored = store_layer(recipe, grid, one);
   decoded = stored.decoded;
   QuantizedLayer done = quantized_layer(layer, std::move(stored));
-  if (mixed) done.report.sensitivity = width->second.sensitivity;
+  if (mixed) note_width(width->second, done.report);
   done.report.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return done;

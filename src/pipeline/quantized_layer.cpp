@@ -1,6 +1,7 @@
 #include "pipeline/quantized_layer.h"
 
 #include "core/finite.h"
+#include "format/parts.h"
 #include "karat/error.h"
 #include "recipe/hessian.h"
 
@@ -33,6 +34,11 @@ std::int64_t outliers(const std::vector<OwnedTensor>& tensors) {
 
 }  // namespace
 
+void note_width(const LayerWidth& width, LayerReport& report) {
+  report.sensitivity = width.sensitivity;
+  report.expected_loss = width.loss;
+}
+
 QuantizedLayer quantized_layer(const Layer& layer, Stored stored) {
   if (!all_finite(stored.decoded))
     fail("quantize " + layer.name, "values beyond the range of FP16", "smaller weights");
@@ -44,6 +50,7 @@ QuantizedLayer quantized_layer(const Layer& layer, Stored stored) {
   report.weight_error = relative(error, layer.weight);
   if (layer.stats.hessian.defined())
     report.output_error = relative(error, layer.weight, layer.stats.hessian);
+  report.stored = describe(stored.layout);
   return {report, stored.layout, std::move(stored.tensors)};
 }
 

@@ -29,13 +29,12 @@ std::string rule(const Recipe& recipe) {
 }
 
 ordered_json layer_json(const LayerReport& layer, const std::string& rule) {
-  ordered_json json = {{"name", layer.name},
-                       {"shape", {layer.out, layer.in}},
-                       {"bits", layer.bits},
-                       {"kept", layer.kept_share},
-                       {"error", layer.weight_error}};
+  ordered_json json = {{"name", layer.name},       {"shape", {layer.out, layer.in}},
+                       {"stored", layer.stored},   {"bits", layer.bits},
+                       {"kept", layer.kept_share}, {"error", layer.weight_error}};
   if (layer.output_error) json["output_error"] = *layer.output_error;
   if (layer.sensitivity) json["sensitivity"] = *layer.sensitivity;
+  if (layer.expected_loss) json["expected_loss"] = *layer.expected_loss;
   json["rule"] = rule;
   json["seconds"] = layer.seconds;
   return json;
@@ -72,12 +71,19 @@ ordered_json calibration_json(const std::optional<CalibrationSet>& set, double l
   return json;
 }
 
+std::optional<double> QuantizeReport::expected_loss() const {
+  std::optional<double> sum;
+  for (const auto* parts : {&layers, &ends})
+    for (const LayerReport& part : *parts)
+      if (part.expected_loss) sum = sum.value_or(0) + *part.expected_loss;
+  return sum;
+}
+
 std::string to_json(const QuantizeReport& report) {
   ordered_json tensors = ordered_json::array();
   for (const LayerReport& layer : report.layers)
     tensors.push_back(layer_json(layer, rule(report.recipe)));
-  for (const LayerReport& end : report.ends)
-    tensors.push_back(layer_json(end, report.recipe.ends));
+  for (const LayerReport& end : report.ends) tensors.push_back(layer_json(end, report.recipe.ends));
   ordered_json json = {{"karat", version()},
                        {"command", report.command},
                        {"model", report.model},
@@ -85,13 +91,14 @@ std::string to_json(const QuantizeReport& report) {
                        {"overrides", overrides_json(report.overrides)},
                        {"calibration", calibration_json(report.calibration, report.loss)},
                        {"resumed_blocks", report.resumed_blocks},
-                       {"bits_per_weight", report.layer_bits},
-                       {"file_bits_per_weight", report.file_bits},
                        {"file_bytes", report.file_bytes},
+                       {"file_bits_per_weight", report.file_bits},
+                       {"bits_per_weight", report.layer_bits},
                        {"files", report.files},
                        {"seconds", report.seconds},
-                       {"peak_bytes", report.peak_bytes},
-                       {"tensors", tensors}};
+                       {"peak_bytes", report.peak_bytes}};
+  if (const auto loss = report.expected_loss()) json["expected_loss"] = *loss;
+  json["tensors"] = tensors;
   if (!report.warnings.empty()) json["warnings"] = report.warnings;
   return json.dump(2) + "\n";
 }

@@ -6,6 +6,8 @@
 #include "core/file.h"
 #include "karat/language_model.h"
 #include "load/side_files.h"
+#include "pipeline/budget.h"
+#include "pipeline/file_size.h"
 #include "pipeline/report.h"
 #include "pipeline/shards.h"
 #include "pipeline/steps.h"
@@ -17,35 +19,28 @@ namespace fs = std::filesystem;
 
 constexpr int kEndsVersion = 6;  // of the format, which brought packed embeddings and heads
 
-/// Every tensor that is not the weight of a quantized layer, in its own type, unless it is among
-/// `changed`. A second copy of tied embeddings goes with the first.
+/// Every tensor that is not the weight of a quantized layer, unless it is among `changed`.
 void add_dense(ShardWriter& shards, const Source& model,
                const std::vector<QuantizedBlock>& changed) {
-  std::set<std::string> quantized;
+  std::set<std::string> packed, written;
   for (const QuantizedBlock& block : changed) {
-    for (const TensorView& tensor : block.file.tensors()) quantized.insert(tensor.name);
-    for (const LayerReport& layer : block.reports) quantized.insert(layer.name + ".weight");
+    for (const TensorView& tensor : block.file.tensors()) written.insert(tensor.name);
+    for (const LayerReport& layer : block.reports) packed.insert(layer.name);
   }
-  if (model.arch.tied() && quantized.contains(model.arch.embedding))
-    quantized.insert(model.arch.own_head);
-  for (const TensorView& view : model.files.tensors())
-    if (!quantized.contains(view.name)) shards.add(view);
+  for (const TensorView& view : dense_tensors(model, packed))
+    if (!written.contains(view.name)) shards.add(view);
 }
 
 void count_bits(QuantizeReport& report, const Source& model) {
-  double bits = 0, weights = 0, all = 0;
+  double bits = 0, weights = 0;
   for (const LayerReport& layer : report.layers) {
     const double count = static_cast<double>(layer.out) * static_cast<double>(layer.in);
     bits += layer.bits * count;
     weights += count;
   }
-  for (const NamedShape& tensor : tensor_shapes(model.arch)) {
-    double count = 1;
-    for (const std::int64_t size : tensor.shape) count *= static_cast<double>(size);
-    all += count;
-  }
   report.layer_bits = bits / weights;
-  report.file_bits = 8.0 * static_cast<double>(report.file_bytes) / all;
+  report.file_bits =
+      8.0 * static_cast<double>(report.file_bytes) / static_cast<double>(parameters_of(model.arch));
 }
 
 std::int64_t weight_bytes(const fs::path& folder) {

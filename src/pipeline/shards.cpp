@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "karat/safetensors.h"
+#include "load/safetensors_header.h"
 
 namespace karat {
 namespace {
@@ -15,6 +16,19 @@ using nlohmann::ordered_json;
 const std::map<std::string, std::string> kMetadata = {{"format", "pt"}};
 
 }  // namespace
+
+std::int64_t shard_bytes(std::span<const TensorView> tensors, std::size_t limit) {
+  std::size_t total = 0, bytes = 0, first = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (bytes > 0 && bytes + tensors[i].bytes() > limit) {
+      total += safetensors_bytes(tensors.subspan(first, i - first), kMetadata);
+      first = i;
+      bytes = 0;
+    }
+    bytes += tensors[i].bytes();
+  }
+  return static_cast<std::int64_t>(total + safetensors_bytes(tensors.subspan(first), kMetadata));
+}
 
 ShardWriter::ShardWriter(std::filesystem::path folder, std::size_t limit)
     : folder_(std::move(folder)), limit_(limit) {}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,10 @@
 namespace karat {
 
 inline constexpr std::size_t kShardBytes = std::size_t{512} << 20;
+
+/// Bytes of the files that a ShardWriter makes of these tensors, in this order; their data are not
+/// read.
+std::int64_t shard_bytes(std::span<const TensorView> tensors, std::size_t limit);
 
 /// model.safetensors, or shards with an index once there is more than `limit` bytes.
 class ShardWriter {

@@ -10,6 +10,7 @@
 #include "karat/quantize.h"
 #include "pipeline/block_store.h"
 #include "pipeline/carried.h"
+#include "pipeline/sensitivity.h"
 #include "pipeline/widths.h"
 
 namespace karat {
@@ -35,7 +36,8 @@ CalibrationSet calibrate(const Source& model, const Needs& needs, const Recipe& 
 /// with the statistics it asks for, from several threads at once.
 struct Observer {
   Needs needs = {};
-  std::function<void(const Layer& layer)> see = {};
+  std::function<void(const Layer& layer)> see = {};             // empty: none of them
+  std::function<void(const EndsFisher& fisher)> see_ends = {};  // after the layers
 };
 /// The loss of the text; 0 where nobody asks for what gradients tell, and no sweep for nobody.
 double measure(const Source& model, const std::vector<Observer>& observers,
@@ -79,17 +81,23 @@ class Chooser {
   Chosen chosen_;
 };
 
-/// What is decided before anything is quantized.
+/// What the original weights tell, before anything is quantized.
+struct Measured {
+  Chosen kept = {};
+  Sensitivities sensitivities = {};  // where the recipe mixes widths
+  double loss = 0;  // of the text under the original weights; 0: no pass computed it
+};
+/// What is decided by it.
 struct Plan {
   Chosen kept = {};
   LayerWidths widths = {};  // where the recipe mixes them
-  double loss = 0;          // of the text under the original weights; 0: no pass computed it
+  double loss = 0;
 };
 
 /// ends: embedding and head, one matrix where they are tied, rounded into block 0 of `done`, before
 /// the blocks, which can then make up for what that changes.
-void quantize_ends(const Source& model, const Ends& ends, BlockStore& done,
-                   const ProgressFn& progress);
+void quantize_ends(const Source& model, const Ends& ends, const LayerWidths& widths,
+                   BlockStore& done, const ProgressFn& progress);
 /// Puts the embedding that quantize_ends() made in the place of the original one: of the rows that
 /// `ids` name; the others say nothing.
 void decode_embedding(const Source& model, const BlockStore& ends, const torch::Tensor& ids,

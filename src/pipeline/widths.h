@@ -1,9 +1,11 @@
-// How wide every layer's codes are, when a recipe mixes widths.
+// How wide the codes of every part are, when a recipe mixes widths.
 #pragma once
 
+#include <cstdint>
 #include <map>
-#include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "karat/recipe.h"
 
@@ -11,28 +13,22 @@ namespace karat {
 
 struct LayerWidth {
   int bits = 0;            // of a code
-  double sensitivity = 0;  // Σ F·w̄² per weight, see below
+  double sensitivity = 0;  // Sensitivity::cost of a weight
+  double loss = 0;         // expected, nats a token
 };
-using LayerWidths = std::map<std::string, LayerWidth>;  // by layer
+using LayerWidths = std::map<std::string, LayerWidth>;  // by layer, ends among them
 
-/// Widths under a budget. A layer of codes of b bits is taken to cost D(b) · Σ F·w̄², with F the
-/// Fisher information of each weight and w̄² the mean square of its row: a rounding error is alike
-/// all over a row, and D(b) = 4^−b, 6 dB a bit. Bits go where they save most (Hessian-trace
-/// allocation, HAWQ-V2, arXiv 1911.03852, with the Fisher information for the Hessian).
-class WidthChooser {
- public:
-  /// Takes note of a layer's weights and Fisher information. From any thread.
-  void see(const Layer& layer);
-  /// For every layer one of the widths; codes have at most their mean on average. None where the
-  /// recipe mixes none.
-  LayerWidths choose(const Widths& widths) const;
-
- private:
-  struct Seen {
-    double weights = 0, cost = 0;
-  };
-  std::mutex mutex_;
-  std::map<std::string, Seen> layers_;
+/// One way to store a part.
+struct WidthChoice {
+  int bits = 0;
+  std::int64_t price = 0;
+  double loss = 0;
 };
+using WidthChoices = std::map<std::string, std::vector<WidthChoice>>;  // by part; prices ascend
+
+/// Of each part one of its choices, by bits: prices add up to at most `most`, losses to as little
+/// as can be (a knapsack, solved in steps of 2^-16 of what there is to give away). The first of
+/// each must be within `most`.
+std::map<std::string, int> least_loss(const WidthChoices& choices, std::int64_t most);
 
 }  // namespace karat

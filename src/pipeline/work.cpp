@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kFingerprint = "fingerprint";
-const std::set<std::string> kFolders = {"blocks", "carried",        "ends",
+constexpr const char* kMeasuredFolder = "carried";
+const std::set<std::string> kFolders = {"blocks", kMeasuredFolder,  "ends",
                                         "first",  "looked-back-on", "path"};
 
 constexpr const char* kMark = "karat work ";  // before the identity, which is JSON
@@ -41,7 +42,7 @@ bool is_ours(const fs::directory_entry& entry) {
   const std::string name = entry.path().filename().string();
   if (entry.is_symlink()) return false;
   if (name == kFingerprint) return entry.is_regular_file() && is_mark(read_text(entry));
-  if (name.starts_with(kChosenFile)) return entry.is_regular_file();
+  if (name.starts_with(kMeasuredFile)) return entry.is_regular_file();
   const bool known = kFolders.contains(name) || name.starts_with("detached-");
   return known && entry.is_directory();
 }
@@ -69,10 +70,11 @@ WorkIdentity identity_of(const std::string& mark) try {
   return {};
 }
 
-/// The first part of `known` that is another in `there`; none: nullptr.
-const WorkPart* difference(const WorkIdentity& known, const WorkIdentity& there) {
+/// The first part of `known` that is another in `there`, `late` ones among them or not; none:
+/// nullptr.
+const WorkPart* difference(const WorkIdentity& known, const WorkIdentity& there, bool late) {
   for (const WorkPart& part : known)
-    if (std::ranges::none_of(there, [&](const WorkPart& other) {
+    if ((late || !part.late) && std::ranges::none_of(there, [&](const WorkPart& other) {
           return other.name == part.name && other.hash == part.hash;
         }))
       return &part;
@@ -86,10 +88,20 @@ bool holds_work(const fs::path& folder) {
   return false;
 }
 
+/// Beyond what measuring leaves.
+bool holds_quantized(const fs::path& folder) {
+  for (const fs::directory_entry& entry : entries_of(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (kFolders.contains(name) && name != kMeasuredFolder && !entries_of(entry).empty())
+      return true;
+  }
+  return false;
+}
+
 void refuse_other_work(const fs::path& out, const WorkIdentity& known) {
   const fs::path folder = work_path(out);
   const WorkIdentity there = identity_of(read_text(folder / kFingerprint));
-  const WorkPart* other = difference(known, there);
+  const WorkPart* other = difference(known, there, holds_quantized(folder));
   if (other == nullptr) return;
   std::string belongs;
   for (const WorkPart& part : there)
@@ -129,11 +141,11 @@ Work::Work(const fs::path& out, const WorkIdentity& identity, bool discard)
   lock_ = ::open(mark.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) != 0 || is_gone(lock_)) {
     if (lock_ >= 0) ::close(lock_);
-    fail("write " + out.string(), "another process at work in " + path_.string(),
-         "one at a time");
+    fail("write " + out.string(), "another process at work in " + path_.string(), "one at a time");
   }
-  if (difference(identity, identity_of(read_text(mark))) == nullptr) return;
-  clear();
+  const WorkIdentity there = identity_of(read_text(mark));
+  if (difference(identity, there, true) == nullptr) return;
+  if (holds_quantized(path_) || difference(identity, there, false) != nullptr) clear();
   try {
     write_file(mark, mark_of(identity));  // the same file, so the lock still holds
   } catch (...) {

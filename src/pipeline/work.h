@@ -8,13 +8,14 @@
 namespace karat {
 
 /// In the work folder once all that is measured before quantizing is there.
-inline constexpr const char* kChosenFile = "chosen.safetensors";
+inline constexpr const char* kMeasuredFile = "measured.safetensors";
 
 /// One of the things that the bytes of a result depend on.
 struct WorkPart {
   std::string name;     // "recipe"
   std::string summary;  // for people; empty: nothing to tell
   std::string hash;     // what tells it from others
+  bool late = false;    // makes a difference only once something is quantized
 };
 /// Which work it is. Two pieces of work are the same when all parts have the same hashes.
 using WorkIdentity = std::vector<WorkPart>;
@@ -35,7 +36,7 @@ class Work {
 
   const std::filesystem::path& path() const { return path_; }
   void keep() { keep_ = true; }
-  bool worth_keeping() const { return std::filesystem::exists(path_ / kChosenFile); }
+  bool worth_keeping() const { return std::filesystem::exists(path_ / kMeasuredFile); }
 
  private:
   void clear();

@@ -27,13 +27,17 @@ Row portrait_row(const ModelFolder& model) {
   const json* report = model.quantize;
   const auto& p = model.portrait;
   row.push_back({report ? text(*report, {"recipe", "method"}) : "original", "", true});
+  const auto bytes = p ? std::optional<double>(static_cast<double>(p->file_bytes))
+                       : number(*report, {"file_bytes"});
+  const auto file_bits = p ? std::optional<double>(8 * static_cast<double>(p->file_bytes) /
+                                                   static_cast<double>(p->parameters))
+                           : number(*report, {"file_bits_per_weight"});
+  row.push_back({bytes ? fmt::format("{:.2f}", *bytes * 1e-6) : ""});
+  row.push_back({file_bits ? fmt::format("{:.3f}", *file_bits) : ""});
   row.push_back({bits ? fmt::format("{:.3f}", *bits) : ""});
   row.push_back({p && p->layer_weights > 0 && report
                      ? percent(static_cast<double>(p->kept) / static_cast<double>(p->layer_weights))
                      : ""});
-  const auto bytes = p ? std::optional<double>(static_cast<double>(p->file_bytes))
-                       : number(*report, {"file_bytes"});
-  row.push_back({bytes ? fmt::format("{:.2f}", *bytes / (1 << 20)) : ""});
   row.push_back({p ? p->family : "", "", true});
   row.push_back({p ? thousands(p->parameters) : ""});
   row.push_back({p ? fmt::format("{} × {}", p->layers, p->hidden) : ""});
@@ -118,9 +122,10 @@ std::vector<Row> origin_rows(const SourceFile& file) {
 std::string portrait_section(const ReportData& data) {
   std::vector<Row> rows = {{{"folder", "", true},
                             {"method", "", true},
-                            {"bits/weight"},
+                            {"file MB"},
+                            {"bits/param"},
+                            {"layer bits"},
                             {"kept"},
-                            {"MiB"},
                             {"family", "", true},
                             {"parameters"},
                             {"layers × width"},
@@ -130,8 +135,9 @@ std::string portrait_section(const ReportData& data) {
   for (const ModelFolder& model : data.models) rows.push_back(portrait_row(model));
   if (rows.size() == 1) return {};
   return section("Models",
-                 "Bits per weight are those of the linear layers, counted from what is stored, "
-                 "statistics and kept weights included.",
+                 "File: all weight files; bits per parameter are its. Layer bits are those of a "
+                 "weight of the linear layers, counted from what is stored, statistics and kept "
+                 "weights included.",
                  table(rows));
 }
 

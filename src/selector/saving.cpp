@@ -126,7 +126,7 @@ torch::Tensor worth(const torch::Tensor& weight, const torch::Tensor& scores, co
 }  // namespace
 
 Selector saving_selector(Options& options) {
-  Budget budget = choose_budget(options);
+  KeptBudget budget = choose_budget(options);
   budget.only_positive = true;
   Selector selector = keep_best(budget);
   selector.check = [](const Grid& grid) {

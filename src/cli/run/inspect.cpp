@@ -60,8 +60,8 @@ nlohmann::ordered_json to_json(const Portrait& p) {
       {"tied", p.tied},
       {"types", p.types},
       {"file_bytes", p.file_bytes},
-      {"bits_per_weight", ratio(p.layer_bits, p.layer_weights)},
       {"file_bits_per_weight", ratio(8 * p.file_bytes, p.parameters)},
+      {"bits_per_weight", ratio(p.layer_bits, p.layer_weights)},
       {"kept", ratio(p.kept, p.layer_weights)},
       {"cache_bytes_per_token", p.cache_bytes},
       {"weight_bytes_per_token", p.bytes_per_token},
@@ -83,7 +83,8 @@ void print(const Portrait& p) {
                             p.layers, p.hidden, p.ffn, p.heads, p.head_dim, p.kv_heads));
   line("context", fmt::format("{} tokens, {} in the vocabulary", p.context, p.vocab));
   line("types", types);
-  line("files", fmt::format("{:.2f} MiB, {:.3f} bits per weight",
+  line("files", fmt::format("{:.3f} MB ({:.2f} MiB), {:.3f} bits per parameter",
+                            static_cast<double>(p.file_bytes) * 1e-6,
                             static_cast<double>(p.file_bytes) / (1 << 20),
                             ratio(8 * p.file_bytes, p.parameters)));
   line("linear layers",
@@ -152,8 +153,9 @@ Action inspect_verb(CLI::App& app) {
       "Describes a model: sizes, types, bits per weight\n\n"
       "Works on Hugging Face folders and on those that karat quantize wrote, whose "
       "karat_report.json\n"
-      "it also shows. Bits are counted from the stored bytes: once over the linear layers of the\n"
-      "blocks, which quantizing changes, and once over the whole files.\n\n"
+      "it also shows. Bits are counted from the stored bytes: once over the whole files, and once "
+      "over\n"
+      "the linear layers of the blocks, which quantizing changes.\n\n"
       "  karat inspect models/karat-tiny --tensors");
   auto options = std::make_shared<InspectOptions>();
   app.add_option("model", options->model, "Folder of the model")->required();

@@ -18,6 +18,7 @@ constexpr const char* kQuantizeHelp =
     R"(Makes a model smaller: rounds weights to few bits, more where errors cost more
 
   karat quantize models/karat-tiny --calib text.txt --out small
+  karat quantize models/karat-tiny --size 2MB --calib text.txt --out small
   karat quantize models/karat-tiny --method gptq --bits 4 --group 64 --calib text.txt --out small
 
 The default method gives every layer codes of its own width and keeps no weight at FP16; methods
@@ -32,6 +33,15 @@ where an error costs more. The method karat does so with whole --bits too.
 
 --ends 8 rounds the embedding and the head as well, which else stay as they are.
 
+--size 90MB says what the weight files may take, --file-bits 4.5 the same per parameter, all that
+they hold counted. Layers, and embedding and head where the method rounds them, get codes of 2 to 8
+bits, in the mix that loses least. It takes a method of mixed widths: karat, or widths=mixed with
+any grid of several. --dry-run quantizes nothing and leaves OUT alone: it prints what each part
+would get, the size, and the loss to expect. The first dry run measures the model and leaves what it
+found in OUT.work, so others, of whatever size, take seconds, and quantizing goes on from there:
+
+  karat quantize models/karat-tiny --size 2MB --calib text.txt --out small --dry-run
+
 The output folder holds config.json, the packed weights, the tokenizer and karat_report.json. Its
 bytes, times aside, depend on the model, the text, the recipe and the seed alone. Finished blocks
 are kept in OUT.work until all is done: when the work is interrupted, the same command continues
@@ -39,7 +49,7 @@ after them, and another is refused unless --force discards them.)";
 
 struct QuantizeArguments {
   QuantizeJob job;
-  bool json = false;
+  bool dry_run = false, json = false;
 };
 
 void declare(CLI::App& app, QuantizeArguments& a) {
@@ -54,19 +64,40 @@ void declare(CLI::App& app, QuantizeArguments& a) {
     app.add_option(fmt::format("--{}", flag.name), job.overrides.*flag.changed,
                    std::string(flag.help));
   declare_calibration(app, job.calibration, "the method's");
+  app.add_flag("--dry-run", a.dry_run,
+               "Print what each part would get, and the size; write no OUT");
   app.add_flag("--json", a.json, "Print the report as JSON");
 }
 
-void print(const QuantizeJob& job, const QuantizeReport& report) {
-  const Recipe& recipe = report.recipe;
+void print_recipe(const Recipe& recipe, bool changed,
+                  const std::optional<CalibrationSet>& calibration) {
   fmt::print("method    {} ({})\n", recipe.name, recipe.paper);
-  const bool changed = !(report.overrides == Overrides{});
   fmt::print("recipe    {}{}\n", axes_text(recipe), changed ? "  (changed)" : "");
-  if (report.calibration)
-    fmt::print("text      {}: {} tokens, seed {}\n", report.calibration->file,
-               report.calibration->ids.numel(), report.calibration->options.seed);
+  if (calibration)
+    fmt::print("text      {}: {} tokens, seed {}\n", calibration->file, calibration->ids.numel(),
+               calibration->options.seed);
   else
     fmt::print("text      none: nothing in this recipe reads one\n");
+}
+
+void print_file(std::int64_t bytes, double bits, std::int64_t budget) {
+  const auto size = static_cast<double>(bytes);
+  const std::string of = budget > 0 ? fmt::format(", {:.2f} % of what was asked",
+                                                  100 * size / static_cast<double>(budget))
+                                    : "";
+  fmt::print("file      {:.3f} MB ({:.2f} MiB), {:.3f} bits a parameter{}\n", size * 1e-6,
+             size / (1 << 20), bits, of);
+}
+
+void print_loss(const std::optional<double>& loss) {
+  if (loss)
+    fmt::print(
+        "expected  {:.5f} nats a token: ½ Σ F Δ² of plain rounding, before any compensation\n",
+        *loss);
+}
+
+void print(const QuantizeJob& job, const QuantizeReport& report) {
+  print_recipe(report.recipe, !(report.overrides == Overrides{}), report.calibration);
   if (report.resumed_blocks > 0)
     fmt::print("resumed   after {} blocks that an interrupted run had finished\n",
                report.resumed_blocks);
@@ -75,6 +106,7 @@ void print(const QuantizeJob& job, const QuantizeReport& report) {
     error += layer.weight_error / static_cast<double>(report.layers.size());
     kept += layer.kept_share / static_cast<double>(report.layers.size());
   }
+  print_file(report.file_bytes, report.file_bits, 0);
   fmt::print("layers    {:.3f} bits a weight, {:.2f} % kept, mean relative error {:.5f}\n",
              report.layer_bits, 100 * kept, error);
   for (const LayerReport& end : report.ends)
@@ -83,11 +115,44 @@ void print(const QuantizeJob& job, const QuantizeReport& report) {
                : &end == &report.ends[0] ? "embedding"
                                          : "head",
                end.bits, end.weight_error);
-  fmt::print("file      {:.3f} bits a weight, {:.1f} MiB\n", report.file_bits,
-             static_cast<double>(report.file_bytes) / (1 << 20));
+  print_loss(report.expected_loss());
   fmt::print("took      {:.1f} s, {:.2f} GiB at most\n", report.seconds,
              static_cast<double>(report.peak_bytes) / (1 << 30));
   fmt::print("written   {}\n", job.out.string());
+}
+
+std::vector<std::string> row(const PlannedPart& part) {
+  const double weights = static_cast<double>(part.out) * static_cast<double>(part.in);
+  return {part.name,
+          fmt::format("[{}, {}]", part.out, part.in),
+          part.stored,
+          fmt::format("{:.3f}", 8 * static_cast<double>(part.bytes) / weights),
+          fmt::format("{:.1f}", static_cast<double>(part.bytes) / 1024),
+          part.loss ? fmt::format("{:.6f}", *part.loss) : ""};
+}
+
+void print(const QuantizeJob& job, const QuantizePlan& plan) {
+  print_recipe(plan.recipe, !(job.overrides == Overrides{}), plan.calibration);
+  std::vector<std::vector<std::string>> rows{
+      {"part", "shape", "stored", "bits/weight", "KiB", "expected loss"}};
+  for (const PlannedPart& layer : plan.layers) rows.push_back(row(layer));
+  for (const PlannedPart& end : plan.ends) rows.push_back(row(end));
+  fmt::print("\n{}\n", format_table(rows));
+  print_file(plan.file_bytes, plan.file_bits(), plan.budget_bytes);
+  fmt::print("layers    {:.3f} bits a weight\n", plan.layer_bits());
+  print_loss(plan.loss);
+  if (!plan.work.empty())
+    fmt::print("measured  {} keeps it; without --dry-run the same command goes on from there\n",
+               plan.work.string());
+}
+
+/// What a job came to, as a table or as JSON.
+void show(const QuantizeArguments& a, const auto& result) {
+  tell(result.warnings);
+  if (a.json)
+    fmt::print("{}", to_json(result));
+  else
+    print(a.job, result);
 }
 
 }  // namespace
@@ -99,12 +164,10 @@ Action quantize_verb(CLI::App& app) {
   return [arguments] {
     arguments->job.command = command_line();
     arguments->job.progress = terminal_progress();
-    const QuantizeReport report = quantize(arguments->job);
-    tell(report.warnings);
-    if (arguments->json)
-      fmt::print("{}", to_json(report));
+    if (arguments->dry_run)
+      show(*arguments, plan_quantization(arguments->job));
     else
-      print(arguments->job, report);
+      show(*arguments, quantize(arguments->job));
   };
 }
 

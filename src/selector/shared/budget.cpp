@@ -9,7 +9,8 @@ torch::Tensor as_tensor(const Indices& indices) {
   return torch::tensor(indices, torch::kInt64);
 }
 
-torch::Tensor best_of_rows(const torch::Tensor& scores, const Budget& budget, std::int64_t rows) {
+torch::Tensor best_of_rows(const torch::Tensor& scores, const KeptBudget& budget,
+                           std::int64_t rows) {
   const torch::Tensor flat = scores.to(torch::kCPU).to(torch::kFloat32).contiguous();
   const std::int64_t width = flat.numel() / rows;
   const float* values = flat.data_ptr<float>();
@@ -21,7 +22,7 @@ torch::Tensor best_of_rows(const torch::Tensor& scores, const Budget& budget, st
 }
 
 std::vector<torch::Tensor> best_of_all(const std::vector<Candidates>& layers,
-                                       const Budget& budget) {
+                                       const KeptBudget& budget) {
   std::vector<torch::Tensor> flat;
   for (const Candidates& layer : layers) flat.push_back(layer.worth.flatten());
   const torch::Tensor best = best_of_rows(torch::cat(flat), budget, 1);
@@ -39,15 +40,15 @@ std::vector<torch::Tensor> best_of_all(const std::vector<Candidates>& layers,
 
 }  // namespace
 
-Budget choose_budget(Options& options) {
-  Budget budget;
+KeptBudget choose_budget(Options& options) {
+  KeptBudget budget;
   budget.ratio = options.number("ratio", 0.01, 0, 1, "share of weights kept at FP16");
   budget.scope = options.choice("scope", "matrix", {"matrix", "row", "model"},
                                 "the share is taken of each matrix, row, or all");
   return budget;
 }
 
-Selector keep_best(const Budget& budget) {
+Selector keep_best(const KeptBudget& budget) {
   Selector selector{.whole_model = budget.scope == "model"};
   selector.choose = [budget](const std::vector<Candidates>& layers) {
     if (budget.scope == "model") return best_of_all(layers, budget);

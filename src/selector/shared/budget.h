@@ -6,14 +6,14 @@
 
 namespace karat {
 
-struct Budget {
+struct KeptBudget {
   double ratio = 0;
   std::string scope;           // "matrix", "row" or "model": what the ratio is taken of
   bool only_positive = false;  // weights worth nothing are not kept, though the budget has room
 };
 /// The options `ratio` and `scope`.
-Budget choose_budget(Options& options);
+KeptBudget choose_budget(Options& options);
 /// Keeps exactly that many of the best, ties going to the lower index.
-Selector keep_best(const Budget& budget);
+Selector keep_best(const KeptBudget& budget);
 
 }  // namespace karat
