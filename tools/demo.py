@@ -26,7 +26,8 @@ def measure(karat, name, model, original):
     quality = karat.json("evaluate", model, "--text", TEXT / "evaluation.txt", "--convention", "hf", *against)
     portrait = karat.json("inspect", model)
     sample = karat.text(model, PROMPT, 60)
-    row = [name, f"{portrait['bits_per_weight']:.3f}", f"{portrait['file_bytes'] / 2**20:.2f}",
+    row = [name, f"{portrait['file_bytes'] / 1e6:.2f}", f"{portrait['file_bits_per_weight']:.3f}",
+           f"{portrait['bits_per_weight']:.3f}",
            f"{quality['perplexity']:.2f} ± {quality['standard_error']:.2f}",
            f"{quality['kl']['mean']:.4f}" if against else "–", f"{sample['decode_tokens_per_second']:.0f}"]
     return row, f"{name}: {PROMPT}{sample['text']}"
@@ -38,7 +39,7 @@ def main():
     parser.add_argument("--keep", type=pathlib.Path, help="folder for the quantized models; default: a temporary one")
     args = parser.parse_args()
     karat = Karat(args.karat)
-    rows = [["model", "bits/weight", "MiB", "perplexity", "KL", "tokens/s"]]
+    rows = [["model", "MB", "bits/param", "layer bits", "perplexity", "KL", "tokens/s"]]
     texts = []
     with tempfile.TemporaryDirectory(prefix="karat-demo-") as scratch:
         folder = args.keep or pathlib.Path(scratch)
