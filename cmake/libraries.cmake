@@ -63,7 +63,8 @@ if(KARAT_TORCH)
   # The AVX-512 twin of a step must not use FMA, which rounds otherwise than its other twins, nor must
   # what follows the steps back.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/src/grid/shared/trellis_step.cpp
-                              ${PROJECT_SOURCE_DIR}/src/grid/shared/trellis_search.cpp PROPERTIES
+                              ${PROJECT_SOURCE_DIR}/src/grid/shared/trellis_search.cpp
+                              ${PROJECT_SOURCE_DIR}/src/grid/column-trellis/column.cpp PROPERTIES
     COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON)
   karat_registry(layer_method FOLDER method TABLE method_table HEADER karat/recipe.h
                  TYPE Recipe ARGUMENTS "" SUFFIX _method)

@@ -4,10 +4,14 @@
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
+#endif
+#if defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 // Before a function: it is compiled for AVX2 (without FMA, which rounds otherwise) or for AVX-512
@@ -16,12 +20,20 @@
 #if defined(__x86_64__)
 #define KARAT_FOR_AVX2 [[gnu::target("avx2")]]
 #define KARAT_FOR_AVX512 [[gnu::target("avx512f")]]
+/// In a function for AVX2, of vectors of 32 bytes: each byte of `index`, below 16, as that byte of
+/// `table`, whose halves are alike.
+#define KARAT_LOOK_UP_AVX2(table, index)                                    \
+  ((decltype(index))__builtin_ia32_pshufb256((karat::SignedBytes32)(table), \
+                                             (karat::SignedBytes32)(index)))
 #else
+#define KARAT_LOOK_UP_AVX2(table, index) (index)
 #define KARAT_FOR_AVX2
 #define KARAT_FOR_AVX512
 #endif
 
 namespace karat {
+
+using SignedBytes32 [[gnu::vector_size(32)]] = char;
 
 #if defined(__x86_64__)
 inline bool has_avx2() {
@@ -57,6 +69,15 @@ inline bool made_by_amd() {
 template <class Function>
 Function* twin_for_cpu(Function* avx512, Function* avx2, Function* any) {
   return has_avx512() ? avx512 : has_avx2() ? avx2 : any;
+}
+
+/// Each of n bytes, below 16, becomes that byte of the table [16].
+inline void look_up_bytes(const std::uint8_t* table, std::uint8_t* bytes, std::int64_t n) {
+  std::int64_t i = 0;
+#if defined(__aarch64__)
+  for (; i + 16 <= n; i += 16) vst1q_u8(bytes + i, vqtbl1q_u8(vld1q_u8(table), vld1q_u8(bytes + i)));
+#endif
+  for (; i < n; ++i) bytes[i] = table[bytes[i]];
 }
 
 /// Gives freed memory back to the system where the allocator would keep it, so that what is

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 #include <string>
 
+#include "core/platform.h"
 #include "core/rng.h"
 #include "core/threads.h"
 #include "karat/error.h"
@@ -24,7 +26,92 @@ void walsh_hadamard(float* x, std::int64_t length, std::int64_t columns) {
       }
 }
 
+using Eight [[gnu::vector_size(32)]] = float;
+constexpr std::int64_t kLanes = 8;
+
+[[gnu::always_inline]] inline void load(const float* from, Eight& to) {
+  std::memcpy(&to, from, sizeof to);
+}
+[[gnu::always_inline]] inline void store(const Eight& from, float* to) {
+  std::memcpy(to, &from, sizeof from);
+}
+
+/// H of order 8, in the order of additions of walsh_hadamard.
+[[gnu::always_inline]] inline void walsh_hadamard(Eight& x) {
+  Eight other = __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6);
+  Eight sum = x + other, difference = other - x;
+  x = __builtin_shufflevector(sum, difference, 0, 9, 2, 11, 4, 13, 6, 15);
+  other = __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5);
+  sum = x + other, difference = other - x;
+  x = __builtin_shufflevector(sum, difference, 0, 1, 10, 11, 4, 5, 14, 15);
+  other = __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3);
+  sum = x + other, difference = other - x;
+  x = __builtin_shufflevector(sum, difference, 0, 1, 2, 3, 12, 13, 14, 15);
+}
+
+/// walsh_hadamard of one column, length >= 8, with the same bits.
+[[gnu::always_inline]] inline void transform_column(float* x, std::int64_t length) {
+  for (std::int64_t i = 0; i < length; i += kLanes) {
+    Eight some;
+    load(x + i, some);
+    walsh_hadamard(some);
+    store(some, x + i);
+  }
+  std::int64_t half = kLanes;
+  for (; 4 * half <= length; half *= 4)  // two steps at once
+    for (std::int64_t begin = 0; begin < length; begin += 4 * half)
+      for (std::int64_t i = begin; i < begin + half; i += kLanes) {
+        Eight a, b, c, d;
+        load(x + i, a), load(x + i + half, b);
+        load(x + i + 2 * half, c), load(x + i + 3 * half, d);
+        const Eight ab = a + b, a_b = a - b, cd = c + d, c_d = c - d;
+        store(ab + cd, x + i), store(a_b + c_d, x + i + half);
+        store(ab - cd, x + i + 2 * half), store(a_b - c_d, x + i + 3 * half);
+      }
+  for (; half < length; half *= 2)
+    for (std::int64_t i = 0; i < half; i += kLanes) {
+      Eight a, b;
+      load(x + i, a), load(x + i + half, b);
+      store(a + b, x + i), store(a - b, x + i + half);
+    }
+}
+
+KARAT_FOR_AVX2 void transform_column_avx2(float* x, std::int64_t length) {
+  transform_column(x, length);
+}
+void transform_column_any(float* x, std::int64_t length) {
+  transform_column(x, length);
+}
+
+/// y = Σ factor[i] · from[i · width …], 64 numbers, from the first to the last.
+[[gnu::always_inline]] inline void mix_some(const float* from, const float* factors,
+                                            std::int64_t count, std::int64_t width, float* y) {
+  constexpr int kTogether = 8;
+  Eight sums[kTogether] = {};
+  for (std::int64_t i = 0; i < count; ++i)
+    for (int k = 0; k < kTogether; ++k) {
+      Eight term;
+      load(from + i * width + k * kLanes, term);
+      sums[k] += factors[i] * term;
+    }
+  std::memcpy(y, sums, sizeof sums);
+}
+constexpr std::int64_t kMixed = 64;
+
+KARAT_FOR_AVX2 void mix_some_avx2(const float* from, const float* factors, std::int64_t count,
+                                  std::int64_t width, float* y) {
+  mix_some(from, factors, count, width, y);
+}
+void mix_some_any(const float* from, const float* factors, std::int64_t count, std::int64_t width,
+                  float* y) {
+  mix_some(from, factors, count, width, y);
+}
+
 void scale_rows(float* x, const std::vector<float>& factors, std::int64_t columns) {
+  if (columns == 1) {
+    for (std::size_t i = 0; i < factors.size(); ++i) x[i] *= factors[i];
+    return;
+  }
   for (const float factor : factors)
     for (std::int64_t column = 0; column < columns; ++column) *x++ *= factor;
 }
@@ -58,11 +145,13 @@ void both_sides(float* x, std::int64_t rows, std::int64_t columns, const auto& r
 }  // namespace
 
 Rotation::Rotation(std::int64_t n, std::uint32_t seed, Side side)
-    : odd_(n), signs_(static_cast<std::size_t>(std::max<std::int64_t>(n, 0))) {
+    : odd_(n),
+      stream_(2 * std::uint64_t{seed} + (side == Side::outputs ? 1 : 0)),
+      signs_(static_cast<std::size_t>(std::max<std::int64_t>(n, 0))) {
   if (n < 1) fail("rotation", "a size of " + std::to_string(n), "at least 1");
   for (; odd_ % 2 == 0; odd_ /= 2) power_ *= 2;
   const auto factor = static_cast<float>(1 / std::sqrt(static_cast<double>(power_)));
-  Rng rng(2 * std::uint64_t{seed} + (side == Side::outputs ? 1 : 0));
+  Rng rng(stream_);
   std::uint64_t word = 0;
   for (std::size_t i = 0; i < signs_.size(); ++i, word >>= 1) {
     if (i % 64 == 0) word = rng.next();
@@ -74,34 +163,61 @@ Rotation::Rotation(std::int64_t n, std::uint32_t seed, Side side)
         std::sqrt(2 / order) * std::cos(std::numbers::pi * static_cast<double>(i) / (2 * order))));
 }
 
-float Rotation::cosine(std::int64_t row, std::int64_t column) const {
-  if (row == 0) return static_cast<float>(std::sqrt(1 / static_cast<double>(odd_)));
-  return cosines_[static_cast<std::size_t>((2 * column + 1) * row % (4 * odd_))];
+/// Row `row` of C, or of Cᵀ.
+void Rotation::cosine_row(std::int64_t row, bool transposed, float* to) const {
+  const std::int64_t period = std::ssize(cosines_), step = transposed ? 2 * row + 1 : 2 * row;
+  std::int64_t at = transposed ? 0 : row;
+  for (std::int64_t i = 0; i < odd_; ++i, at -= at + step < period ? -step : period - step)
+    to[i] = cosines_[static_cast<std::size_t>(at)];
+  const auto least = static_cast<float>(std::sqrt(1 / static_cast<double>(odd_)));
+  if (transposed)
+    to[0] = least;
+  else if (row == 0)
+    std::fill_n(to, odd_, least);
 }
 
 /// x [odd, power, columns] becomes C x, or Cᵀ x, along its first dimension.
 void Rotation::mix(float* x, std::int64_t columns, bool transposed) const {
   if (odd_ == 1) return;
   const std::int64_t width = power_ * columns;
-  const std::vector<float> from(x, x + odd_ * width);
-  std::fill_n(x, odd_ * width, 0.0f);
-  for (std::int64_t to = 0; to < odd_; ++to, x += width)
-    for (std::int64_t i = 0; i < odd_; ++i) {
-      const float factor = transposed ? cosine(i, to) : cosine(to, i);
-      const float* term = from.data() + i * width;
-      for (std::int64_t k = 0; k < width; ++k) x[k] += factor * term[k];
+  thread_local std::vector<float> from, factors;
+  from.assign(x, x + odd_ * width);
+  factors.resize(static_cast<std::size_t>(odd_));
+  const auto mix_many = twin_for_cpu(mix_some_avx2, mix_some_avx2, mix_some_any);
+  for (std::int64_t to = 0; to < odd_; ++to, x += width) {
+    cosine_row(to, transposed, factors.data());
+    std::int64_t k = 0;
+    for (; k + kMixed <= width; k += kMixed)
+      mix_many(from.data() + k, factors.data(), odd_, width, x + k);
+    for (; k < width; ++k) {
+      float sum = 0;
+      for (std::int64_t i = 0; i < odd_; ++i)
+        sum += factors[static_cast<std::size_t>(i)] * from[static_cast<std::size_t>(i * width + k)];
+      x[k] = sum;
     }
+  }
+}
+
+/// x [odd, power, columns] becomes (1 ⊗ H) x, up to a factor √power.
+void Rotation::transform(float* x, std::int64_t columns) const {
+  const auto transform_one =
+      twin_for_cpu(transform_column_avx2, transform_column_avx2, transform_column_any);
+  for (std::int64_t i = 0; i < odd_; ++i, x += power_ * columns)
+    if (columns == 1 && power_ >= kLanes)
+      transform_one(x, power_);
+    else
+      walsh_hadamard(x, power_, columns);
 }
 
 void Rotation::apply(float* x, std::int64_t columns) const {
   scale_rows(x, signs_, columns);
-  for (std::int64_t i = 0; i < odd_; ++i) walsh_hadamard(x + i * power_ * columns, power_, columns);
+  transform(x, columns);
   mix(x, columns, /*transposed=*/false);
 }
 
 void Rotation::undo(float* x, std::int64_t columns) const {
   mix(x, columns, /*transposed=*/true);
-  for (std::int64_t i = 0; i < odd_; ++i) walsh_hadamard(x + i * power_ * columns, power_, columns);
+  transform(x, columns);
   scale_rows(x, signs_, columns);
 }
 

@@ -16,16 +16,22 @@ class Rotation {
   Rotation(std::int64_t n, std::uint32_t seed, Side side);
 
   std::int64_t size() const { return power_ * odd_; }
+  /// Whether both are the same matrix.
+  bool operator==(const Rotation& other) const {
+    return size() == other.size() && stream_ == other.stream_;
+  }
   /// x [n, columns] becomes R x.
   void apply(float* x, std::int64_t columns = 1) const;
   /// x [n, columns] becomes Rᵀ x.
   void undo(float* x, std::int64_t columns = 1) const;
 
  private:
-  float cosine(std::int64_t row, std::int64_t column) const;
+  void cosine_row(std::int64_t row, bool transposed, float* to) const;
+  void transform(float* x, std::int64_t columns) const;
   void mix(float* x, std::int64_t columns, bool transposed) const;
 
   std::int64_t power_ = 1, odd_ = 1;  // n = power · odd
+  std::uint64_t stream_;               // of random bits: seed and side
   std::vector<float> signs_;          // [n] ±2^(−k/2): H has no factor of its own
   std::vector<float> cosines_;        // [4·odd] √(2/m)·cos(π i / 2m)
 };

@@ -48,9 +48,9 @@ inline PackedMatrix trellis_example() {
   return m;
 }
 inline PackedMatrix column_trellis_example() {
-  PackedMatrix m = empty_matrix({.format = "column-trellis", .bits = 4, .group = 0}, 3, 3);
-  m.codes = {0, 1, 15, 7, 8, 2, 12, 3, 9};
-  m.scales = {kOne, kHalf, kTwo};
+  PackedMatrix m = empty_matrix({.format = "column-trellis", .bits = 4, .group = 0}, 5, 3);
+  m.codes = {0, 1, 15, 7, 8, 2, 12, 3, 9, 5, 14, 6, 10, 4, 11};
+  m.scales = {kOne, kHalf, kTwo, kOne, kHalf};
   return m;
 }
 inline PackedMatrix five_bits_example() {

@@ -66,22 +66,35 @@ TEST_CASE("columns are decoded as the format defines it") {
   }
 }
 
-TEST_CASE("a column's codes are the same however many states are looked at together") {
+TEST_CASE("a column's codes are the same whichever step this CPU runs") {
   for (const int bits : {2, 3, 4, 5}) {
-    const std::vector<float> x = normal(100, bits);
-    std::vector<std::uint8_t> few(x.size()), many(x.size());
-    ColumnSearch(bits, 4).encode(x.data(), std::ssize(x), few.data());
-    for (const int lanes : {8, 16}) {
-      ColumnSearch(bits, lanes).encode(x.data(), std::ssize(x), many.data());
-      CHECK(few == many);
+    std::vector<float> x = normal(100, bits);
+    x[7] = 6, x[50] = -1e3f;  // beyond all values
+    std::vector<std::uint8_t> first, found(x.size());
+    for (const ColumnStep step : column_steps()) {
+      ColumnSearch(bits, step).encode(x.data(), std::ssize(x), found.data());
+      if (first.empty()) first = found;
+      CHECK(found == first);
     }
   }
 }
 
-TEST_CASE("distortion of normal numbers: as low as that of hashed values") {
-  // The dossier of fast trellises for 2 to 4 bits; 1mad12 leaves 0.0051 of 4 and 0.00134 of 5.
+TEST_CASE("of a column's codes the oldest meets the newest alone, in the first table") {
+  for (const int bits : {2, 3, 4, 5}) {
+    const ColumnCode& code = column_code(bits);
+    for (int t = 0; t < ColumnCode::kTables; ++t)
+      for (int r = 0; r < code.rows; ++r)
+        if (code.factor[t][r] != 0) {
+          CHECK((t == 0) >= (r == code.rows - 1));
+          if (t == 0) CHECK(r % (code.rows - 1) == 0);
+        }
+  }
+}
+
+TEST_CASE("distortion of normal numbers: lower than that of hashed values") {
+  // 1mad12 leaves 0.0720, 0.0193, 0.00499 and 0.00134.
   for (const auto& [bits, expected] :
-       {std::pair{2, 0.0743}, {3, 0.0195}, {4, 0.0053}, {5, 0.0014}}) {
+       {std::pair{2, 0.0695}, {3, 0.0182}, {4, 0.00465}, {5, 0.00124}}) {
     ColumnSearch search(bits);
     const torch::Tensor all = normal(128, 256, 64);
     double error = 0;
@@ -94,7 +107,7 @@ TEST_CASE("distortion of normal numbers: as low as that of hashed values") {
     }
     const double found = error / (128 * 256);
     MESSAGE(bits, " bits: ", found);
-    CHECK(found < 1.02 * expected);
+    CHECK(found < expected);
     CHECK(found > std::pow(4, -bits));
   }
 }

@@ -98,15 +98,41 @@ KernelInput prepare(const KernelSet& set, std::span<const MatrixProduct> product
   return input;
 }
 
-/// Whether prepare() gives both matrices the same.
+/// Whether x becomes the same for both matrices before prepare() sees it.
+bool transform_alike(const MatrixView& a, const MatrixView& b) {
+  const auto equal = [](const Rotation* one, const Rotation* other) {
+    return one == nullptr || other == nullptr ? one == other : *one == *other;
+  };
+  if (a.in != b.in || !equal(a.in_rotation, b.in_rotation)) return false;
+  if (a.input_scales == nullptr || b.input_scales == nullptr)
+    return a.input_scales == b.input_scales;
+  return std::equal(a.input_scales, a.input_scales + a.in, b.input_scales);
+}
+
+/// Whether prepare() gives both matrices, whose x is the same, the same.
 bool see_alike(const MatrixView& a, const MatrixView& b, Activations activations) {
-  for (const MatrixView* m : {&a, &b})
-    if (m->input_scales != nullptr || m->in_rotation != nullptr) return false;
   const bool a8 = activations == Activations::q8 && takes_int8(a),
              b8 = activations == Activations::q8 && takes_int8(b);
-  if (a.in != b.in || a8 != b8) return false;
+  if (a8 != b8) return false;
   if (a8) return a.bits == b.bits;
   return a.store == b.store && a.group == b.group && a.sums == b.sums;
+}
+
+/// Calls body(products) with all that have the first one's `alike`, then with those of the next …
+template <class Alike, class Body>
+void in_parts(std::span<const MatrixProduct> products, const Alike& alike, const Body& body) {
+  const auto with_first = [&](const MatrixProduct& p) {
+    return alike(*products.front().matrix, *p.matrix);
+  };
+  if (std::ranges::all_of(products, with_first)) return body(products);
+  std::vector<MatrixProduct> rest(products.begin(), products.end());
+  while (!rest.empty()) {
+    const MatrixView& first = *rest.front().matrix;
+    const auto others = std::ranges::stable_partition(
+        rest, [&](const MatrixProduct& p) { return alike(first, *p.matrix); });
+    body(std::span<const MatrixProduct>(rest.begin(), others.begin()));
+    rest.erase(rest.begin(), others.begin());
+  }
 }
 
 /// y = x Wᵀ of what the set's kernels can see, the stored codes and, where not rotated, outliers,
@@ -145,22 +171,52 @@ void add_outliers(const MatrixView& matrix, const float* x, std::int64_t tokens,
   });
 }
 
-/// y = R_outᵀ (Ŵ (R_in x)) + outliers · x, Ŵ being what is stored.
-void multiply_rotated(const KernelSet& set, const MatrixView& matrix, const float* x,
-                      std::int64_t tokens, float* y, Activations activations) {
+/// multiply() of matrices that may see x otherwise.
+void multiply_all(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+                  std::int64_t tokens, Activations activations) {
+  const auto alike = [=](const MatrixView& a, const MatrixView& b) {
+    return see_alike(a, b, activations);
+  };
+  in_parts(products, alike, [&](std::span<const MatrixProduct> some) {
+    multiply(set, some, x, tokens, activations);
+  });
+}
+
+/// y = R_outᵀ (Ŵ (R_in x)) + outliers · x, Ŵ being what is stored, for matrices of one R_in.
+void multiply_rotated(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+                      std::int64_t tokens, Activations activations) {
+  constexpr std::int64_t kTokenGrain = 8;
+  const MatrixView& first = *products.front().matrix;
   thread_local std::vector<float> buffer;
-  buffer.assign(x, x + tokens * matrix.in);
+  buffer.resize(static_cast<std::size_t>(tokens * first.in));
   float* rotated = buffer.data();
-  parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) matrix.in_rotation->apply(rotated + t * matrix.in);
+  parallel_for(tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
+    std::copy(x + begin * first.in, x + end * first.in, rotated + begin * first.in);
+    for (std::int64_t t = begin; t < end; ++t) first.in_rotation->apply(rotated + t * first.in);
   });
-  MatrixView dense = matrix;
-  dense.outlier_offsets = nullptr;
-  multiply(set, {{{&dense, y}}}, rotated, tokens, activations);
-  parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) matrix.out_rotation->undo(y + t * matrix.out);
+  std::vector<MatrixView> dense;
+  std::vector<MatrixProduct> inner;
+  for (const MatrixProduct& p : products) {
+    dense.push_back(*p.matrix);
+    dense.back().outlier_offsets = nullptr;
+  }
+  for (std::size_t i = 0; i < products.size(); ++i) inner.push_back({&dense[i], products[i].y});
+  multiply_all(set, inner, rotated, tokens, activations);
+  parallel_for(tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (const auto& [matrix, y] : products)
+      for (std::int64_t t = begin; t < end; ++t) matrix->out_rotation->undo(y + t * matrix->out);
   });
-  if (matrix.outlier_offsets != nullptr) add_outliers(matrix, x, tokens, y);
+  for (const auto& [matrix, y] : products)
+    if (matrix->outlier_offsets != nullptr) add_outliers(*matrix, x, tokens, y);
+}
+
+/// Products of matrices for which x becomes the same.
+void multiply_alike(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+                    std::int64_t tokens, Activations activations) {
+  const MatrixView& first = *products.front().matrix;
+  if (first.input_scales != nullptr) x = scaled(first, x, tokens);
+  const auto multiply_some = first.in_rotation != nullptr ? multiply_rotated : multiply_all;
+  multiply_some(set, products, x, tokens, activations);
 }
 
 }  // namespace
@@ -189,11 +245,7 @@ void matmul(const MatrixView& matrix, const float* x, std::int64_t tokens, float
 
 void matmul(const KernelSet& set, const MatrixView& matrix, const float* x, std::int64_t tokens,
             float* y, Activations activations) {
-  if (tokens <= 0) return;
-  if (matrix.input_scales != nullptr) x = scaled(matrix, x, tokens);
-  if (matrix.in_rotation != nullptr)
-    return multiply_rotated(set, matrix, x, tokens, y, activations);
-  multiply(set, {{{&matrix, y}}}, x, tokens, activations);
+  matmul(set, {{{&matrix, y}}}, x, tokens, activations);
 }
 
 void matmul(std::span<const MatrixProduct> products, const float* x, std::int64_t tokens) {
@@ -203,12 +255,9 @@ void matmul(std::span<const MatrixProduct> products, const float* x, std::int64_
 void matmul(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
             std::int64_t tokens, Activations activations) {
   if (products.empty() || tokens <= 0) return;
-  const MatrixView& first = *products.front().matrix;
-  if (std::ranges::all_of(products, [&](const MatrixProduct& p) {
-        return see_alike(first, *p.matrix, activations);
-      }))
-    return multiply(set, products, x, tokens, activations);
-  for (const auto& [matrix, y] : products) matmul(set, *matrix, x, tokens, y, activations);
+  in_parts(products, transform_alike, [&](std::span<const MatrixProduct> some) {
+    multiply_alike(set, some, x, tokens, activations);
+  });
 }
 
 }  // namespace karat

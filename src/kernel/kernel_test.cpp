@@ -231,7 +231,10 @@ TEST_CASE("products of one input give the bits of one after the other, whatever 
         PackedLayout{.variant = "blocks", .bits = 3, .group = 128},
         PackedLayout{.bits = 4, .group = 16}, PackedLayout{.format = "nf4", .bits = 4, .group = 16},
         PackedLayout{.format = "lut", .bits = 3},
-        PackedLayout{.bits = 4, .group = 128, .rotation = 4}})
+        PackedLayout{.bits = 4, .group = 128, .rotation = 4},
+        PackedLayout{.format = "column-trellis", .bits = 4, .group = 0, .rotation = 4},
+        PackedLayout{.format = "column-trellis", .bits = 3, .group = 0, .rotation = 4},
+        PackedLayout{.format = "column-trellis", .bits = 4, .group = 0, .rotation = 5}})
     for (const std::int64_t out : {5, 300})
       matrices.push_back(guarded_packed(random_matrix(rng, layout, out, 260, out == 5 ? 0.1 : 0)));
   matrices.push_back(guarded_dense(rng, DType::f16, 70, 260));

@@ -123,9 +123,8 @@ std::vector<float> expand(const BlockWeights& block, Activation activation, cons
   apply(layers, x, tokens, y);
   if (block.mlp.kind == MlpKind::fused) y = halves(y[0], tokens);
   std::vector<float>& gate = y[0];
-  activate(activation, gate.data(), static_cast<std::int64_t>(gate.size()));
-  if (y.size() > 1)
-    std::transform(gate.begin(), gate.end(), y[1].begin(), gate.begin(), std::multiplies<>());
+  activate(activation, gate.data(), static_cast<std::int64_t>(gate.size()),
+           y.size() > 1 ? y[1].data() : nullptr);
   return std::move(gate);
 }
 
@@ -134,7 +133,7 @@ void add(const LinearWeights& layer, const std::vector<float>& y, float scale,
          std::vector<float>& x, std::int64_t tokens) {
   std::vector<float> change = floats(tokens, layer.matrix.out());
   apply(layer, y.data(), tokens, change.data());
-  kernels().axpy(scale, change.data(), x.data(), static_cast<std::int64_t>(x.size()));
+  add_scaled(scale, change.data(), x.data(), static_cast<std::int64_t>(x.size()));
 }
 
 std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {

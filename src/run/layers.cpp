@@ -47,13 +47,22 @@ void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y)
   });
 }
 
-void activate(Activation activation, float* x, std::int64_t n) {
+void activate(Activation activation, float* x, std::int64_t n, const float* factors) {
   const KernelSet& set = kernels();
   const auto function = activation == Activation::silu   ? set.silu
                         : activation == Activation::gelu ? set.gelu
                                                          : set.gelu_tanh;
-  parallel_for(n, kValueGrain,
-               [&](std::int64_t begin, std::int64_t end) { function(x + begin, end - begin); });
+  parallel_for(n, kValueGrain, [&](std::int64_t begin, std::int64_t end) {
+    function(x + begin, end - begin);
+    for (std::int64_t i = begin; i < end && factors != nullptr; ++i) x[i] *= factors[i];
+  });
+}
+
+void add_scaled(float scale, const float* y, float* x, std::int64_t n) {
+  const KernelSet& set = kernels();
+  parallel_for(n, kValueGrain, [&](std::int64_t begin, std::int64_t end) {
+    set.axpy(scale, y + begin, x + begin, end - begin);
+  });
 }
 
 RopeTable::RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> positions) {

@@ -18,8 +18,11 @@ void apply(std::span<const LinearWeights* const> layers, const float* x, std::in
 /// y [rows, width] = norm of each row of x; y may be x.
 void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y);
 
-/// x = act(x), n values.
-void activate(Activation activation, float* x, std::int64_t n);
+/// x = act(x), n values, times `factors` [n] unless these are nullptr.
+void activate(Activation activation, float* x, std::int64_t n, const float* factors = nullptr);
+
+/// x += scale · y, n values.
+void add_scaled(float scale, const float* y, float* x, std::int64_t n);
 
 /// Cosines and sines of the rotary embeddings at some positions.
 class RopeTable {

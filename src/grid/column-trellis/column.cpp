@@ -1,50 +1,158 @@
 #include "grid/column-trellis/column.h"
 
 #include <algorithm>
-#include <vector>
+#include <cmath>
+#include <limits>
 
 namespace karat {
 namespace {
 
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::int64_t kMostBits = 16;  // of sequences that are all tried
+constexpr std::int64_t kAround = 16;    // rows that a first pass reads around the seam, per row of
+                                        // those that a value depends on
+constexpr int kPlaces = 15;             // sums of which a cost is told
+
+/// Codes of the rows of a state or a seam, the lowest row's in its lowest bits.
+std::uint8_t code_in(unsigned state, std::int64_t row, int bits) {
+  return static_cast<std::uint8_t>(state >> row * bits & ((1u << bits) - 1));
+}
+
+/// The sum of a state, of all tables or of some.
+int sum_of(const ColumnCode& code, unsigned state, int first_table, int last_table) {
+  std::uint8_t codes[ColumnCode::kMostRows] = {};
+  for (int r = 0; r < code.rows; ++r) codes[r] = code_in(state, r, code.bits);
+  return column_sum(code, codes, first_table, last_table);
+}
+
 std::vector<float> tabulate(const ColumnCode& code) {
   std::vector<float> values;
-  for (int state = 0; state < 1 << code.state_bits; ++state) {
-    std::uint8_t codes[ColumnCode::kMostRows] = {};
-    for (int r = 0; r < code.rows; ++r)
-      codes[r] = static_cast<std::uint8_t>(state >> r * code.bits & ((1 << code.bits) - 1));
-    values.push_back(code.step * static_cast<float>(column_sum(code, codes) - code.zero));
-  }
+  for (unsigned state = 0; state < 1u << code.rows * code.bits; ++state)
+    values.push_back(code.step * static_cast<float>(sum_of(code, state, 0, ColumnCode::kTables) - code.zero));
   return values;
+}
+
+/// Values of all states of codes of 2 to 5 bits, before the row's scale. Computed once.
+const std::vector<float>& values_of(int bits) {
+  static const std::vector<float> values[] = {tabulate(column_code(2)), tabulate(column_code(3)),
+                                              tabulate(column_code(4)), tabulate(column_code(5))};
+  return values[bits - 2];
+}
+
+/// Costs are counted in this share of the error that codes of so many bits leave at best, as much
+/// as lets bytes hold how far paths differ.
+double unit_of(int bits) {
+  return 0.45 * std::pow(4.0, -bits);
 }
 
 }  // namespace
 
-const float* column_values(int bits) {
-  static const std::vector<float> values[] = {
-      tabulate(column_code(2)), tabulate(column_code(3)), tabulate(column_code(4)),
-      tabulate(column_code(5))};
-  return values[bits - 2].data();
+ColumnSearch::ColumnSearch(int bits, ColumnStep step)
+    : code_(column_code(bits)),
+      step_(step),
+      unit_(static_cast<float>(unit_of(bits) / (code_.step * code_.step))) {
+  const unsigned choices = 1u << bits, between = 1u << (code_.rows - 2) * bits;
+  const unsigned oldest = (code_.rows - 1) * bits;
+  for (unsigned c = 0; c < choices; ++c) {
+    for (unsigned q = 0; q < between; ++q)
+      near_.push_back(static_cast<std::uint8_t>(sum_of(code_, q << bits | c, 1, ColumnCode::kTables)));
+    for (unsigned o = 0; o < choices; ++o)
+      far_.push_back(static_cast<std::uint8_t>(sum_of(code_, o << oldest | c, 0, 1)));
+    const auto [least_near, most_near] = std::minmax_element(near_.end() - between, near_.end());
+    const auto [least_far, most_far] = std::minmax_element(far_.end() - choices, far_.end());
+    least_ = std::min(c == 0 ? *least_near + *least_far : least_, *least_near + *least_far);
+    most_ = std::max(most_, *most_near + *most_far);
+  }
+  sums_ = {bits, between, near_.data(), far_.data()};
 }
 
-ColumnSearch::ColumnSearch(int bits, int most_lanes)
-    : search_(column_values(bits), column_code(bits).state_bits, bits, most_lanes) {}
+/// Costs of the sums for a number whose sum would be `place`. Far from it they rise slowly, so that
+/// a number which no path is near to leaves paths as they compare.
+SumCosts ColumnSearch::costs_of(float place) const {
+  constexpr float kNear = 100, kSlope = 1.0f / 32;
+  place = std::clamp(place, static_cast<float>(least_), static_cast<float>(most_));
+  SumCosts costs{static_cast<int>(std::floor(place)) - kPlaces / 2, {}};
+  for (int i = 0; i < kPlaces; ++i) {
+    const float error = static_cast<float>(costs.lowest + i) - place;
+    const float cost = error * error / unit_;
+    const float bent = cost > kNear ? kNear + (cost - kNear) * kSlope : cost;
+    costs.cost[i] = static_cast<std::uint8_t>(std::min<float>(kMostCost, bent + 0.5f));
+  }
+  costs.cost[kPlaces] = kMostCost;
+  return costs;
+}
 
-// From the last row up, so that the codes above come after.
+/// The best sequence of n codes, whose seams before the first row and after the last are `seam` or,
+/// if that is kFree, any; returns the one before row `at`.
+int ColumnSearch::search(const float* x, std::int64_t n, int seam, std::int64_t at,
+                         std::uint8_t* codes) {
+  const int bits = code_.bits, choices = 1 << bits, above = code_.rows - 1;
+  const std::int64_t between = sums_.between, seams = between * choices;
+  const auto costs = [&](std::int64_t t) { return costs_.data() + t * seams; };
+  const auto place = [&](std::int64_t t) { return x[t] / code_.step + float(code_.zero); };
+  costs_.resize(std::max(costs_.size(), static_cast<std::size_t>((n + 1) * seams)));
+  std::fill_n(costs(0), seams, seam == kFree ? 0 : kMostCost);
+  if (seam != kFree) costs(0)[seam] = 0;
+  for (std::int64_t t = 0; t < n; ++t)
+    step_(sums_, costs_of(place(t)), costs(t), costs(t + 1));
+
+  auto now = seam != kFree ? seam : std::min_element(costs(n), costs(n) + seams) - costs(n);
+  auto found = now;
+  for (std::int64_t t = n - 1; t >= 0; --t) {
+    const std::int64_t c = now % choices, q = now / choices;
+    float least = kInfinity;
+    std::int64_t oldest = 0;
+    for (std::int64_t o = 0; o < choices; ++o) {
+      // What came before the first row is known.
+      if (seam != kFree && t < above && o != code_in(seam, above - 1 - t, bits)) continue;
+      const int sum = near_[c * between + q] + far_[c * choices + o];
+      const float error = place(t) - static_cast<float>(sum);
+      const float cost = costs(t)[o * between + q] + error * error / unit_;
+      if (cost < least) oldest = o;
+      least = std::min(least, cost);
+    }
+    codes[t] = static_cast<std::uint8_t>(c);
+    now = oldest * between + q;
+    if (t == at) found = now;
+  }
+  return static_cast<int>(found);
+}
+
+void ColumnSearch::search_all(const float* x, std::int64_t n, std::uint8_t* codes) const {
+  const std::vector<float>& values = values_of(code_.bits);
+  float least = kInfinity;
+  unsigned best = 0;
+  for (unsigned all = 0; all < 1u << n * code_.bits; ++all) {
+    float cost = 0;
+    for (std::int64_t t = 0; t < n; ++t) {
+      unsigned state = 0;
+      for (std::int64_t r = 0; r < code_.rows; ++r)
+        state |= unsigned{code_in(all, row_above(t, r, n), code_.bits)} << r * code_.bits;
+      cost += (x[t] - values[state]) * (x[t] - values[state]);
+    }
+    if (cost < least) best = all;
+    least = std::min(least, cost);
+  }
+  for (std::int64_t t = 0; t < n; ++t) codes[t] = code_in(best, t, code_.bits);
+}
+
 void ColumnSearch::encode(const float* x, std::int64_t n, std::uint8_t* codes) {
-  float upwards[kSegmentRows];
-  std::reverse_copy(x, x + n, upwards);
-  search_.encode(upwards, n, codes);
-  std::reverse(codes, codes + n);
+  if (n * code_.bits <= kMostBits) return search_all(x, n, codes);
+  constexpr std::int64_t kMostAround = kAround * ColumnCode::kMostRows;
+  const std::int64_t length = kAround * code_.rows, before = length / 2;
+  float around[kMostAround];  // rows before the seam and after it
+  for (std::int64_t i = 0; i < length; ++i) around[i] = x[((i - before) % n + n) % n];
+  std::uint8_t unused[kMostAround];
+  search(x, n, search(around, length, kFree, before, unused), n, codes);
 }
 
 void decode_column(int bits, const std::uint8_t* codes, std::int64_t n, float* values) {
   const ColumnCode& code = column_code(bits);
-  const int states = (1 << code.state_bits) - 1;
-  const float* all = column_values(bits);
-  int state = 0;
+  const std::vector<float>& all = values_of(bits);
+  std::size_t state = 0;
   for (int r = code.rows - 1; r > 0; --r) state = state << bits | codes[row_above(0, r, n)];
   for (std::int64_t r = 0; r < n; ++r) {
-    state = (state << bits | codes[r]) & states;
+    state = (state << bits | codes[r]) & (all.size() - 1);
     values[r] = all[state];
   }
 }

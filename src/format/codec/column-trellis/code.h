@@ -14,15 +14,14 @@ inline constexpr std::int64_t kSegmentRows = 256;
 /// index into table t is bits shift[t] … shift[t] + 3 of ⊕ factor[t][r] ⊗ c[r], where ⊗ multiplies
 /// without carries, and
 ///     value = (Σ table[t][index] − zero) · step.
+/// The oldest code meets c[0] alone, in table 0; a search is faster for it.
 struct ColumnCode {
-  static constexpr int kMostTables = 4, kMostRows = 6;
-  int bits;        // of a code
-  int rows;        // whose codes make a value: its own and those above
-  int tables;      // that are added
-  int state_bits;  // of c[0], c[1] … put together, c[0] lowest, that a value depends on
-  std::uint8_t factor[kMostTables][kMostRows];
-  std::uint8_t shift[kMostTables];
-  std::uint8_t table[kMostTables][16];
+  static constexpr int kTables = 3, kMostRows = 7;
+  int bits;    // of a code
+  int rows;    // whose codes make a value: its own and those above
+  std::uint8_t factor[kTables][kMostRows];
+  std::uint8_t shift[kTables];
+  std::uint8_t table[kTables][16];
   int zero;    // the sum that stands for 0
   float step;  // sums are below 8 / step: 64 of 2 to 4 bits, 128 of 5
 };
@@ -39,7 +38,11 @@ const ColumnCode& column_code(int bits);
   return first + (place < 0 ? place + rows : place);
 }
 
-/// The number that `codes` [rows], c[0] first, stand for: Σ table[t][index].
-int column_sum(const ColumnCode& code, const std::uint8_t* codes);
+/// Σ table[t][index] of tables [first, last) for `codes` [rows], c[0] first; of all it is the number
+/// that the codes stand for.
+int column_sum(const ColumnCode& code, const std::uint8_t* codes, int first, int last);
+inline int column_sum(const ColumnCode& code, const std::uint8_t* codes) {
+  return column_sum(code, codes, 0, ColumnCode::kTables);
+}
 
 }  // namespace karat

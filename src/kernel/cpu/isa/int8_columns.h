@@ -15,62 +15,63 @@ namespace {
   return add_bytes(v, v);
 }
 
-/// What a register of codes depends on of those above it: enter() takes the next row's codes;
-/// sum() gives the bytes of a row and enters its codes.
+/// What a register of codes depends on of those above it, c[1] … : enter() takes the next row's
+/// codes; sum() gives the bytes of a row and enters its codes.
 template <int bits>
 struct Column;
 
 template <>
 struct Column<2> {
-  Bytes before, pair[2], four[2];  // 4·c[1]; c[r] ⊕ 4·c[r + 1] of the last two rows; two of those
+  Bytes above[7];         // c[r]
+  Bytes pair, pair_two;   // 4·c[r] ⊕ c[r + 1]
+  Bytes third;            // 4·c[1] ⊕ c[4] ⊕ 4·c[5]
 
   template <class Meet>
   void step(Bytes c, const Meet& meet) {
-    const Bytes own = exclusive_or(c, before), both = exclusive_or(own, pair[1]);
-    meet(own, both, exclusive_or(own, four[1]));
-    before = twice(twice(c));
-    pair[1] = pair[0], pair[0] = own;
-    four[1] = four[0], four[0] = both;
+    const Bytes four = twice(twice(c));
+    meet(exclusive_or(c, above[6]), exclusive_or(four, pair_two), third);
+    third = exclusive_or(exclusive_or(four, above[3]), twice(twice(above[4])));
+    pair_two = pair, pair = exclusive_or(four, above[1]);
+    KARAT_UNROLL
+    for (int r = 6; r > 1; --r) above[r] = above[r - 1];
+    above[1] = c;
   }
 };
 
 template <>
 struct Column<3> {
-  Bytes one, twice_one, two, rest;  // c[1], 2·c[1], c[2], 2·c[2] ⊕ c[3]
+  Bytes one, two, three, four;  // 2·c[r]
 
   template <class Meet>
   void step(Bytes c, const Meet& meet) {
-    const Bytes doubled = twice(c), first = exclusive_or(c, twice_one);
-    const Bytes second = exclusive_or(doubled, one);
-    meet(first, exclusive_or(second, two), exclusive_or(first, rest), exclusive_or(second, rest));
-    rest = exclusive_or(twice_one, two);
-    two = one;
-    one = c, twice_one = doubled;
+    const Bytes doubled = twice(c);
+    meet(exclusive_or(doubled, four), exclusive_or(exclusive_or(c, one), three),
+         exclusive_or(c, two));
+    four = three, three = two, two = one, one = doubled;
   }
 };
 
 template <>
 struct Column<4> {
-  Bytes one, both;  // c[1], c[1] ⊕ c[2]
+  Bytes one, two, three;  // c[r]
 
   template <class Meet>
   void step(Bytes c, const Meet& meet) {
-    const Bytes second = exclusive_or(c, one);
-    meet(c, second, exclusive_or(c, both));
-    both = second;
-    one = c;
+    const Bytes both = exclusive_or(c, one);
+    meet(exclusive_or(c, three), both, exclusive_or(both, two));
+    three = two, two = one, one = c;
   }
 };
 
 template <>
 struct Column<5> {
-  Bytes one, rest;  // c[1], c[1] / 2 ⊕ 2·c[2]
+  Bytes one, half, half_two;  // c[1], c[1] / 2, c[2] / 2
 
   template <class Meet>
   void step(Bytes c, const Meet& meet) {
-    const Bytes half = halved(c);
-    meet(c, exclusive_or(half, one), exclusive_or(c, rest));
-    rest = exclusive_or(half, twice(one));
+    const Bytes own = halved(c);
+    meet(exclusive_or(own, half_two), c, exclusive_or(own, one));
+    half_two = half, half = own;
     one = c;
   }
 };
@@ -78,8 +79,8 @@ struct Column<5> {
 /// The tables of a matrix in registers, and how they are read.
 template <int width>
 struct Columns {
-  static constexpr int kBits = width, kTables = width == 3 ? 4 : 3;
-  static constexpr int kAbove = width == 2 ? 5 : width == 3 ? 3 : 2;  // rows that a value needs
+  static constexpr int kBits = width;
+  static constexpr int kAbove = width == 2 ? 6 : 7 - width;  // rows that a value needs
   static constexpr bool kLarge = width == 5;                          // sums above 63
   static constexpr std::integral_constant<int, kLarge ? 8 : 6> sum_width() { return {}; }  // bits
   using Codes = BlockCodes<width>;
@@ -87,7 +88,7 @@ struct Columns {
 
   explicit Columns(const MatrixView& m) {
     KARAT_UNROLL
-    for (int t = 0; t < kTables; ++t) table[t] = load_table(m.columns->table[t]);
+    for (int t = 0; t < ColumnCode::kTables; ++t) table[t] = load_table(m.columns->table[t]);
   }
 
   static void enter(Bytes codes, State& state) {
@@ -95,22 +96,14 @@ struct Columns {
   }
   Bytes sum(Bytes codes, State& state) const {
     Bytes found;
-    state.step(codes, [&](Bytes first, Bytes second, auto... more) {
-      const Bytes two = add_bytes(look_up(table[0], first), look_up(table[1], second));
-      found = add_more(two, 2, more...);
+    state.step(codes, [&](Bytes first, Bytes second, Bytes third) {
+      found = add_bytes(add_bytes(look_up(table[0], first), look_up(table[1], second)),
+                        look_up(table[2], third));
     });
     return found;
   }
 
-  Bytes table[kTables];
-
- private:
-  template <class... More>
-  Bytes add_more(Bytes sum, int t, Bytes index, More... more) const {
-    sum = add_bytes(sum, look_up(table[t], index));
-    if constexpr (sizeof...(more) > 0) return add_more(sum, t + 1, more...);
-    return sum;
-  }
+  Bytes table[ColumnCode::kTables];
 };
 
 /// A block's codes of row `row`; those past the row's end read 0.

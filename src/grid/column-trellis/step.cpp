@@ -1,0 +1,124 @@
+#include "grid/column-trellis/step.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "core/platform.h"
+
+namespace karat {
+namespace {
+
+/// to[q·2^bits + c] = best[c][q], less `least`.
+void interleave(const ColumnSums& sums, const std::uint8_t* best, int least, std::uint8_t* to) {
+  const std::int64_t choices = std::int64_t{1} << sums.bits;
+  for (std::int64_t q = 0; q < sums.between; ++q)
+    for (std::int64_t c = 0; c < choices; ++c)
+      *to++ = static_cast<std::uint8_t>(
+          std::min<int>(best[c * sums.between + q] - least, kMostCost));
+}
+
+void step_any(const ColumnSums& sums, const SumCosts& costs, const std::uint8_t* from,
+              std::uint8_t* to) {
+  thread_local std::vector<std::uint8_t> best, some;
+  const std::int64_t choices = std::int64_t{1} << sums.bits, between = sums.between;
+  best.assign(static_cast<std::size_t>(choices * between), 255);
+  some.resize(static_cast<std::size_t>(between));
+  for (std::int64_t c = 0; c < choices; ++c)
+    for (std::int64_t o = 0; o < choices; ++o) {
+      const std::uint8_t* near = sums.near + c * between;
+      const auto lowest = static_cast<std::uint8_t>(costs.lowest - sums.far[c * choices + o]);
+      for (std::int64_t q = 0; q < between; ++q)
+        some[q] = std::min<std::uint8_t>(static_cast<std::uint8_t>(near[q] - lowest), 15);
+      look_up_bytes(costs.cost, some.data(), between);
+      for (std::int64_t q = 0; q < between; ++q)
+        best[c * between + q] = std::min(
+            best[c * between + q], static_cast<std::uint8_t>(from[o * between + q] + some[q]));
+    }
+  interleave(sums, best.data(), *std::ranges::min_element(best), to);
+}
+
+using Bytes [[gnu::vector_size(32)]] = std::uint8_t;
+
+[[gnu::always_inline]] inline void load(const std::uint8_t* from, Bytes& to) {
+  std::memcpy(&to, from, sizeof to);
+}
+[[gnu::always_inline]] inline void take_least(const Bytes& other, Bytes& least) {
+  least = other < least ? other : least;
+}
+
+/// interleave() of 32 of q. Two registers are interleaved as often as a code has bits.
+template <int bits>
+KARAT_FOR_AVX2 void interleave_32(const std::uint8_t* best, std::int64_t between, int least,
+                                  std::uint8_t* to) {
+  constexpr int choices = 1 << bits, half = choices / 2;
+  Bytes x[choices], y[choices];
+  for (int c = 0; c < choices; ++c) {
+    load(best + c * between, x[c]);
+    x[c] -= static_cast<std::uint8_t>(least);
+    take_least(Bytes{} + kMostCost, x[c]);
+  }
+  for (int bit = 0; bit < bits; ++bit) {
+    for (int i = 0; i < half; ++i) {
+      y[2 * i] = __builtin_shufflevector(x[i], x[i + half], 0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5,
+                                         37, 6, 38, 7, 39, 16, 48, 17, 49, 18, 50, 19, 51, 20, 52,
+                                         21, 53, 22, 54, 23, 55);
+      y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + half], 8, 40, 9, 41, 10, 42, 11, 43, 12,
+                                             44, 13, 45, 14, 46, 15, 47, 24, 56, 25, 57, 26, 58, 27,
+                                             59, 28, 60, 29, 61, 30, 62, 31, 63);
+    }
+    for (int c = 0; c < choices; ++c) x[c] = y[c];
+  }
+  for (int c = 0; c < choices; ++c) {
+    const auto* halves = reinterpret_cast<const std::uint8_t*>(&x[c]);
+    std::memcpy(to + 16 * c, halves, 16);
+    std::memcpy(to + 16 * (choices + c), halves + 16, 16);
+  }
+}
+
+template <int bits>
+KARAT_FOR_AVX2 void step_avx2(const ColumnSums& sums, const SumCosts& costs,
+                              const std::uint8_t* from, std::uint8_t* to) {
+  constexpr std::int64_t choices = 1 << bits, kBlock = sizeof(Bytes);
+  thread_local std::vector<std::uint8_t> found;
+  found.resize(static_cast<std::size_t>(choices * sums.between));
+  Bytes table, least = Bytes{} + 255;
+  for (int i = 0; i < 32; ++i) table[i] = costs.cost[i % 16];
+  for (std::int64_t c = 0; c < choices; ++c) {
+    Bytes lowest[choices];
+    for (std::int64_t o = 0; o < choices; ++o)
+      lowest[o] = Bytes{} + static_cast<std::uint8_t>(costs.lowest - sums.far[c * choices + o]);
+    for (std::int64_t q = 0; q < sums.between; q += kBlock) {
+      Bytes near, best = Bytes{} + 255;
+      load(sums.near + c * sums.between + q, near);
+      for (std::int64_t o = 0; o < choices; ++o) {
+        Bytes place = near - lowest[o], before;
+        take_least(Bytes{} + 15, place);
+        load(from + o * sums.between + q, before);
+        before += KARAT_LOOK_UP_AVX2(table, place);
+        take_least(before, best);
+      }
+      take_least(best, least);
+      std::memcpy(&found[c * sums.between + q], &best, sizeof best);
+    }
+  }
+  int least_of_all = least[0];
+  for (int i = 1; i < 32; ++i) least_of_all = std::min<int>(least_of_all, least[i]);
+  for (std::int64_t q = 0; q < sums.between; q += kBlock)
+    interleave_32<bits>(&found[q], sums.between, least_of_all, to + q * choices);
+}
+
+KARAT_FOR_AVX2 void step_32(const ColumnSums& sums, const SumCosts& costs,
+                            const std::uint8_t* from, std::uint8_t* to) {
+  constexpr ColumnStep kSteps[] = {step_avx2<2>, step_avx2<3>, step_avx2<4>, step_avx2<5>};
+  kSteps[sums.bits - 2](sums, costs, from, to);
+}
+
+}  // namespace
+
+std::span<const ColumnStep> column_steps() {
+  static constexpr ColumnStep kSteps[] = {step_any, step_32};
+  return {kSteps, has_avx2() ? std::size(kSteps) : 1};
+}
+
+}  // namespace karat
