@@ -81,8 +81,8 @@ struct KernelSet {
   float (*dot)(const float* a, const float* b, std::int64_t n);
   /// y += alpha · x
   void (*axpy)(float alpha, const float* x, float* y, std::int64_t n);
-  /// x = exp(x − max x); n > 0. Entries of −infinity become 0 unless all are; the sum is NaN where an
-  /// x is, or is +infinity.
+  /// x = exp(x − max x); n > 0. Entries of −infinity become 0 unless all are; the sum is NaN where
+  /// an x is, or is +infinity.
   ExpSum (*exponentials)(float* x, std::int64_t n);
   /// y = x / √(mean x² + eps) · weight; x may be y.
   void (*rms_norm)(const float* x, const float* weight, float eps, float* y, std::int64_t n);

@@ -1,4 +1,5 @@
-// Norms, activations and exponentials, and the functions of the set that multiply no 8-bit activations.
+// Norms, activations and exponentials, and the functions of the set that multiply no 8-bit
+// activations.
 #include "kernel/cpu/isa/eight.h"
 
 namespace karat::KARAT_ISA {
