@@ -56,7 +56,7 @@ const NamedKernels format_kernels[] = {
 endfunction()
 
 set(float_units cells vector)
-set(int8_units int8_input int8_one int8_many int8_columns)
+set(int8_units int8_input int8_one int8_many int8_columns int8_units_one int8_units_many)
 
 # Sets whose units are int8_units alone take the other functions from the set above them.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")

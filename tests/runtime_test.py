@@ -59,6 +59,9 @@ class Runtime(TestCase):
 
     def test_bench_measures_and_compares(self):
         report = self.run_json("bench", MODEL, "--prompt", 32, "--context", "16,64", "--decode", 4, "--repeats", 2)
+        for decode in report["decode"]:  # counted, or said once why not
+            self.assertEqual("uncounted" in report, "cycles_per_weight" not in decode)
+            self.assertGreater(decode.get("instructions_per_weight", 1), 0)
         self.assertEqual([row["context"] for row in report["decode"]], [16, 64])
         self.assertEqual(report["mapped_bytes"], (MODEL / "model.safetensors").stat().st_size)
         for value in (report["read_gigabytes_per_second"], report["load_seconds"], report["private_bytes"],

@@ -25,6 +25,9 @@ struct DecodeSpeed {
   std::int64_t context = 0;
   double tokens_per_second = 0;
   double gigabytes_per_second = 0;  // of weights and, at this context, keys and values
+  /// What all threads together take for a token, by the weights that it is multiplied with; 0 where
+  /// it cannot be counted.
+  double instructions_per_weight = 0, cycles_per_weight = 0;
 };
 
 struct BenchResult {
@@ -36,6 +39,7 @@ struct BenchResult {
   std::size_t mapped_bytes = 0;   // of the model's files
   std::size_t cache_bytes = 0;    // of keys and values, at the longest context
   std::size_t private_bytes = 0;  // most memory that no file backs, the cache included
+  std::string uncounted = {};  // why there are no instructions and cycles; empty where there are
   std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
 };
 

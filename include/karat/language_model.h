@@ -27,6 +27,8 @@ class LanguageModel {
   /// Bytes of weights that decoding one token reads: every layer, the norms, the head, and one row
   /// of the embedding.
   std::size_t bytes_per_token() const;
+  /// Weights of the matrices that a token is multiplied with.
+  std::int64_t weights_per_token() const;
 
   struct Impl;
 

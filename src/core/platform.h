@@ -13,6 +13,13 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 #endif
+#if defined(__linux__)
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#else
+#include <cerrno>
+#endif
 
 // Before a function: it is compiled for AVX2 (without FMA, which rounds otherwise) or for AVX-512
 // (whose FMA the file's -ffp-contract=off has to forbid). Only where has_avx2() or has_avx512() may
@@ -95,6 +102,30 @@ inline void want_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::s
   ::madvise(data, bytes, MADV_HUGEPAGE);
 #endif
 }
+
+/// What the processor counts of a thread.
+#if defined(__linux__)
+enum class Counted { cycles = PERF_COUNT_HW_CPU_CYCLES, instructions = PERF_COUNT_HW_INSTRUCTIONS };
+
+/// Opens a count of what a thread of this process does outside the system, which begins at 0; it is
+/// read as 64 bits. −1 with errno where that cannot be had.
+inline int open_counter(Counted what, int thread) {
+  perf_event_attr attributes{};
+  attributes.size = sizeof attributes;
+  attributes.type = PERF_TYPE_HARDWARE;
+  attributes.config = static_cast<unsigned long long>(what);
+  attributes.exclude_kernel = 1;
+  attributes.exclude_hv = 1;
+  return static_cast<int>(::syscall(SYS_perf_event_open, &attributes, thread, -1, -1, 0));
+}
+#else
+enum class Counted { cycles, instructions };
+
+inline int open_counter(Counted, int) {
+  errno = ENOSYS;
+  return -1;
+}
+#endif
 
 /// Tells the core that its thread only waits, so that it works on for a hyper-thread beside it.
 inline void relax_core() {

@@ -60,7 +60,7 @@ TEST_CASE("codes in blocks lie as docs/format.md shows, and are read from there"
 TEST_CASE("blocks and streams take as many bits and mean the same") {
   Rng rng(42);
   for (const int bits : {3, 5, 6})
-    for (const std::int64_t group : {0, 128, 256})
+    for (const std::int64_t group : {0, 8, 24, 128, 256})
       for (const std::int64_t in : {100, 128, 700}) {
         PackedMatrix m =
             random_matrix(rng, {.variant = "blocks", .bits = bits, .group = group}, 20, in, 0.02);
@@ -74,18 +74,21 @@ TEST_CASE("blocks and streams take as many bits and mean the same") {
 }
 
 TEST_CASE("blocks are refused where no 8-bit kernel would read them") {
-  CHECK_NOTHROW(check_layout("m", {.variant = "blocks", .bits = 3, .group = 1024}));
+  for (const std::int64_t group : {8, 64, 192, 1024})
+    for (const char* variant : {"blocks", "bilevel blocks"})
+      CHECK_NOTHROW(check_layout("m", {.variant = variant, .bits = 3, .group = group}));
   for (const PackedLayout& layout :
        {PackedLayout{.variant = "blocks", .bits = 4, .group = 128},
         PackedLayout{.variant = "blocks", .bits = 8, .group = 128},
-        PackedLayout{.variant = "blocks", .bits = 3, .group = 64},
-        PackedLayout{.variant = "blocks", .bits = 6, .group = 64},
-        PackedLayout{.variant = "blocks", .bits = 3, .group = 192},
+        PackedLayout{.variant = "bilevel blocks", .bits = 4, .group = 16},
+        PackedLayout{.variant = "blocks", .bits = 3, .group = 4},
+        PackedLayout{.variant = "blocks", .bits = 6, .group = 20},
         PackedLayout{.format = "nf4", .variant = "blocks", .bits = 4},
         PackedLayout{.format = "lut", .variant = "blocks", .bits = 3, .group = 0},
         PackedLayout{.format = "trellis", .variant = "blocks", .bits = 3, .group = 0}}) {
     CHECK_THROWS_WITH_AS(check_layout("m", layout), doctest::Contains("blocks"), Error);
     CHECK_FALSE(may_have_blocks(layout));
   }
-  CHECK_FALSE(may_have_blocks({.variant = "bilevel", .bits = 3}));
+  CHECK(with_blocks({.variant = "bilevel", .bits = 3, .group = 16}).variant == "bilevel blocks");
+  CHECK(with_blocks({.bits = 3, .group = 4}).variant.empty());
 }

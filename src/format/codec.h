@@ -56,8 +56,8 @@ struct CodeFacts {
   float fixed_zero = 0;           // when symmetric
   int variant = 0;                // the layout's, as the format numbers them
   bool sums = true;               // products with one token want Σ x of each group
-  /// Whether products with 8-bit activations can be had: uniform codes, those of 3, 5 and 6 bits in
-  /// blocks, groups of whole blocks or one a row; formats of columns.
+  /// Whether products with 8-bit activations can be had: codes in nibbles, bytes or blocks, and
+  /// groups of a multiple of 8 inputs or one a row; formats of columns.
   bool int8 = false;
   const ColumnCode* columns = nullptr;  // where codes meet those above them
 };

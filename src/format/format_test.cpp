@@ -9,6 +9,7 @@
 #include "core/rotation.h"
 #include "format/codec/column-trellis/code.h"
 #include "format/codec/trellis/stream.h"
+#include "format/codec/uniform/blocks.h"
 #include "format/examples.h"
 #include "format/random_matrix.h"
 #include "format/rows.h"
@@ -101,7 +102,7 @@ float dense_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
   const bool uniform = m.layout.format == "uniform";
   const float value = uniform ? static_cast<float>(code) : values_of(m.layout.format)[code];
   float scale, zero = uniform ? static_cast<float>(1 << (m.layout.bits - 1)) : 0;
-  if (m.layout.variant == "bilevel") {
+  if (is_bilevel(m.layout)) {
     const auto value = [&](const auto& codes, const auto& stats) {
       const std::size_t cell = static_cast<std::size_t>(2 * (o / 16 * groups + g));
       return f16_to_float(stats[cell]) * (codes[o * groups + g] - f16_to_float(stats[cell + 1]));
@@ -134,8 +135,8 @@ TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
        {pack("plain", plain_example()), pack("two", bilevel_example()), pack("nf4", nf4_example()),
         pack("lut", lut_example()), pack("trellis", trellis_example()),
         pack("rotated", rotated_example()), pack("blocks", blocks_example()),
-         pack("five", wide_example(5)), pack("six", wide_example(6)),
-         pack("columns", column_trellis_example()), pack("columns5", five_bits_example())})
+        pack("five", wide_example(5)), pack("six", wide_example(6)),
+        pack("columns", column_trellis_example()), pack("columns5", five_bits_example())})
     for (const OwnedTensor& tensor : tensors) {
       const std::string line = golden_line(tensor);
       CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
@@ -216,8 +217,8 @@ TEST_CASE("formats are found by name; lists ascending, of the length the format 
     CHECK(values[7] == 0);
     CHECK(values.back() == last);
   }
-  CHECK_THROWS_WITH_AS(find_codec("test", "NF4"),
-                       doctest::Contains("one of column-trellis, e2m1"), Error);
+  CHECK_THROWS_WITH_AS(find_codec("test", "NF4"), doctest::Contains("one of column-trellis, e2m1"),
+                       Error);
   CHECK(find_trellis_code("1mad") == TrellisCode::one_mad);
   CHECK(find_trellis_code(name_of(TrellisCode::three_inst)) == TrellisCode::three_inst);
   CHECK_FALSE(find_trellis_code("hyb").has_value());

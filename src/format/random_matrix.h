@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/rng.h"
+#include "format/codec/uniform/blocks.h"
 #include "format/parts.h"
 #include "format/shared/code_parts.h"
 #include "karat/packed.h"
@@ -22,9 +23,11 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
             {.variant = variant, .bits = bits, .group = group, .symmetric = symmetric});
   for (const bool symmetric : {false, true})
     for (const int bits : {3, 5, 6})
-      if (group % kCodeBlock == 0)
-        layouts.push_back(
-            {.variant = "blocks", .bits = bits, .group = group, .symmetric = symmetric});
+      for (const std::string_view variant : {kBlocks, kBilevelBlocks}) {
+        const PackedLayout layout{
+            .variant = std::string(variant), .bits = bits, .group = group, .symmetric = symmetric};
+        if (may_have_blocks(layout)) layouts.push_back(layout);
+      }
   for (const Codec* codec : all_codecs())
     for (const bool symmetric : {false, true})
       if (!codec->values.empty())
@@ -108,7 +111,7 @@ inline void random_statistics(Rng& rng, PackedMatrix& m) {
     m.scales = random_halves(rng, cells, 0.01f, 0.06f);
   } else if (layout.format == "lut") {
     m.tables = random_halves(rng, cells << layout.bits, -0.2f, 0.2f);
-  } else if (layout.variant == "bilevel") {
+  } else if (is_bilevel(layout)) {
     m.scale_codes = random_codes(rng, cells, 1 << kBilevelBits);
     m.scale_stats = random_halves(rng, stats, 0.05f / top, 0.2f / top);
     if (!layout.symmetric) m.zero_codes = random_codes(rng, cells, 1 << kBilevelBits);

@@ -343,14 +343,28 @@ TEST_CASE("blocks that are wrong, or in an older folder") {
   config_refused(uniform(4, good + ",\"blocks\":1"), "got 1, expected true or false");
   config_refused(uniform(4, "\"bits\":4,\"group\":128,\"bilevel\":false,\"blocks\":true"),
                  "codes of 4 bits in blocks");
-  config_refused(uniform(4, "\"bits\":3,\"group\":16,\"bilevel\":false,\"blocks\":true"),
-                 "groups of 16");
-  config_refused(uniform(4, "\"bits\":3,\"group\":128,\"bilevel\":true,\"blocks\":true"),
-                 "bilevel");
+  config_refused(uniform(6, "\"bits\":3,\"group\":20,\"bilevel\":false,\"blocks\":true"),
+                 "groups of 20");
   config_refused(
       config("\"quant_method\":\"karat\",\"format\":\"karat-packed\",\"format_version\":4",
              "\"grid\":\"lut\",\"bits\":3,\"group\":0,\"blocks\":true"),
       "\"blocks\" in a layout of grid lut");
+}
+
+TEST_CASE("blocks of smaller groups, or with bilevel statistics, need version 6") {
+  for (const PackedLayout& layout :
+       {PackedLayout{.variant = "blocks", .bits = 3, .group = 32},
+        PackedLayout{.variant = "bilevel blocks", .bits = 3, .group = 16},
+        PackedLayout{.variant = "bilevel blocks", .bits = 3, .group = 128}}) {
+    const std::string json = quantization_json({"gwq", {{"a", layout}}});
+    CHECK(json.find("\"format_version\":6") != std::string::npos);
+    CHECK(json.find("\"blocks\":true") != std::string::npos);
+    CHECK(parse_quantization("{\"quantization_config\":" + json + "}")->layers.at("a") == layout);
+    std::string older = json;
+    older.replace(older.find("version\":6"), 10, "version\":4");
+    config_refused("{\"quantization_config\":" + older + "}",
+                   "grid uniform in blocks of smaller groups in format version 4");
+  }
 }
 
 TEST_CASE("codes of 5 and 6 bits need version 6, in a stream or in blocks") {

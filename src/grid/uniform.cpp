@@ -17,8 +17,7 @@ Grid uniform_grid(Options& options) {
   if (layout.bits == 7) fail("grid uniform", "bits=7", "2, 3, 4, 5, 6 or 8");
   if (layout.variant == kBilevel && layout.symmetric)
     fail("grid uniform", "bilevel=1,symmetric=1", "one of them", "a symmetric grid has no zeros");
-  if (may_have_blocks(layout)) layout.variant = kBlocks;
-  return affine_grid(layout, options);
+  return affine_grid(with_blocks(layout), options);
 }
 
 }  // namespace karat

@@ -18,11 +18,16 @@ struct Int8Input {
   std::int64_t blocks = 0, sums_stride = 0;  // of a token; the latter is a multiple of 8
   const std::int8_t* values = nullptr;       // [tokens, blocks, kInt8Block]
   const float* scales = nullptr;             // [tokens, blocks, kInt8Scales]
-  const float* sums = nullptr;  // [tokens, sums_stride] Σ x̂ of each block, then zeros
+  const float* sums = nullptr;  // [tokens, sums_stride] Σ x̂ of each unit, then zeros
 };
 
 /// Whether a matrix may be multiplied with an Int8Input (CodeFacts::int8).
 bool takes_int8(const MatrixView& matrix);
+/// Inputs of a unit of a matrix that takes it: a block, or, where groups are smaller or codes stand
+/// for values, the largest power of two up to 64 that divides the group.
+std::int64_t int8_unit(const MatrixView& matrix);
+/// Whether units are smaller than blocks; one that takes it has kernels of its own then.
+bool has_small_units(const MatrixView& matrix);
 /// The scale that input i of a block has: inputs whose codes meet in one lane of a sum share it.
 std::int64_t int8_scale(const MatrixView& matrix, std::int64_t i);
 

@@ -3,113 +3,15 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "core/threads.h"
-#include "format/random_matrix.h"
 #include "karat/error.h"
-#include "kernel/guarded.h"
-#include "kernel/kernel.h"
+#include "kernel/int8_testing.h"
 
 using namespace karat;
-
-namespace {
-
-struct RoundedInput {
-  explicit RoundedInput(std::int64_t in) : blocks((in + kInt8Block - 1) / kInt8Block) {
-    const auto count = static_cast<std::size_t>(blocks);
-    values = static_cast<std::int8_t*>(std::aligned_alloc(64, count * kInt8Block));
-    scales.resize(count * kInt8Scales);
-    sums.resize(count);
-  }
-  ~RoundedInput() { std::free(values); }
-  RoundedInput(const RoundedInput&) = delete;
-  RoundedInput& operator=(const RoundedInput&) = delete;
-
-  std::int64_t blocks;
-  std::int8_t* values;
-  std::vector<float> scales, sums;
-};
-
-/// One that has 8-bit kernels.
-PackedLayout layout_of(int bits, std::int64_t group, bool symmetric = false) {
-  return {.variant = 8 % bits != 0 ? "blocks" : "",
-          .bits = bits,
-          .group = group,
-          .symmetric = symmetric};
-}
-
-std::vector<float> draw(Rng& rng, std::int64_t n) {
-  std::vector<float> x(static_cast<std::size_t>(n));
-  for (float& value : x) value = static_cast<float>(2 * rng.uniform() - 1);
-  return x;
-}
-
-/// x̂ by the reference, whose values lie in the order of the inputs.
-std::vector<float> rounded(const MatrixView& m, const std::vector<float>& x) {
-  RoundedInput r(m.in);
-  reference_kernels().round_input(m, x.data(), r.values, r.scales.data(), r.sums.data());
-  std::vector<float> result;
-  for (std::int64_t i = 0; i < m.in; ++i) {
-    const std::int64_t block = i / kInt8Block;
-    const auto scale =
-        static_cast<std::size_t>(block * kInt8Scales + int8_scale(m, i % kInt8Block));
-    result.push_back(r.scales[scale] * static_cast<float>(r.values[i]));
-  }
-  return result;
-}
-
-/// A packed matrix whose codes end at an unreadable page.
-struct Packed {
-  explicit Packed(const PackedMatrix& m) : tensors(pack_and_view(m)) {
-    for (TensorView& view : tensors.views) {
-      parts.emplace_back(view.span());
-      view.data = parts.back().data();
-    }
-    const PackedView view = packed_view("m", m.layout, m.out, m.in, [&](std::string_view name) {
-      return find_view(tensors.views, name);
-    });
-    weights = unpack(view);
-    matrix = Matrix(view);
-    PackedMatrix bare = m;
-    bare.overlay = {};
-    const PackedTensors without = pack_and_view(bare);
-    dense = unpack(without.view);
-  }
-  PackedTensors tensors;
-  std::vector<Guarded> parts;
-  Matrix matrix;
-  std::vector<float> weights, dense;  // [out, in], with and without outliers
-};
-
-/// Outputs further than 16 units of float rounding of the sum of magnitudes from the exact one.
-std::int64_t wrong_outputs(const KernelSet& set, const Packed& p, std::int64_t tokens, Rng& rng) {
-  const std::int64_t out = p.matrix.out(), in = p.matrix.in();
-  const std::vector<float> x = draw(rng, tokens * in);
-  std::vector<float> y(static_cast<std::size_t>(tokens * out), NAN);
-  matmul(set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
-  std::int64_t wrong = 0;
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    const std::vector<float> own(x.begin() + t * in, x.begin() + (t + 1) * in);
-    const std::vector<float> near = rounded(p.matrix, own);
-    for (std::int64_t o = 0; o < out; ++o) {
-      double sum = 0, size = 0;
-      for (std::int64_t i = 0; i < in; ++i) {
-        const auto at = static_cast<std::size_t>(o * in + i), k = static_cast<std::size_t>(i);
-        const double w = p.dense[at], kept = double(p.weights[at]) - w;
-        sum += near[k] * w + own[k] * kept;
-        size += std::fabs(own[k]) * (std::fabs(w) + std::fabs(kept) + 0.4);
-      }
-      wrong += !(std::fabs(y[static_cast<std::size_t>(t * out + o)] - sum) <= 16 * 0x1p-24 * size);
-    }
-  }
-  return wrong;
-}
-
-}  // namespace
+using namespace karat::testing;
 
 TEST_CASE(
     "8-bit activations: the naive rounding is within half a step, 127 steps a largest value") {
@@ -132,8 +34,15 @@ TEST_CASE(
 TEST_CASE("8-bit activations: every set rounds as the reference does") {
   Rng rng(32);
   for (const int bits : {2, 3, 4, 5, 6, 8})
-    for (const std::int64_t in : {1, 127, 128, 129, 700}) {
-      const Packed p(random_matrix(rng, layout_of(bits, 0), 1, in, 0));
+    for (const auto& [in, group] : {std::pair{1, 0},
+                                    {127, 16},
+                                    {128, 0},
+                                    {129, 0},
+                                    {700, 0},
+                                    {700, 16},
+                                    {700, 64},
+                                    {700, 96}}) {
+      const Packed p(random_matrix(rng, layout_of(bits, group), 1, in, 0));
       std::vector<float> x = draw(rng, in);
       if (in > 200) std::fill_n(x.begin(), 128, 0.0f);
       RoundedInput expected(in);
@@ -224,23 +133,24 @@ TEST_CASE("8-bit activations: the largest sums of a column trellis do not overfl
 }
 
 TEST_CASE("8-bit activations: the largest codes and inputs do not overflow") {
-  for (const int bits : {2, 3, 4, 5, 6, 8}) {
-    Rng rng(34);
-    PackedMatrix m = random_matrix(rng, layout_of(bits, 0), 4, 256, 0);
-    std::fill(m.codes.begin(), m.codes.end(), static_cast<std::uint8_t>((1 << bits) - 1));
-    std::fill(m.scales.begin(), m.scales.end(), float_to_f16(1));
-    std::fill(m.zeros.begin(), m.zeros.end(), float_to_f16(0));
-    const Packed p(m);
-    for (const float sign : {1.0f, -1.0f}) {
-      const std::vector<float> x(256 * 3, sign);
-      std::vector<float> y(4 * 3);
-      for (const KernelSet* set : usable_kernels())
-        for (const std::int64_t tokens : {1, 3}) {
-          matmul(*set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
-          CHECK(y[0] == doctest::Approx(sign * 256 * ((1 << bits) - 1)));
-        }
+  for (const int bits : {2, 3, 4, 5, 6, 8})
+    for (const std::int64_t group : {0, 32}) {
+      Rng rng(34);
+      PackedMatrix m = random_matrix(rng, layout_of(bits, group), 4, 256, 0);
+      std::fill(m.codes.begin(), m.codes.end(), static_cast<std::uint8_t>((1 << bits) - 1));
+      std::fill(m.scales.begin(), m.scales.end(), float_to_f16(1));
+      std::fill(m.zeros.begin(), m.zeros.end(), float_to_f16(0));
+      const Packed p(m);
+      for (const float sign : {1.0f, -1.0f}) {
+        const std::vector<float> x(256 * 3, sign);
+        std::vector<float> y(4 * 3);
+        for (const KernelSet* set : usable_kernels())
+          for (const std::int64_t tokens : {1, 3}) {
+            matmul(*set, p.matrix, x.data(), tokens, y.data(), Activations::q8);
+            CHECK(y[0] == doctest::Approx(sign * 256 * ((1 << bits) - 1)));
+          }
+      }
     }
-  }
 }
 
 TEST_CASE("8-bit activations: what is not finite is seen in every output") {
@@ -260,8 +170,10 @@ TEST_CASE("8-bit activations: what is not finite is seen in every output") {
 TEST_CASE("8-bit activations: layouts without such kernels are multiplied as before") {
   Rng rng(36);
   for (const PackedLayout& layout :
-       {PackedLayout{.bits = 4, .group = 32}, PackedLayout{.bits = 6}, PackedLayout{.bits = 3},
-        PackedLayout{.format = "nf4", .bits = 4}}) {
+       {PackedLayout{.bits = 4, .group = 4}, PackedLayout{.bits = 6}, PackedLayout{.bits = 3},
+        PackedLayout{.bits = 2, .group = 8}, PackedLayout{.format = "nf4", .bits = 4, .group = 20},
+        PackedLayout{.format = "lut", .bits = 3, .group = 0},
+        PackedLayout{.format = "lut", .bits = 4, .group = 128}}) {
     const Packed p(random_matrix(rng, layout, 20, 256, 0.02));
     CHECK_FALSE(takes_int8(p.matrix));
     const std::vector<float> x = draw(rng, 512);
@@ -277,7 +189,8 @@ TEST_CASE("8-bit activations: layouts without such kernels are multiplied as bef
 TEST_CASE("8-bit activations: the number of threads changes no bit") {
   Rng rng(37);
   std::vector<PackedLayout> layouts = {{.format = "column-trellis", .bits = 3, .group = 0}};
-  for (const int bits : {2, 3, 4, 5, 6, 8}) layouts.push_back(layout_of(bits, 128));
+  for (const int bits : {2, 3, 4, 5, 6, 8})
+    for (const std::int64_t group : {32, 128}) layouts.push_back(layout_of(bits, group));
   for (const PackedLayout& layout : layouts) {
     const Packed p(random_matrix(rng, layout, 600, 520, 0.01));
     const std::vector<float> x = draw(rng, 520 * 20);
@@ -296,8 +209,9 @@ TEST_CASE("8-bit activations: the number of threads changes no bit") {
 
 TEST_CASE("8-bit activations: rows read one by one or four side by side give the same bits") {
   Rng rng(38);
-  for (const int bits : {2, 3, 4, 5, 6, 8}) {
-    const Packed p(random_matrix(rng, layout_of(bits, 128), 39, 2312, 0.02));
+  for (const int bits : {2, 3, 4, 5, 6, 8, -3}) {
+    const PackedLayout layout = bits > 0 ? layout_of(bits, 128) : layout_of(-bits, 32);
+    const Packed p(random_matrix(rng, layout, 39, 2312, 0.02));
     const std::vector<float> x = draw(rng, 2312);
     for (const KernelSet* set : usable_kernels()) {
       KernelSet other = *set;

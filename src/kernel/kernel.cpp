@@ -48,7 +48,8 @@ void transpose(const float* x, std::int64_t in, std::int64_t tokens, KernelInput
 class Rounded {
  public:
   Int8Input round(const KernelSet& set, const MatrixView& m, const float* x, std::int64_t tokens) {
-    const std::int64_t blocks = (m.in + kInt8Block - 1) / kInt8Block, stride = (blocks + 7) / 8 * 8;
+    const std::int64_t blocks = (m.in + kInt8Block - 1) / kInt8Block;
+    const std::int64_t stride = (blocks * (kInt8Block / int8_unit(m)) + 7) / 8 * 8;
     values_.resize(static_cast<std::size_t>(tokens * blocks));
     scales_.resize(static_cast<std::size_t>(tokens * blocks * kInt8Scales));
     sums_.assign(static_cast<std::size_t>(tokens * stride), 0);
@@ -114,7 +115,9 @@ bool see_alike(const MatrixView& a, const MatrixView& b, Activations activations
   const bool a8 = activations == Activations::q8 && takes_int8(a),
              b8 = activations == Activations::q8 && takes_int8(b);
   if (a8 != b8) return false;
-  if (a8) return a.bits == b.bits;
+  if (a8)
+    return a.bits == b.bits && has_small_units(a) == has_small_units(b) &&
+           int8_unit(a) == int8_unit(b);
   return a.store == b.store && a.group == b.group && a.sums == b.sums;
 }
 

@@ -42,6 +42,13 @@ struct CellBlock {
   Cell cell = Cell::f32;
   const std::byte* data = nullptr;
   std::int64_t columns = 0;
+  /// What is multiplied next, which memory is asked for meanwhile; not nullptr.
+  const std::byte* next = nullptr;
+};
+
+/// Of some numbers: the largest, and Σ exp(x − top).
+struct ExpSum {
+  float top = 0, sum = 0;
 };
 
 /// From so many tokens on, what a kernel gives for one of them is the same to the last bit however
@@ -74,8 +81,9 @@ struct KernelSet {
   float (*dot)(const float* a, const float* b, std::int64_t n);
   /// y += alpha · x
   void (*axpy)(float alpha, const float* x, float* y, std::int64_t n);
-  /// x = exp(x − max x) / Σ; n > 0. Entries of −infinity become 0 unless all are. Returns log Σ eˣ.
-  float (*softmax)(float* x, std::int64_t n);
+  /// x = exp(x − max x); n > 0. Entries of −infinity become 0 unless all are; the sum is NaN where
+  /// an x is, or is +infinity.
+  ExpSum (*exponentials)(float* x, std::int64_t n);
   /// y = x / √(mean x² + eps) · weight; x may be y.
   void (*rms_norm)(const float* x, const float* weight, float eps, float* y, std::int64_t n);
   /// y = (x − mean) / √(var + eps) · weight + bias; x may be y.

@@ -125,7 +125,7 @@ TEST_CASE("packed products of every set: layouts, groups, overlay, odd sizes") {
 TEST_CASE("products with codes in blocks of every set, whatever is left of a row") {
   Rng rng(17);
   for (const int bits : {3, 5, 6})
-    for (const std::int64_t group : {0, 128, 256, 1024})
+    for (const std::int64_t group : {0, 8, 24, 32, 96, 128, 256, 1024})
       for (const bool symmetric : {false, true})
         for (const auto& [out, in] : {std::pair{5, 127},
                                       {4, 128},

@@ -45,11 +45,14 @@ constexpr std::int64_t kSizes[] = {1, 2, 7, 8, 9, 31, 64, 1000};
 
 TEST_CASE("reference vector helpers give closed forms") {
   const KernelSet& set = reference_kernels();
-  float x[] = {0, std::log(2.0f), std::log(5.0f)};
-  CHECK(set.softmax(x, 3) == doctest::Approx(std::log(8.0)));
-  CHECK(x[0] == doctest::Approx(0.125));
-  CHECK(x[1] == doctest::Approx(0.25));
-  CHECK(x[2] == doctest::Approx(0.625));
+  const float x_top = std::log(5.0f);
+  float x[] = {0, std::log(2.0f), x_top};
+  const ExpSum of_x = set.exponentials(x, 3);
+  CHECK(of_x.top == x_top);
+  CHECK(of_x.sum == doctest::Approx(1.6));
+  CHECK(x[0] == doctest::Approx(0.2));
+  CHECK(x[1] == doctest::Approx(0.4));
+  CHECK(x[2] == 1);
   const float v[] = {3, 4}, weight[] = {1, 2}, bias[] = {0.5f, 0};
   float y[2];
   set.rms_norm(v, weight, 0, y, 2);  // root mean square 5/√2
@@ -84,9 +87,11 @@ TEST_CASE("every set agrees with the reference") {
         apply(reference, expected.floats());
         check_near(got, expected, 1e-6f, floor, what);
       };
-      both("softmax", 0, [&](const KernelSet& k, float* y) { k.softmax(y, n); });
-      both("log of softmax's sum", 1,
-           [&](const KernelSet& k, float* y) { y[0] = k.softmax(y, n); });
+      both("exponentials", 0, [&](const KernelSet& k, float* y) { k.exponentials(y, n); });
+      both("their sum", 0,
+           [&](const KernelSet& k, float* y) { y[0] = k.exponentials(y, n).sum; });
+      both("the largest", 0,
+           [&](const KernelSet& k, float* y) { y[0] = k.exponentials(y, n).top; });
       both("silu", 0, [&](const KernelSet& k, float* y) { k.silu(y, n); });
       both("gelu", 0, [&](const KernelSet& k, float* y) { k.gelu(y, n); });
       both("gelu_tanh", 0.5f, [&](const KernelSet& k, float* y) { k.gelu_tanh(y, n); });
@@ -120,7 +125,7 @@ TEST_CASE("products with cells of every type and set, all sizes of tiles") {
         if (cell == Cell::f16) std::memcpy(cells.data() + 2 * i, &half, 2);
         if (cell == Cell::i8) cells.data()[i] = static_cast<std::byte>(rng.below(256));
       }
-      const CellBlock block{cell, cells.data(), columns};
+      const CellBlock block{cell, cells.data(), columns, cells.data()};
       const Guarded a = draw(rng, rows * k, 1), c = draw(rng, rows * columns, 1);
       const Guarded expected = copy(c);
       reference_kernels().multiply_add(block, k, rows, a.floats(), k, expected.floats(), columns);
@@ -132,19 +137,19 @@ TEST_CASE("products with cells of every type and set, all sizes of tiles") {
     }
 }
 
-TEST_CASE("softmax and activations at the ends of the range") {
+TEST_CASE("exponentials and activations at the ends of the range") {
   constexpr float infinity = std::numeric_limits<float>::infinity();
   for (const KernelSet* set : usable_kernels()) {
     float masked[] = {1, -infinity, 1, -1e30f, -200};
-    set->softmax(masked, 5);
-    const float expected[] = {0.5f, 0, 0.5f, 0, 0};
+    CHECK(set->exponentials(masked, 5).sum == 2);
+    const float expected[] = {1, 0, 1, 0, 0};
     for (int i = 0; i < 5; ++i) CHECK(masked[i] == expected[i]);
-    float unknown[] = {1, NAN, 2};
-    set->softmax(unknown, 3);
-    for (const float one : unknown) CHECK(std::isnan(one));
+    for (const float bad : {NAN, infinity}) {
+      float unknown[] = {1, bad, 2, 1, 2, 3, 4, 5, 6};
+      CHECK(std::isnan(set->exponentials(unknown, 9).sum));
+    }
     float large[] = {3e38f, 3e38f, -3e38f};
-    set->softmax(large, 3);
-    CHECK(large[0] == 0.5f);
+    CHECK(set->exponentials(large, 3).sum == 2);
     CHECK(large[2] == 0);
     for (const auto function : {set->silu, set->gelu, set->gelu_tanh}) {
       float ends[] = {-1e4f, -100, 0, 100, 1e4f};

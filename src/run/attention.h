@@ -36,8 +36,8 @@ struct QueryRun {
 };
 /// y [tokens, heads, head_dim] = softmax(scale · q kᵀ) v for q of the same shape, whose keys
 /// and values are in the cache already, of sequences that share it. Scores exist for some blocks of
-/// keys at a time: the softmax of each is merged by its log-sum-exp (Milakov and Gimelshein 2018;
-/// Rabe and Staats 2021).
+/// keys at a time, whose exponentials are merged by their largest score (Milakov and Gimelshein
+/// 2018; Rabe and Staats 2021).
 void attend(const KvCache& cache, const AttentionShape& shape, std::span<const QueryRun> runs,
             const float* q, float* y);
 

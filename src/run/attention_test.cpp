@@ -118,18 +118,22 @@ TEST_CASE("blocked attention equals the formula") {
 }
 
 TEST_CASE("attention does not depend on the threads") {
-  const Queries shape{0, 4, 2, 16, 0, 30, 100};
-  Rng rng(3);
-  const Context context(shape, CacheType::f32, rng);
-  const auto q = random_floats(shape.tokens * shape.heads * shape.head_dim, rng);
-  std::vector<float> one(q.size()), three(q.size());
-  const auto attend_on = [&](int threads, std::vector<float>& y) {
-    const ThreadScope scope(threads);
-    attend(context.cache, shape, q.data(), y.data());
-  };
-  attend_on(1, one);
-  attend_on(3, three);
-  CHECK(one == three);
+  for (const Queries& shape : {
+           Queries{0, 4, 2, 16, 0, 30, 100},
+           Queries{0, 8, 4, 16, 0, 1500, 1},  // by heads with one thread, else by keys as well
+       }) {
+    Rng rng(3);
+    const Context context(shape, CacheType::f32, rng);
+    const auto q = random_floats(shape.tokens * shape.heads * shape.head_dim, rng);
+    std::vector<float> one(q.size()), three(q.size());
+    const auto attend_on = [&](int threads, std::vector<float>& y) {
+      const ThreadScope scope(threads);
+      attend(context.cache, shape, q.data(), y.data());
+    };
+    attend_on(1, one);
+    attend_on(3, three);
+    CHECK(one == three);
+  }
 }
 
 TEST_CASE("a cache of 8 bits does not hide what is not finite") {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 
+#include "core/counters.h"
 #include "core/process.h"
 #include "core/rng.h"
 #include "karat/error.h"
@@ -92,6 +93,7 @@ class Bench {
     const std::vector<TokenId> before = random_ids(model, context);
     engine.step({sequence, before});
     const std::vector<TokenId> ids = random_ids(model, options_.decode);
+    const Counters counters;
     const double taken = fastest(
         [&] {
           engine.rewind(sequence, context);
@@ -105,6 +107,15 @@ class Bench {
                           static_cast<std::size_t>(room);
     result_.decode.push_back(
         {context, rate, rate * static_cast<double>(result_.weight_bytes + seen) * 1e-9});
+    result_.uncounted = counters.refusal();
+    if (result_.uncounted.empty()) {
+      const Counts counts = counters.read();
+      const double weights =
+          static_cast<double>(model.weights_per_token() * options_.decode) * options_.repeats;
+      result_.decode.back().instructions_per_weight =
+          static_cast<double>(counts.instructions) / weights;
+      result_.decode.back().cycles_per_weight = static_cast<double>(counts.cycles) / weights;
+    }
     note_memory();
   }
 

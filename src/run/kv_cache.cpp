@@ -165,14 +165,17 @@ void KvCache::copy(std::int64_t from, std::int64_t to, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) copy_place(begin + from + i, begin + to + i);
 }
 
+CellBlock KvCache::cells(std::size_t element, std::int64_t columns) const {
+  const std::byte* data = bytes_.get() + element * element_bytes(type_);
+  return {cell_of(type_), data, columns, data};
+}
+
 CellBlock KvCache::keys(std::int64_t layer, std::int64_t head, std::int64_t block) const {
-  return {cell_of(type_),
-          bytes_.get() + keys_at(block_of(layer, head, block)) * element_bytes(type_), kKeyBlock};
+  return cells(keys_at(block_of(layer, head, block)), kKeyBlock);
 }
 
 CellBlock KvCache::values(std::int64_t layer, std::int64_t head, std::int64_t block) const {
-  return {cell_of(type_),
-          bytes_.get() + values_at(block_of(layer, head, block)) * element_bytes(type_), width_};
+  return cells(values_at(block_of(layer, head, block)), width_);
 }
 
 const float* KvCache::key_scales(std::int64_t layer, std::int64_t head, std::int64_t block) const {

@@ -26,6 +26,7 @@ class KvCache {
              const float* v);
   /// The keys and values of `count` places from `from` on, in all layers, stand at `to` too.
   void copy(std::int64_t from, std::int64_t to, std::int64_t count);
+  /// Of these blocks, each is its own `next`.
   CellBlock keys(std::int64_t layer, std::int64_t head, std::int64_t block) const;
   /// Columns past head_dim, to the next multiple of 8, are 0.
   CellBlock values(std::int64_t layer, std::int64_t head, std::int64_t block) const;
@@ -42,6 +43,7 @@ class KvCache {
   }
   std::size_t keys_at(std::int64_t block) const;  // element; `block` counts all there are
   std::size_t values_at(std::int64_t block) const;
+  CellBlock cells(std::size_t element, std::int64_t columns) const;
   void copy_place(std::int64_t from, std::int64_t to);
   void put(std::size_t element, std::size_t step, const float* from, float* scale);
 

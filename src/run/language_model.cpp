@@ -24,5 +24,8 @@ const std::optional<QuantizationConfig>& LanguageModel::quantization() const {
 std::size_t LanguageModel::bytes_per_token() const {
   return impl_->bytes_per_token;
 }
+std::int64_t LanguageModel::weights_per_token() const {
+  return impl_->weights_per_token;
+}
 
 }  // namespace karat

@@ -16,8 +16,8 @@ double log_sum_exp(std::span<const float> x, float largest) {
     const auto here = x.subspan(begin, std::min(part.size(), x.size() - begin));
     std::transform(here.begin(), here.end(), part.begin(),
                    [=](float value) { return value - largest; });
-    sum += std::exp(
-        static_cast<double>(set.softmax(part.data(), static_cast<std::int64_t>(here.size()))));
+    const ExpSum of = set.exponentials(part.data(), static_cast<std::int64_t>(here.size()));
+    sum += static_cast<double>(of.sum) * std::exp(static_cast<double>(of.top));
   }
   return std::log(sum);
 }

@@ -105,7 +105,8 @@ std::size_t bytes_of(const BlockWeights& block) {
   return bytes;
 }
 
-/// Tells every matrix which ones a token meets next; after the last comes the next token.
+/// Tells every matrix which ones a token meets next; after the last comes the next token. Counts
+/// their weights.
 void chain(LanguageModel::Impl& model) {
   std::vector<std::vector<Matrix*>> order;  // those of one input together
   for (BlockWeights& block : model.blocks) {
@@ -118,7 +119,10 @@ void chain(LanguageModel::Impl& model) {
   }
   order.push_back({model.own_head ? &*model.own_head : &model.embedding});
   for (std::size_t i = 0; i < order.size(); ++i)
-    for (Matrix* matrix : order[i]) matrix->precede(order[(i + 1) % order.size()]);
+    for (Matrix* matrix : order[i]) {
+      matrix->precede(order[(i + 1) % order.size()]);
+      model.weights_per_token += matrix->out() * matrix->in();
+    }
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ struct LanguageModel::Impl {
   NormWeights final_norm;
   std::optional<Matrix> own_head;   // [vocab, hidden]; tied: the embedding
   std::size_t bytes_per_token = 0;  // of weights
+  std::int64_t weights_per_token = 0;
 
   const Matrix& head() const { return own_head ? *own_head : embedding; }
 };

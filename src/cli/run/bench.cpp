@@ -39,12 +39,17 @@ nlohmann::ordered_json to_json(const BenchVerb& verb, const BenchResult& result)
     json["prefill"] = {{"tokens", verb.options.prompt},
                        {"tokens_per_second", result.prefill_tokens_per_second}};
   json["decode"] = nlohmann::ordered_json::array();
-  for (const DecodeSpeed& speed : result.decode)
+  for (const DecodeSpeed& speed : result.decode) {
     json["decode"].push_back(
         {{"context", speed.context},
          {"tokens_per_second", speed.tokens_per_second},
          {"gigabytes_per_second", speed.gigabytes_per_second},
          {"share_of_bandwidth", speed.gigabytes_per_second / result.read_bandwidth}});
+    if (!result.uncounted.empty()) continue;
+    json["decode"].back()["instructions_per_weight"] = speed.instructions_per_weight;
+    json["decode"].back()["cycles_per_weight"] = speed.cycles_per_weight;
+  }
+  if (!result.uncounted.empty()) json["uncounted"] = result.uncounted;
   if (!result.warnings.empty()) json["warnings"] = result.warnings;
   return json;
 }
@@ -84,10 +89,17 @@ void print(const BenchResult& result, const nlohmann::ordered_json& json) {
   if (json.contains("prefill"))
     fmt::print("prefill {:<8} {:.1f} tokens/s\n", json["prefill"]["tokens"].get<int>(),
                result.prefill_tokens_per_second);
-  for (const DecodeSpeed& speed : result.decode)
-    fmt::print("decode at {:<6} {:.2f} tokens/s, {:.2f} GB/s, {:.0f} % of what memory gives\n",
+  for (const DecodeSpeed& speed : result.decode) {
+    fmt::print("decode at {:<6} {:.2f} tokens/s, {:.2f} GB/s, {:.0f} % of what memory gives",
                speed.context, speed.tokens_per_second, speed.gigabytes_per_second,
                100 * speed.gigabytes_per_second / result.read_bandwidth);
+    if (result.uncounted.empty())
+      fmt::print("; {:.3f} instructions, {:.3f} cycles a weight", speed.instructions_per_weight,
+                 speed.cycles_per_weight);
+    fmt::print("\n");
+  }
+  if (!result.uncounted.empty())
+    fmt::print("not counted      instructions, cycles: {}\n", result.uncounted);
   fmt::print(
       "memory           {:.0f} MiB mapped, {:.0f} MiB beside it, of which cache {:.0f} MiB\n",
       static_cast<double>(result.mapped_bytes) / kMiB,
@@ -120,7 +132,10 @@ Action bench_verb(CLI::App& app) {
       "Reading a prompt (prefill) and writing (decode) after contexts of some lengths, on random\n"
       "tokens, each the fastest of some repeats; the GB/s of weights, keys and values that "
       "decoding\n"
-      "reads, beside what all threads read from memory when they do nothing else; the time from\n"
+      "reads, beside what all threads read from memory when they do nothing else; instructions "
+      "and\n"
+      "cycles of all threads by the weights that a token meets, where the system counts them; the "
+      "time from\n"
       "opening the folder to the first token, its files being in the page cache; and the memory "
       "that\n"
       "no file backs.\n\n"

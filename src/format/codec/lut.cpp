@@ -38,7 +38,10 @@ void read_row(const PackedView& view, std::int64_t row, float* w) {
 }
 
 CodeFacts facts(const PackedView& view) {
-  return {.row_bytes = row_bytes(view.in, view.layout.bits), .sums = false};
+  const PackedLayout& layout = view.layout;
+  return {.row_bytes = row_bytes(view.in, layout.bits),
+          .sums = false,
+          .int8 = layout.bits == 4 && layout.groups(view.in) == 1};
 }
 
 }  // namespace

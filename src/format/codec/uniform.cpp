@@ -2,6 +2,8 @@
 // codes in blocks, of widths that bytes do not hold whole numbers of.
 #include <fmt/format.h>
 
+#include <bit>
+
 #include "format/codec/uniform/bilevel.h"
 #include "format/codec/uniform/blocks.h"
 #include "format/shared/code_parts.h"
@@ -15,41 +17,42 @@ float middle(const PackedLayout& layout) {
   return static_cast<float>(1 << (layout.bits - 1));
 }
 
-template <const std::string_view& variant>
+/// A flag that is part of a variant, alone or with the other one.
+template <bool (*has)(const PackedLayout&), const std::string_view& alone>
 Key variant_key(bool required) {
-  return {.name = variant,
+  return {.name = alone,
           .required = required,
-          .get = [](const PackedLayout& layout) -> KeyValue { return layout.variant == variant; },
+          .get = [](const PackedLayout& layout) -> KeyValue { return has(layout); },
           .set =
               [](PackedLayout& layout, const KeyValue& value) {
-                if (!std::get<bool>(value)) return;
-                if (!layout.variant.empty())
-                  fail("read quantization_config", "bilevel codes in blocks", "one of them");
-                layout.variant = variant;
+                if (std::get<bool>(value))
+                  layout.variant = layout.variant.empty() ? alone : kBilevelBlocks;
               }};
 }
 
 Since since(const PackedLayout& layout) {
   if (layout.bits == 5) return {6, " of 5 bits"};
   if (layout.bits == 6) return {6, " of 6 bits"};
-  return layout.variant == kBlocks ? Since{4, " in blocks"} : Since{1};
+  if (!in_blocks(layout)) return {1};
+  const bool whole = layout.group % kCodeBlock == 0 && !is_bilevel(layout);
+  return whole ? Since{4, " in blocks"} : Since{6, " in blocks of smaller groups"};
 }
 
 void check(const std::string& where, const PackedLayout& layout) {
   constexpr int kWidths[] = {2, 3, 4, 5, 6, 8};
   check_bits(where, layout, kWidths, "2, 3, 4, 5, 6 or 8");
-  if (layout.variant == kBlocks && !may_have_blocks(layout))
+  if (!layout.variant.empty() && !is_bilevel(layout) && !in_blocks(layout))
+    fail(where, fmt::format("a {} uniform layout", layout.variant),
+         "bilevel, blocks, both or neither");
+  if (in_blocks(layout) && !may_have_blocks(layout))
     fail(where, fmt::format("codes of {} bits in blocks, groups of {}", layout.bits, layout.group),
-         fmt::format("3, 5 or 6 bits and groups of a multiple of {}", kCodeBlock));
-  if (!layout.variant.empty() && layout.variant != kBilevel && layout.variant != kBlocks)
-    fail(where, fmt::format("a {} uniform layout", layout.variant), "bilevel, blocks or neither");
+         "3, 5 or 6 bits and groups of a multiple of 8");
 }
 
 std::vector<Part> parts(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
-  const bool blocks = layout.variant == kBlocks;
   std::vector<Part> found = {
-      code_rows_part(layout, out, in, blocks ? write_block_code : write_stream_code)};
-  if (layout.variant == kBilevel)
+      code_rows_part(layout, out, in, in_blocks(layout) ? write_block_code : write_stream_code)};
+  if (is_bilevel(layout))
     add_bilevel_stats(layout, out, in, found);
   else
     add_plain_stats(layout, out, in, found);
@@ -66,38 +69,55 @@ void read_row(const PackedView& view, std::int64_t row, float* w) {
   const auto in_block = [&](std::int64_t i) {
     return static_cast<float>(read_block_code(codes, view.in, i, bits));
   };
-  const auto plain = [&](std::int64_t g) { return plain_stats(view, row, g, zero); };
-  const auto bilevel = [&](std::int64_t g) { return bilevel_stats(view, row, g, zero); };
-  if (view.layout.variant == kBlocks) return scaled_row(view, w, plain, in_block);
-  if (view.layout.variant == kBilevel) return scaled_row(view, w, bilevel, in_stream);
-  scaled_row(view, w, plain, in_stream);
+  const auto with_codes = [&](const auto& stats) {
+    if (in_blocks(view.layout)) return scaled_row(view, w, stats, in_block);
+    scaled_row(view, w, stats, in_stream);
+  };
+  if (is_bilevel(view.layout))
+    with_codes([&](std::int64_t g) { return bilevel_stats(view, row, g, zero); });
+  else
+    with_codes([&](std::int64_t g) { return plain_stats(view, row, g, zero); });
+}
+
+/// Whether the 8-bit kernels can multiply: codes that lie as they want them, and groups of whole
+/// blocks, one a row, or such that no two of them meet in a lane of a sum.
+bool has_int8(const PackedView& view) {
+  const PackedLayout& layout = view.layout;
+  const std::int64_t size = layout.group_size(view.in), lane = layout.bits == 2 ? 16 : 8;
+  if (8 % layout.bits != 0 && !in_blocks(layout)) return false;
+  if (is_bilevel(layout))
+    return std::has_single_bit(static_cast<std::uint64_t>(size)) && size >= lane &&
+           size < kCodeBlock;
+  return layout.groups(view.in) == 1 || size % lane == 0;
 }
 
 CodeFacts facts(const PackedView& view) {
-  const PackedLayout& layout = view.layout;
-  const bool blocks = layout.variant == kBlocks;
-  const bool whole = layout.groups(view.in) == 1 || layout.group_size(view.in) % kCodeBlock == 0;
-  const bool aligned = 8 % layout.bits == 0;  // a byte holds a whole number of codes
-  return {.row_bytes = row_bytes(view.in, layout.bits),
-          .fixed_zero = middle(layout),
-          .variant = blocks ? 1 : 0,
-          .int8 = layout.variant != kBilevel && (aligned || blocks) && whole};
+  return {.row_bytes = row_bytes(view.in, view.layout.bits),
+          .fixed_zero = middle(view.layout),
+          .variant = in_blocks(view.layout) ? 1 : 0,
+          .int8 = has_int8(view)};
 }
 
 }  // namespace
 
+PackedLayout with_blocks(PackedLayout layout) {
+  if (may_have_blocks(layout)) layout.variant = is_bilevel(layout) ? kBilevelBlocks : kBlocks;
+  return layout;
+}
+
 const Codec& uniform_codec() {
-  static const Codec codec = {.name = "uniform",
-                              .keys = {bits_key(), group_key(), input_scales_key(), rotation_key(),
-                                       variant_key<kBlocks>(/*required=*/false), symmetric_key(),
-                                       variant_key<kBilevel>(/*required=*/true)},
-                              .since = since,
-                              .check = check,
-                              .parts = parts,
-                              .read_row = read_row,
-                              .describe = describe_groups,
-                              .facts = facts,
-                              .kernels = "uniform"};
+  static const Codec codec = {
+      .name = "uniform",
+      .keys = {bits_key(), group_key(), input_scales_key(), rotation_key(),
+               variant_key<in_blocks, kBlocks>(/*required=*/false), symmetric_key(),
+               variant_key<is_bilevel, kBilevel>(/*required=*/true)},
+      .since = since,
+      .check = check,
+      .parts = parts,
+      .read_row = read_row,
+      .describe = describe_groups,
+      .facts = facts,
+      .kernels = "uniform"};
   return codec;
 }
 

@@ -34,8 +34,11 @@ void read_row(const PackedView& view, std::int64_t row, float* w) {
 }
 
 CodeFacts facts(const PackedView& view) {
-  return {
-      .row_bytes = row_bytes(view.in, 4), .values = view.codec->values.data(), .fixed_zero = kZero};
+  const PackedLayout& layout = view.layout;
+  return {.row_bytes = row_bytes(view.in, 4),
+          .values = view.codec->values.data(),
+          .fixed_zero = kZero,
+          .int8 = layout.groups(view.in) == 1 || layout.group_size(view.in) % 8 == 0};
 }
 
 }  // namespace

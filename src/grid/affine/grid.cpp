@@ -55,7 +55,7 @@ Grid list_grid(const std::string& format, Options& options) {
 Grid affine_grid(const PackedLayout& layout, Options& options) {
   const Fit fit = choose_fit(options, layout.symmetric);
   const Levels levels = levels_of(layout);
-  const bool bilevel = layout.variant == kBilevel;
+  const bool bilevel = is_bilevel(layout);
   Grid grid{.group = layout.group, .needs = fit.cost.needs, .cost = fit.cost.of, .gram = fit.gram};
   grid.needs.hessian = fit.gram;
   const auto line = [fit, levels](const Slab& slab) {

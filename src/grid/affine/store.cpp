@@ -8,7 +8,7 @@ namespace karat {
 
 Stored store_affine(const std::string& name, const Solution& solution, const PackedLayout& layout) {
   PackedMatrix matrix = with_codes(solution, layout);
-  if (layout.variant == kBilevel) {
+  if (is_bilevel(layout)) {
     matrix.scale_codes = to_vector<std::uint8_t>(gather(solution.params, 2));
     matrix.zero_codes = to_vector<std::uint8_t>(gather(solution.params, 3));
     matrix.scale_stats = half_bits(gather(solution.params, 4));

@@ -79,6 +79,7 @@ void multiply_add(const CellBlock& b, std::int64_t k, std::int64_t rows, const f
 
 void round_input(const MatrixView& m, const float* x, std::int8_t* values, float* scales,
                  float* sums) {
+  const std::int64_t unit = int8_unit(m);
   for (std::int64_t begin = 0; begin < m.in; begin += kInt8Block) {
     const std::int64_t n = std::min(kInt8Block, m.in - begin);
     std::fill_n(values, kInt8Block, std::int8_t{0});
@@ -91,13 +92,15 @@ void round_input(const MatrixView& m, const float* x, std::int8_t* values, float
     double sum = 0;
     for (std::int64_t k = 0; k < kInt8Scales; ++k)
       scales[k] = largest[k] <= 1e-30f ? 0 : largest[k] / 127;
-    for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t i = 0; i < kInt8Block; ++i) {
       const std::int64_t k = int8_scale(m, i);
-      if (scales[k] > 0)
+      if (i < n && scales[k] > 0)
         values[i] = static_cast<std::int8_t>(std::nearbyint(x[i] * (127 / largest[k])));
       sum += static_cast<double>(scales[k]) * values[i];
+      if ((i + 1) % unit != 0) continue;
+      *sums++ = static_cast<float>(sum);
+      sum = 0;
     }
-    *sums++ = static_cast<float>(sum);
     x += n, values += kInt8Block, scales += kInt8Scales;
   }
 }

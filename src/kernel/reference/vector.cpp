@@ -1,4 +1,4 @@
-// Norms, activations and softmax by their definitions, summed in double; the reference table.
+// Norms, activations and exponentials by their definitions, summed in double; the reference table.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -27,12 +27,11 @@ void axpy(float alpha, const float* x, float* y, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) y[i] += alpha * x[i];
 }
 
-float softmax(float* x, std::int64_t n) {
+ExpSum exponentials(float* x, std::int64_t n) {
   const float top = *std::max_element(x, x + n);
   double sum = 0;
   for (std::int64_t i = 0; i < n; ++i) sum += x[i] = std::exp(x[i] - top);
-  for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] / sum);
-  return top + static_cast<float>(std::log(sum));
+  return {top, static_cast<float>(sum)};
 }
 
 void rms_norm(const float* x, const float* weight, float eps, float* y, std::int64_t n) {
@@ -83,7 +82,7 @@ const KernelSet& reference_kernels() {
       .multiply_add = reference::multiply_add,
       .dot = reference::dot,
       .axpy = reference::axpy,
-      .softmax = reference::softmax,
+      .exponentials = reference::exponentials,
       .rms_norm = reference::rms_norm,
       .layer_norm = reference::layer_norm,
       .silu = reference::silu,

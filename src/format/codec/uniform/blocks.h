@@ -7,15 +7,25 @@
 namespace karat {
 
 /// The variants of a uniform layout.
-inline constexpr std::string_view kBilevel = "bilevel", kBlocks = "blocks";
+inline constexpr std::string_view kBilevel = "bilevel", kBlocks = "blocks",
+                                  kBilevelBlocks = "bilevel blocks";
+
+inline bool is_bilevel(const PackedLayout& layout) {
+  return layout.variant == kBilevel || layout.variant == kBilevelBlocks;
+}
+inline bool in_blocks(const PackedLayout& layout) {
+  return layout.variant == kBlocks || layout.variant == kBilevelBlocks;
+}
 
 /// Whether a layout's codes may lie in blocks: it is one that the 8-bit kernels read, whatever the
 /// width of the layer.
 inline bool may_have_blocks(const PackedLayout& layout) {
+  constexpr std::int64_t kEight = 8;  // inputs: a group's codes fill whole bytes
   const bool bits = layout.bits == 3 || layout.bits == 5 || layout.bits == 6;
-  return layout.format == "uniform" && bits && layout.variant != kBilevel &&
-         layout.group % kCodeBlock == 0;
+  return layout.format == "uniform" && bits && layout.group % kEight == 0;
 }
+/// The same layout, its codes in blocks where they may.
+PackedLayout with_blocks(PackedLayout layout);
 
 /// Where the bits of a code lie in its block: `low` of them from bit `first` on, the rest from bit
 /// `rest` on.

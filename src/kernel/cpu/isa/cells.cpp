@@ -1,4 +1,4 @@
-// Attention's two products, queries × keys and probabilities × values: up to 4 rows by kTile
+// Attention's two products, queries × keys and probabilities × values: up to 4 rows by some
 // registers of sums stay in registers while the cells are read once, in order, and made floats.
 #include "kernel/cpu/isa/eight.h"
 
@@ -9,31 +9,37 @@ constexpr std::int64_t size_of(Cell cell) {
   return cell == Cell::f32 ? 4 : cell == Cell::f16 ? 2 : 1;
 }
 
-constexpr int kTile = Wide::kLanes > kLanes ? 4 : 2;  // AVX-512 has twice as many registers
-constexpr std::int64_t kAhead = 64;  // rows, a block of keys: hardware stops to look at its end
+/// Registers side by side for so many rows: their sums are enough that none waits for the one
+/// before it, and few enough to stay in registers. AVX-512 has twice as many, of twice the width.
+constexpr int tile_of(int rows) {
+  if (Wide::kLanes > kLanes) return 4;
+  return rows == 1 ? 8 : rows == 4 ? 2 : 4;
+}
 
-/// `rows` rows × `vectors` registers from `column`.
+/// `rows` rows × `vectors` registers from `column`. The next block is requested line by line, for
+/// the hardware stops to look at the end of a page.
 template <class W, Cell cell, int rows, int vectors>
 inline void add_tile(const CellBlock& b, std::int64_t column, std::int64_t k, const float* a,
                      std::int64_t a_stride, float* c, std::int64_t c_stride) {
+  constexpr std::int64_t kLine = 64 / size_of(cell);  // cells
+  constexpr int step = kLine > W::kLanes ? kLine / W::kLanes : 1;
   typename W::Vector sums[rows][vectors];
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r) KARAT_UNROLL
   for (int v = 0; v < vectors; ++v) sums[r][v] = W::load(c + r * c_stride + column + v * W::kLanes);
   for (std::int64_t i = 0; i < k; ++i) {
-    typename W::Vector cells[vectors];
     KARAT_UNROLL
-    for (int v = 0; v < vectors; v += 2)
-      __builtin_prefetch(
-          b.data + ((i + kAhead) * b.columns + column + v * W::kLanes) * size_of(cell), 0, 2);
+    for (int v = 0; v < vectors; v += step)
+      __builtin_prefetch(b.next + (i * b.columns + column + v * W::kLanes) * size_of(cell), 0, 2);
+    typename W::Vector factors[rows];
     KARAT_UNROLL
-    for (int v = 0; v < vectors; ++v)
-      cells[v] = W::template load_cells<cell>(b.data, i * b.columns + column + v * W::kLanes);
+    for (int r = 0; r < rows; ++r) factors[r] = W::all(a[r * a_stride + i]);
     KARAT_UNROLL
-    for (int r = 0; r < rows; ++r) {
-      const typename W::Vector factor = W::all(a[r * a_stride + i]);
+    for (int v = 0; v < vectors; ++v) {
+      const auto cells =
+          W::template load_cells<cell>(b.data, i * b.columns + column + v * W::kLanes);
       KARAT_UNROLL
-      for (int v = 0; v < vectors; ++v) sums[r][v] = fma(factor, cells[v], sums[r][v]);
+      for (int r = 0; r < rows; ++r) sums[r][v] = fma(factors[r], cells, sums[r][v]);
     }
   }
   KARAT_UNROLL
@@ -41,15 +47,24 @@ inline void add_tile(const CellBlock& b, std::int64_t column, std::int64_t k, co
   for (int v = 0; v < vectors; ++v) W::store(c + r * c_stride + column + v * W::kLanes, sums[r][v]);
 }
 
+/// The columns from `column` on, `vectors` registers at a time; then those that are left.
+template <Cell cell, int rows, int vectors>
+inline void add_columns(const CellBlock& b, std::int64_t column, std::int64_t k, const float* a,
+                        std::int64_t a_stride, float* c, std::int64_t c_stride) {
+  constexpr std::int64_t width = vectors * Wide::kLanes;
+  for (; column + width <= b.columns; column += width)
+    add_tile<Wide, cell, rows, vectors>(b, column, k, a, a_stride, c, c_stride);
+  if (column == b.columns) return;
+  if constexpr (vectors > 1)
+    add_columns<cell, rows, vectors / 2>(b, column, k, a, a_stride, c, c_stride);
+  else
+    add_tile<Narrow, cell, rows, 1>(b, column, k, a, a_stride, c, c_stride);
+}
+
 template <Cell cell, int rows>
 inline void add_rows(const CellBlock& b, std::int64_t k, const float* a, std::int64_t a_stride,
                      float* c, std::int64_t c_stride) {
-  std::int64_t column = 0;
-  for (; column + kTile * Wide::kLanes <= b.columns; column += kTile * Wide::kLanes)
-    add_tile<Wide, cell, rows, kTile>(b, column, k, a, a_stride, c, c_stride);
-  for (; column + Wide::kLanes <= b.columns; column += Wide::kLanes)
-    add_tile<Wide, cell, rows, 1>(b, column, k, a, a_stride, c, c_stride);
-  if (column < b.columns) add_tile<Narrow, cell, rows, 1>(b, column, k, a, a_stride, c, c_stride);
+  add_columns<cell, rows, tile_of(rows)>(b, 0, k, a, a_stride, c, c_stride);
 }
 
 template <Cell cell>

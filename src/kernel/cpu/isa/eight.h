@@ -1,6 +1,7 @@
 // The vocabulary of the units that are written once for all instruction sets: Eight floats, which
 // every set has as one register or two; Four; and Wide, the widest register that the set has, for
-// the loops where width pays. x86_eight.h and neon_eight.h say what the words mean.
+// the loops where width pays; in a unit that defines KARAT_NARROW, Wide is eight floats whatever
+// the set. x86_eight.h and neon_eight.h say what the words mean.
 #pragma once
 
 #include "kernel/cpu/isa/isa.h"
@@ -34,7 +35,7 @@ struct Narrow {
   }
 };
 
-#if !defined(__AVX512F__)
+#if !defined(__AVX512F__) || defined(KARAT_NARROW)
 using Wide = Narrow;
 
 /// A Wide's eights added up; its first eight, and it with another first eight.

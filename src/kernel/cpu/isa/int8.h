@@ -14,7 +14,7 @@
 //   quarter k, byte j: input 4j + k (2 bits), 32k + j (8 bits).
 // These headers have BlockCodes, which loads them and whose kPlace says where in the registers each
 // quarter lies, and block_sum, their products with the values of activations in the same order.
-#if defined(__AVX512BW__)
+#if defined(__AVX512BW__) && !defined(KARAT_NARROW)
 #include "kernel/cpu/isa/int8_avx512.h"
 #elif defined(__AVX2__)
 #include "kernel/cpu/isa/int8_avx2.h"
@@ -28,7 +28,14 @@ void round_input(const MatrixView& m, const float* x, std::int8_t* values, float
                  float* sums);
 void multiply_one_int8(const MatrixView& m, const KernelInput& input, float* y,
                        std::int64_t row_begin, std::int64_t row_end);
-/// The same of a matrix that has MatrixView::columns.
+/// These three of a matrix whose units are smaller than blocks.
+void round_units(const MatrixView& m, const float* x, std::int8_t* values, float* scales,
+                 float* sums);
+void multiply_one_units(const MatrixView& m, const KernelInput& input, float* y,
+                        std::int64_t row_begin, std::int64_t row_end);
+void multiply_many_units(const MatrixView& m, const KernelInput& input, float* y,
+                         std::int64_t row_begin, std::int64_t row_end);
+/// The second of a matrix that has MatrixView::columns.
 void multiply_one_columns(const MatrixView& m, const KernelInput& input, float* y,
                           std::int64_t row_begin, std::int64_t row_end);
 void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
@@ -115,9 +122,10 @@ struct RowScales {
   if (m.columns != nullptr) return load_column_scales(m, row, end - begin, to);
   spread_groups(m, m.scales + 2 * row * m.groups, begin, end, to.scale);
   if (!m.symmetric) spread_groups(m, m.zeros + 2 * row * m.groups, begin, end, to.shift);
+  const Eight offset = all(m.bits == 8 ? kByteZero : 0);
   for (std::int64_t i = 0; i < end - begin; i += kLanes) {
     const Eight zero = m.symmetric ? all(m.fixed_zero) : load(to.shift + i);
-    store(to.shift + i, mul(load(to.scale + i), zero));
+    store(to.shift + i, mul(load(to.scale + i), sub(zero, offset)));
   }
 }
 
@@ -129,6 +137,22 @@ struct RowScales {
     eight = fnma(load(scales.shift + i), load(sums + i), eight);
   return with_first_eight(acc, eight);
 }
+
+/// How the sums of a block are had in parts, eight lanes each: of a part, lane l has the inputs
+/// k·l … k·l + k − 1, k = kLaneInputs.
+template <class Codes>
+struct Parts {
+  static constexpr int kParts = Codes::kBits == 2 ? 1 : Codes::kBits == 8 ? 4 : 2;
+  static constexpr std::int64_t kInputs = kBlock / kParts, kLaneInputs = kInputs / kLanes;
+#if !defined(__AVX512BW__) || defined(KARAT_NARROW)
+  /// Σ byte·value of part p in eight lanes.
+  static Eight sum(const Bytes* q, const std::int8_t* x, int p) {
+    if constexpr (kParts == 1) return block_sum<4>(q, x);
+    if constexpr (kParts == 4) return to_floats(wide_sum(q[p], x + 32 * p));
+    return to_floats(part_sum<false>(q + 2 * p, x + 64 * p));
+  }
+#endif
+};
 
 /// Calls body(codes) with the BlockCodes of the matrix.
 template <class Body>

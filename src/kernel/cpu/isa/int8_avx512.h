@@ -11,7 +11,8 @@ namespace {
 using Bytes = __m512i;
 constexpr int kRegisters = 2;               // of a block
 constexpr int kEvenFirst[] = {0, 2, 1, 3};  // even codes in the first register
-constexpr int kTokens = 4;  // multiplied together: their sums fill half the registers
+constexpr int kTokens = 4;    // multiplied together: their sums fill half the registers
+constexpr int kByteZero = 0;  // as in int8_avx2.h
 
 template <int bits>
 struct BlockCodes;

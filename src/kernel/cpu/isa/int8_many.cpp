@@ -2,6 +2,7 @@
 // in the L1 cache, once for all tokens; then 4 rows × kTokens tokens are multiplied at a
 // time, their float sums in registers.
 #include "kernel/cpu/isa/int8_columns.h"
+#include "kernel/cpu/isa/int8_outliers.h"
 #if defined(__AVX512BW__)
 #include "kernel/cpu/isa/int8_transposed.h"
 #endif
@@ -110,37 +111,6 @@ inline void Strip::multiply(const KernelInput& input, std::int64_t begin, std::i
   }
 }
 
-constexpr std::int64_t kChunk = 32;  // tokens whose sums of one row's outliers stay in registers
-
-/// sums = Σ value · x over the outliers of a row, for kChunk tokens from `t`.
-inline void outlier_sums(const MatrixView& m, const KernelInput& input, std::int64_t row,
-                         std::int64_t t, float* sums) {
-  Eight acc[kChunk / kLanes];
-  for (Eight& one : acc) one = all(0);
-  for (std::int64_t k = m.outlier_offsets[row]; k < m.outlier_offsets[row + 1]; ++k) {
-    std::uint16_t column;
-    std::memcpy(&column, m.outlier_columns + 2 * k, 2);
-    const Eight value = all(load_half(m.outlier_values, k));
-    const float* x = input.transposed + column * input.transposed_stride + t;
-    for (std::int64_t i = 0; i < kChunk / kLanes; ++i)
-      acc[i] = fma(value, load(x + i * kLanes), acc[i]);
-  }
-  for (std::int64_t i = 0; i < kChunk / kLanes; ++i) store(sums + i * kLanes, acc[i]);
-}
-
-constexpr std::int64_t kOutlierRows = 16;  // taken together
-
-/// Adds the outliers of at most kOutlierRows rows to y.
-inline void add_strip_outliers(const MatrixView& m, const KernelInput& input, std::int64_t row,
-                               std::int64_t rows, float* y) {
-  for (std::int64_t t = 0; t < input.tokens; t += kChunk) {
-    alignas(32) float sums[kOutlierRows][kChunk];
-    for (std::int64_t r = 0; r < rows; ++r) outlier_sums(m, input, row + r, t, sums[r]);
-    for (std::int64_t i = 0; i < least(kChunk, input.tokens - t); ++i)
-      for (std::int64_t r = 0; r < rows; ++r) y[(t + i) * m.out + row + r] += sums[r][i];
-  }
-}
-
 /// Blocks [begin, end) of `rows` rows from `row` to a strip.
 template <class Kind>
 void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
@@ -176,15 +146,15 @@ void multiply_strips(const MatrixView& m, const KernelInput& input, float* y,
   };
   if (m.columns != nullptr)
     return with_columns(m, [&](const auto& table) { multiply(table.sum_width()); });
-  with_block_codes(m, [&](auto codes) {
-    multiply(std::integral_constant<int, decltype(codes)::kBits>{});
-  });
+  with_block_codes(
+      m, [&](auto codes) { multiply(std::integral_constant<int, decltype(codes)::kBits>{}); });
 }
 
 }  // namespace
 
 void multiply_many_int8(const MatrixView& m, const KernelInput& input, float* y,
                         std::int64_t row_begin, std::int64_t row_end) {
+  if (has_small_units(m)) return multiply_many_units(m, input, y, row_begin, row_end);
 #if defined(__AVX512BW__)
   if (input.tokens >= kManyTokens)
     return multiply_strips<TransposedStrip>(m, input, y, row_begin, row_end);

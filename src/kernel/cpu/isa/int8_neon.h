@@ -27,6 +27,8 @@ struct Bytes {
 };
 constexpr int kRegisters = 4;  // of a block: its quarters
 constexpr int kTokens = 2;     // multiplied together: their sums fill half the registers
+/// Codes of 8 bits are loaded as signed bytes, this much smaller.
+constexpr int kByteZero = 128;
 
 [[maybe_unused]] inline Bytes load_bytes(const std::byte* p) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(p);
@@ -103,7 +105,11 @@ struct BlockCodes<8> {
   static constexpr std::int64_t kBytes = 128;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) {
-    for (int k = 0; k < 4; ++k) q[k] = load_bytes(p + 32 * k);
+    const uint8x16_t zero = vdupq_n_u8(kByteZero);
+    for (int k = 0; k < 4; ++k) {
+      const Bytes codes = load_bytes(p + 32 * k);
+      q[k] = {veorq_u8(codes.a, zero), veorq_u8(codes.b, zero)};
+    }
   }
 };
 
@@ -164,20 +170,28 @@ constexpr int kPart = 2;
 struct Sums {
   int32x4_t a, b;
 };
+/// sum + Σ byte·value of signed bytes: two products of 128·127 stay below 2^15.
+[[maybe_unused]] inline int32x4_t add_dot(int32x4_t sum, uint8x16_t bytes,
+                                          const std::int8_t* values) {
+  const int8x16_t v = vreinterpretq_s8_u8(bytes), w = vld1q_s8(values);
+#if defined(__ARM_FEATURE_DOTPROD)
+  return vdotq_s32(sum, v, w);
+#else
+  return vpadalq_s16(sum,
+                     vpaddq_s16(vmull_s8(vget_low_s8(v), vget_low_s8(w)), vmull_high_s8(v, w)));
+#endif
+}
+[[maybe_unused]] inline Sums wide_sum(Bytes q, const std::int8_t* x) {
+  const int32x4_t zero = vdupq_n_s32(0);
+  return {add_dot(zero, q.a, x), add_dot(zero, q.b, x + 16)};
+}
 template <bool large>
 inline Sums part_sum(const Bytes* q, const std::int8_t* x) {
-  const auto add = [](int32x4_t sum, uint8x16_t bytes, const std::int8_t* values) {
-    const int8x16_t v = vreinterpretq_s8_u8(bytes), w = vld1q_s8(values);
-#if defined(__ARM_FEATURE_DOTPROD)
-    return vdotq_s32(sum, v, w);
-#else
-    return vpadalq_s16(sum, vpaddq_s16(vmull_s8(vget_low_s8(v), vget_low_s8(w)),
-                                       vmull_high_s8(v, w)));
-#endif
-  };
-  const int32x4_t zero = vdupq_n_s32(0);
-  return {add(add(zero, q[0].a, x), q[1].a, x + 32),
-          add(add(zero, q[0].b, x + 16), q[1].b, x + 48)};
+  const Sums first = wide_sum(q[0], x);
+  return {add_dot(first.a, q[1].a, x + 32), add_dot(first.b, q[1].b, x + 48)};
+}
+[[maybe_unused]] inline Sums times_64(Sums v) {
+  return {vshlq_n_s32(v.a, 6), vshlq_n_s32(v.b, 6)};
 }
 [[maybe_unused]] inline Sums add_sums(Sums a, Sums b) {
   return {vaddq_s32(a.a, b.a), vaddq_s32(a.b, b.b)};
@@ -219,20 +233,14 @@ constexpr int sum_bits(int bits) {
 #endif
 }
 
-/// Σ code·value of a block, in eight lanes; of wide codes in two halves.
+/// Σ code·value of a block, in eight lanes.
 template <int bits>
 inline Eight block_sum(const Bytes* q, const std::int8_t* x) {
-  if constexpr (bits == 8) {
-    Bytes lower[kRegisters], upper[kRegisters];
-    for (int k = 0; k < kRegisters; ++k) {
-      lower[k] = lowest(q[k], 15);
-      upper[k] = shifted<4>(q[k]);
-    }
-    return fma(block_sum<4>(upper, x), all(16), block_sum<4>(lower, x));
-  } else {
+  if constexpr (bits == 8)
+    return to_floats(add_sums(part_sum<true>(q, x), part_sum<true>(q + 2, x + 64)));
+  else
     return {half_sum(q[0].a, q[1].a, q[2].a, q[3].a, x),
             half_sum(q[0].b, q[1].b, q[2].b, q[3].b, x + 16)};
-  }
 }
 
 }  // namespace

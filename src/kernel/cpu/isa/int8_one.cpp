@@ -68,11 +68,12 @@ struct BlockScales {
                            Wide::Vector acc) {
     const std::int64_t first = 2 * (row * m.groups + begin);
     Eight eight = first_eight(acc);
+    const Eight offset = all(m.bits == 8 ? kByteZero : 0);
     for (std::int64_t i = 0; i < end - begin; i += kLanes) {
       const Eight scale = load_halves(m.scales + first + 2 * i);
       const Eight zero = m.symmetric ? all(m.fixed_zero) : load_halves(m.zeros + first + 2 * i);
       store(scales.scale + i, scale);
-      eight = fnma(mul(scale, zero), KARAT_ISA::load(sums + i), eight);
+      eight = fnma(mul(scale, sub(zero, offset)), KARAT_ISA::load(sums + i), eight);
     }
     return with_first_eight(acc, eight);
   }
@@ -163,6 +164,7 @@ void int8_rows(const MatrixView& m, const KernelInput& input, float* y, std::int
 void multiply_one_int8(const MatrixView& m, const KernelInput& input, float* y,
                        std::int64_t row_begin, std::int64_t row_end) {
   if (m.columns != nullptr) return multiply_one_columns(m, input, y, row_begin, row_end);
+  if (has_small_units(m)) return multiply_one_units(m, input, y, row_begin, row_end);
   with_block_codes(m, [&](auto codes) {
     using Codes = decltype(codes);
     constexpr auto one = int8_rows<Codes, 1>, four = int8_rows<Codes, kTogether>;

@@ -113,6 +113,43 @@ struct Eight {
                     vpaddq_f32(vaddq_f32(c.a, c.b), vaddq_f32(d.a, d.b)));
 }
 
+/// As in x86_eight.h.
+struct Order {
+  uint8x16_t a, b;  // bytes of the sixteen of an Eight's first register, then of its second
+};
+[[maybe_unused]] inline Order order_of(const std::int32_t* lanes) {
+  std::uint8_t bytes[32];
+  for (int i = 0; i < 32; ++i) bytes[i] = static_cast<std::uint8_t>(4 * lanes[i / 4] + i % 4);
+  return {vld1q_u8(bytes), vld1q_u8(bytes + 16)};
+}
+[[maybe_unused]] inline Eight in_order(Eight v, Order order) {
+  const uint8x16x2_t bytes = {{vreinterpretq_u8_f32(v.a), vreinterpretq_u8_f32(v.b)}};
+  return {vreinterpretq_f32_u8(vqtbl2q_u8(bytes, order.a)),
+          vreinterpretq_f32_u8(vqtbl2q_u8(bytes, order.b))};
+}
+struct Words {
+  uint32x4_t a, b;
+};
+[[maybe_unused]] inline Words words_of(const std::uint32_t* words) {
+  return {vld1q_u32(words), vld1q_u32(words + 4)};
+}
+[[maybe_unused]] inline Eight three_bits(Words words, int shift) {
+  const int32x4_t right = vdupq_n_s32(-shift);
+  const auto bits = [right](uint32x4_t v) {
+    return vcvtq_f32_u32(vandq_u32(vshlq_u32(v, right), vdupq_n_u32(7)));
+  };
+  return {bits(words.a), bits(words.b)};
+}
+[[maybe_unused]] inline void load_pairs(const std::byte* data, Eight& even, Eight& odd) {
+  const uint16x8x2_t both = vld2q_u16(reinterpret_cast<const std::uint16_t*>(data));
+  const auto floats = [](uint16x8_t halves) {
+    const float16x8_t v = vreinterpretq_f16_u16(halves);
+    return Eight{vcvt_f32_f16(vget_low_f16(v)), vcvt_f32_f16(vget_high_f16(v))};
+  };
+  even = floats(both.val[0]);
+  odd = floats(both.val[1]);
+}
+
 /// x at eight 16-bit indices.
 [[maybe_unused]] inline Eight gather(const float* x, const std::byte* indices) {
   float eight[kLanes];

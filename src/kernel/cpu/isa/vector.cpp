@@ -1,4 +1,5 @@
-// Norms, activations and softmax, and the functions of the set that multiply no 8-bit activations.
+// Norms, activations and exponentials, and the functions of the set that multiply no 8-bit
+// activations.
 #include "kernel/cpu/isa/eight.h"
 
 namespace karat::KARAT_ISA {
@@ -20,16 +21,33 @@ inline Eight exp8(Eight unbounded) {
   return zero_below(unbounded, low, mul(p, power_of_two(n)));
 }
 
+/// A count of eight that is known: nothing is masked.
+struct Whole {};
+inline Eight load_first(const float* p, Whole) {
+  return load(p);
+}
+inline void store_first(float* p, Whole, Eight v) {
+  store(p, v);
+}
+inline Eight select_first(Whole, Eight a, Eight) {
+  return a;
+}
+inline Eight keep_first(Eight v, Whole) {
+  return v;
+}
+
 /// Calls body(i, count) for each eight of n elements; the last may have fewer.
 template <typename Body>
 inline void for_eights(std::int64_t n, const Body& body) {
-  for (std::int64_t i = 0; i < n; i += kLanes) body(i, least(n - i, kLanes));
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) body(i, Whole{});
+  if (i < n) body(i, n - i);
 }
 
 void group_sums(const float* x, std::int64_t in, std::int64_t group, float* sums) {
   for (std::int64_t begin = 0; begin < in; begin += group, ++sums) {
     Eight sum = all(0);
-    for_eights(least(group, in - begin), [&](std::int64_t i, std::int64_t count) {
+    for_eights(least(group, in - begin), [&](std::int64_t i, auto count) {
       sum = add(sum, load_first(x + begin + i, count));
     });
     *sums = sum_lanes(sum);
@@ -42,7 +60,7 @@ float dot(const float* a, const float* b, std::int64_t n) {
   for (; i + 4 * kLanes <= n; i += 4 * kLanes) KARAT_UNROLL
   for (std::int64_t k = 0; k < 4; ++k)
     sums[k] = fma(load(a + i + k * kLanes), load(b + i + k * kLanes), sums[k]);
-  for_eights(n - i, [&](std::int64_t j, std::int64_t count) {
+  for_eights(n - i, [&](std::int64_t j, auto count) {
     sums[0] = fma(load_first(a + i + j, count), load_first(b + i + j, count), sums[0]);
   });
   return sum_lanes(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
@@ -55,39 +73,30 @@ void axpy(float alpha, const float* x, float* y, std::int64_t n) {
   for (; i < n; ++i) y[i] = __builtin_fmaf(alpha, x[i], y[i]);
 }
 
-void scale(float factor, float* x, std::int64_t n) {
-  const Eight f = all(factor);
-  for_eights(n, [&](std::int64_t i, std::int64_t count) {
-    store_first(x + i, count, mul(f, load_first(x + i, count)));
-  });
-}
-
 float maximum(const float* x, std::int64_t n) {
   Eight top = all(x[0]);
-  for_eights(n, [&](std::int64_t i, std::int64_t count) {
+  for_eights(n, [&](std::int64_t i, auto count) {
     top = select_first(count, larger(load_first(x + i, count), top), top);
   });
   return largest_lane(top);
 }
 
-float softmax(float* x, std::int64_t n) {
+ExpSum exponentials(float* x, std::int64_t n) {
   const float top = maximum(x, n);
   const Eight shift = all(top);
   Eight sum = all(0);
-  for_eights(n, [&](std::int64_t i, std::int64_t count) {
+  for_eights(n, [&](std::int64_t i, auto count) {
     const Eight e = exp8(sub(load_first(x + i, count), shift));
     store_first(x + i, count, e);
     sum = add(sum, keep_first(e, count));
   });
-  const float total = sum_lanes(sum);
-  scale(1 / total, x, n);
-  return top + __builtin_logf(total);
+  return {top, sum_lanes(sum)};
 }
 
 void rms_norm(const float* x, const float* weight, float eps, float* y, std::int64_t n) {
   const float mean = dot(x, x, n) / static_cast<float>(n);
   const Eight factor = all(1 / __builtin_sqrtf(mean + eps));
-  for_eights(n, [&](std::int64_t i, std::int64_t count) {
+  for_eights(n, [&](std::int64_t i, auto count) {
     const Eight unit = mul(load_first(x + i, count), factor);
     store_first(y + i, count, mul(unit, load_first(weight + i, count)));
   });
@@ -99,13 +108,13 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
   group_sums(x, n, n, &sum);
   const Eight mean = all(sum / static_cast<float>(n));
   Eight squares = all(0);
-  for_eights(n, [&](std::int64_t i, std::int64_t count) {
+  for_eights(n, [&](std::int64_t i, auto count) {
     const Eight d = keep_first(sub(load_first(x + i, count), mean), count);
     squares = fma(d, d, squares);
   });
   const float variance = sum_lanes(squares) / static_cast<float>(n);
   const Eight factor = all(1 / __builtin_sqrtf(variance + eps));
-  for_eights(n, [&](std::int64_t i, std::int64_t count) {
+  for_eights(n, [&](std::int64_t i, auto count) {
     const Eight d = sub(load_first(x + i, count), mean);
     const Eight w = load_first(weight + i, count), b = load_first(bias + i, count);
     store_first(y + i, count, fma(mul(d, factor), w, b));
@@ -118,7 +127,7 @@ inline Eight times_logistic(Eight x, Eight u) {
 }
 
 void silu(float* x, std::int64_t n) {
-  for_eights(n, [&](std::int64_t i, std::int64_t count) {
+  for_eights(n, [&](std::int64_t i, auto count) {
     const Eight v = load_first(x + i, count);
     store_first(x + i, count, times_logistic(v, v));
   });
@@ -126,7 +135,7 @@ void silu(float* x, std::int64_t n) {
 
 /// ½(1 + tanh u) is the logistic function of 2u; √(8/π) = 1.5957691.
 void gelu_tanh(float* x, std::int64_t n) {
-  for_eights(n, [&](std::int64_t i, std::int64_t count) {
+  for_eights(n, [&](std::int64_t i, auto count) {
     const Eight v = load_first(x + i, count);
     const Eight cube = fma(mul(v, v), all(0.044715f), all(1));
     const Eight u = mul(mul(v, cube), all(1.5957691216f));
@@ -142,7 +151,7 @@ void fill_floats(KernelSet& set) {
   set.group_sums = group_sums;
   set.dot = dot;
   set.axpy = axpy;
-  set.softmax = softmax;
+  set.exponentials = exponentials;
   set.rms_norm = rms_norm;
   set.layer_norm = layer_norm;
   set.silu = silu;

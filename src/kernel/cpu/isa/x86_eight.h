@@ -90,6 +90,34 @@ using Four = __m128;
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+/// Which lane of another Eight each lane takes.
+using Order = __m256i;
+[[maybe_unused]] inline Order order_of(const std::int32_t* lanes) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lanes));
+}
+[[maybe_unused]] inline Eight in_order(Eight v, Order order) {
+  return _mm256_permutevar8x32_ps(v, order);
+}
+/// Eight words, and as numbers the three bits of each from bit `shift` on.
+using Words = __m256i;
+[[maybe_unused]] inline Words words_of(const std::uint32_t* words) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
+}
+[[maybe_unused]] inline Eight three_bits(Words words, int shift) {
+  return _mm256_cvtepi32_ps(
+      _mm256_and_si256(_mm256_srl_epi32(words, _mm_cvtsi32_si128(shift)), _mm256_set1_epi32(7)));
+}
+/// The even and the odd ones of sixteen halves.
+[[maybe_unused]] inline void load_pairs(const std::byte* data, Eight& even, Eight& odd) {
+  const Eight a = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data)));
+  const Eight b = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data + 16)));
+  const auto sorted = [](Eight v) {  // lanes of a, b, a, b by pairs
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
+  };
+  even = sorted(_mm256_shuffle_ps(a, b, 0x88));
+  odd = sorted(_mm256_shuffle_ps(a, b, 0xdd));
+}
+
 /// The lane sums of four registers.
 [[maybe_unused]] inline Four sum_lanes(Eight a, Eight b, Eight c, Eight d) {
   const __m256 abcd = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
@@ -149,7 +177,7 @@ inline void hold(Register& v) {
   return _cvtsh_ss(bits);
 }
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && !defined(KARAT_NARROW)
 [[maybe_unused]] inline __m512 mul(__m512 a, __m512 b) {
   return _mm512_mul_ps(a, b);
 }

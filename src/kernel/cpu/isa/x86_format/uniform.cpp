@@ -15,83 +15,100 @@ struct InBlocks {
   static __m256 lane_scale() { return _mm256_set1_ps(1); }
 };
 
-/// Adds Σ value·x of n inputs, whole blocks, to sums, lanes apart, for `rows` rows.
+/// Adds scale·Σ value·x of one block of `rows` rows, whose first input is `first`; `scale` is that
+/// of group `group`, the one that the input belongs to.
 template <int bits, int rows>
-inline void whole_blocks(const std::byte* codes, std::int64_t stride, const float* x,
-                         std::int64_t n, __m256* sums) {
+inline void block_dot(const MatrixView& m, std::int64_t row, std::int64_t first, std::int64_t group,
+                      const float* scale, const float* x, __m256* acc) {
   alignas(32) std::byte values[rows][kCodeBlock];
-  for (; n > 0; n -= kCodeBlock, codes += kCodeBlock * bits / 8, x += kCodeBlock) {
+  KARAT_UNROLL
+  for (int r = 0; r < rows; ++r)
+    unpack_block<bits>(m.codes + (row + r) * m.row_bytes + first / kLanes * bits, values[r]);
+  for (std::int64_t i = 0; i < kCodeBlock; ++group, scale += kRows) {
+    const std::int64_t stop = least((group + 1) * m.group - first, kCodeBlock);
+    __m256 sums[rows];
     KARAT_UNROLL
-    for (int r = 0; r < rows; ++r) unpack_block<bits>(codes + r * stride, values[r]);
-    for (std::int64_t i = 0; i < kCodeBlock; i += kLanes) {
-      const __m256 eight = _mm256_loadu_ps(x + i);
+    for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
+    for (; i < stop; i += kLanes) {
+      const __m256 eight = _mm256_loadu_ps(x + first + i);
       KARAT_UNROLL
       for (int r = 0; r < rows; ++r)
         sums[r] = _mm256_fmadd_ps(Numbers<8>::load(values[r] + i), eight, sums[r]);
     }
+    KARAT_UNROLL
+    for (int r = 0; r < rows; ++r)
+      acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(scale + r), sums[r], acc[r]);
   }
 }
 
-/// Adds scale·Σ value·x of the stream of n < 128 codes that the rows end with.
+/// Adds scale·Σ value·x of the codes [first, end) of the stream that the rows end with.
 template <int bits, int rows>
-inline void last_stream(const MatrixView& m, std::int64_t row, std::int64_t n, const float* scale,
-                        const float* x, __m256* acc) {
-  const std::int64_t first = m.in - n, begin = first / kLanes * bits,
-                     available = m.row_bytes - begin;
+inline void stream_dot(const MatrixView& m, std::int64_t row, std::int64_t first, std::int64_t end,
+                       const float* scale, const float* x, __m256* acc) {
+  const std::int64_t begin = first / kLanes * bits, available = m.row_bytes - begin;
   const std::int64_t room = available - kLoadBytes<bits>;
   Cursor at{m.codes + row * m.row_bytes + begin, m.row_bytes, x + first, scale};
   __m256 sums[rows];
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
-  last_group<Numbers<bits>, rows>({}, at, n, room < 0 ? 0 : room / bits + 1, available, sums);
+  last_group<Numbers<bits>, rows>({}, at, end - first, room < 0 ? 0 : room / bits + 1, available,
+                                  sums);
   KARAT_UNROLL
   for (int r = 0; r < rows; ++r)
     acc[r] = _mm256_fmadd_ps(sums[r], Numbers<bits>::lane_scale(), acc[r]);
 }
 
-/// RowsDot of codes in blocks, of which groups have whole numbers but for the row's end.
+/// RowsDot of codes in blocks; `begin` is a group that begins with a block.
 template <int bits, int rows>
 inline void blocks_dot(const MatrixView& m, std::int64_t row, std::int64_t begin, std::int64_t end,
                        const float* scale, const float* x, __m256* acc) {
-  const std::byte* codes = m.codes + row * m.row_bytes;
-  const std::int64_t whole = m.in / kCodeBlock * kCodeBlock;
-  for (std::int64_t g = begin; g < end; ++g, scale += kRows) {
-    const std::int64_t first = g * m.group, last = least(first + m.group, m.in);
-    __m256 sums[rows];
-    KARAT_UNROLL
-    for (int r = 0; r < rows; ++r) sums[r] = _mm256_setzero_ps();
-    whole_blocks<bits, rows>(codes + first / kLanes * bits, m.row_bytes, x + first,
-                       least(last, whole) - first, sums);
-    KARAT_UNROLL
-    for (int r = 0; r < rows; ++r)
-      acc[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(scale + r), sums[r], acc[r]);
-    if (last > whole) last_stream<bits, rows>(m, row, last - whole, scale, x, acc);
+  const std::int64_t whole = m.in / kCodeBlock * kCodeBlock, last = least(end * m.group, m.in);
+  std::int64_t i = begin * m.group;
+  const auto scale_of = [&](std::int64_t g) { return scale + (g - begin) * kRows; };
+  for (; i < least(last, whole); i += kCodeBlock) {
+    const std::int64_t g = i / m.group;
+    block_dot<bits, rows>(m, row, i, g, scale_of(g), x, acc);
+  }
+  while (i < last) {
+    const std::int64_t g = i / m.group, stop = least((g + 1) * m.group, last);
+    stream_dot<bits, rows>(m, row, i, stop, scale_of(g), x, acc);
+    i = stop;
   }
 }
 
 template <int bits, int rows>
 struct RowsDot<InBlocks<bits>, rows> {
+  static_assert(kChunk * kLanes % kCodeBlock == 0, "chunks of groups begin with a block");
   static void add(InBlocks<bits>, const MatrixView& m, std::int64_t row, std::int64_t begin,
                   std::int64_t end, const float* scale, const float* x, __m256* acc) {
     blocks_dot<bits, rows>(m, row, begin, end, scale, x, acc);
   }
 };
 
-/// unpack_group of codes in blocks; `begin` is a block's first input, and `end` the row's or
-/// a block's.
+/// unpack_scaled of codes in blocks: whole blocks by way of bytes in order.
 template <int bits>
-inline void unpack_group(Scaled<InBlocks<bits>> decode, const std::byte* row,
-                         std::int64_t row_bytes, std::int64_t begin, std::int64_t end, float* w) {
-  const Scaled<Numbers<8>> bytes{{}, decode.scale, decode.zero};
-  alignas(32) std::byte codes[kCodeBlock];
-  std::int64_t i = begin;
-  for (; i + kCodeBlock <= end; i += kCodeBlock) {
-    unpack_block<bits>(row + i / kLanes * bits, codes);
-    unpack_group(bytes, codes, kCodeBlock, 0, kCodeBlock, w + (i - begin));
+void unpack_scaled(InBlocks<bits>, const MatrixView& m, std::int64_t row, std::int64_t rows,
+                   std::int64_t begin, std::int64_t end, Tile& tile) {
+  const std::int64_t first = begin / m.group, whole = least(end, m.in / kCodeBlock * kCodeBlock);
+  load_stats(m, row, first, (end - 1) / m.group + 1, tile.stats);
+  alignas(32) std::byte bytes[kInputs];
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::byte* codes = m.codes + (row + r) * m.row_bytes;
+    for (std::int64_t i = begin; i < whole; i += kCodeBlock)
+      unpack_block<bits>(codes + i / kLanes * bits, bytes + (i - begin));
+    for (std::int64_t i = begin; i < end;) {
+      const std::int64_t g = i / m.group, at = (g - first) * kRows + r;
+      const std::int64_t stop = least((g + 1) * m.group, i < whole ? whole : end);
+      const float scale = tile.stats.scale[at], zero = tile.stats.zero[at];
+      float* w = tile.w[r] + (i - begin);
+      if (i < whole)
+        unpack_group(Scaled<Numbers<8>>{{}, scale, zero}, bytes, kInputs, i - begin, stop - begin,
+                     w);
+      else
+        unpack_group(Scaled<Numbers<bits>>{{}, scale, zero}, codes, m.row_bytes, i, stop, w);
+      i = stop;
+    }
   }
-  if (i < end)
-    unpack_group(Scaled<Numbers<bits>>{{}, decode.scale, decode.zero}, row, row_bytes, i, end,
-                 w + (i - begin));
 }
 
 /// body(decoder) of the matrix's codes.

@@ -1,0 +1,82 @@
+// Rounds activations to 8-bit integers, in the order of the codes that they meet.
+#pragma once
+
+#include "kernel/cpu/isa/int8.h"
+
+namespace karat::KARAT_ISA {
+namespace {
+
+/// 0, or NaN where one of the inputs is not finite: the maximum and the integers would hide it.
+inline float poison(Eight a, Eight b) {
+  return sum_lanes(mul(add(mul(a, all(0)), mul(b, all(0))), all(0)));
+}
+
+/// One lane, 16 inputs: its bytes of the four quarters, and its scale.
+template <class Codes>
+inline float round_lane(Eight a, Eight b, const std::uint8_t* order, std::int8_t* values) {
+  constexpr float kLeast = 1e-30f;  // below it, 127 / top could overflow
+  const float top = largest_lane(larger(magnitude(a), magnitude(b)));
+  const float factor = top > kLeast ? 127 / top : 0;
+  std::int8_t bytes[16];
+  store_in_order(bytes, to_bytes(a, b, all(factor)), order);
+  KARAT_UNROLL
+  for (int k = 0; k < 4; ++k) std::memcpy(values + 32 * Codes::kPlace[k], bytes + 4 * k, 4);
+  return (top > kLeast ? top / 127 : 0) + poison(a, b);
+}
+
+/// Of a lane's inputs, by quarter and byte.
+constexpr std::uint8_t kOrder2[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+constexpr std::uint8_t kOrder8[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+constexpr std::uint8_t kOrder[] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15};
+
+/// Inputs of lane `lane` of a block x, in fours where every quarter has four of them in a row.
+template <class Codes>
+inline void lane_inputs(const float* x, std::int64_t lane, Eight& a, Eight& b) {
+  if constexpr (Codes::kBits == 8) {
+    alignas(32) float own[16];
+    KARAT_UNROLL
+    for (int k = 0; k < 4; ++k) std::memcpy(own + 4 * k, x + 32 * k + 4 * lane, 4 * sizeof(float));
+    a = load(own);
+    b = load(own + 8);
+  } else {
+    constexpr bool two = Codes::kBits == 2;
+    const float* first = x + (two ? 16 : 8) * lane;
+    a = load(first);
+    b = load(first + (two ? 8 : 64));
+  }
+}
+
+/// One block; x has its 128 inputs.
+template <class Codes>
+inline void round_block(const float* x, std::int8_t* values, float* scales) {
+  constexpr const std::uint8_t* order =
+      Codes::kBits == 2 ? kOrder2 : (Codes::kBits == 8 ? kOrder8 : kOrder);
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+    Eight a, b;
+    lane_inputs<Codes>(x, lane, a, b);
+    scales[lane] = round_lane<Codes>(a, b, order, values + 4 * lane);
+  }
+}
+
+/// Σ x̂ of a block.
+[[maybe_unused]] inline float block_total(const std::int8_t* values, const float* scales) {
+  Bytes ones[kRegisters];
+  for (Bytes& one : ones) one = all_bytes(1);
+  return sum_lanes(fold(mul(block_sum<4>(ones, values), Wide::repeat(scales))));
+}
+
+/// done(values, scales) is told of each block.
+template <class Codes, class Done>
+void round_blocks(const float* x, std::int64_t in, std::int8_t* values, float* scales,
+                  const Done& done) {
+  for (std::int64_t i = 0; i < in; i += kBlock, values += kBlock, scales += kLanes) {
+    float last[kBlock] = {};
+    const bool whole = i + kBlock <= in;
+    if (!whole) std::memcpy(last, x + i, static_cast<std::size_t>(in - i) * sizeof(float));
+    round_block<Codes>(whole ? x + i : last, values, scales);
+    done(values, scales);
+  }
+}
+
+}  // namespace
+}  // namespace karat::KARAT_ISA

@@ -1,0 +1,279 @@
+// Products with 8-bit activations of matrices whose groups are smaller than a block, or whose codes
+// stand for values. A block's sum is had in parts (int8.h), each with a register of scales: no two
+// units meet in a lane. Registers have 32 bytes in every set (KARAT_NARROW).
+#pragma once
+
+#include "kernel/cpu/isa/int8.h"
+
+namespace karat::KARAT_ISA {
+namespace {
+
+// What codes stand for: ŵ = scale·(factor·V + first − zero), V being whole numbers. of_row() of a
+// kind gives a Row, which has the Codes that are loaded; bytes(q, to), the kBytes registers that a
+// block's codes become; and sum(bytes, x, p), Σ V·value of a part.
+
+/// Codes that are their own values.
+template <int bits>
+struct OwnValues {
+  using Row = OwnValues;
+  using Codes = BlockCodes<bits>;
+  static constexpr int kBytes = kRegisters;
+  static constexpr float kFactor = 1, kFirst = bits == 8 ? kByteZero : 0;
+
+  OwnValues of_row(std::int64_t) const { return *this; }
+  float factor() const { return kFactor; }
+  float first() const { return kFirst; }
+  static void bytes(const Bytes* q, Bytes* to) {
+    KARAT_UNROLL
+    for (int k = 0; k < kBytes; ++k) to[k] = q[k];
+  }
+  static Eight sum(const Bytes* b, const std::int8_t* x, int p) {
+    return Parts<Codes>::sum(b, x, p);
+  }
+};
+
+/// Sixteen values in steps of 1 / 4095 of their range or, if that is exact, of a power of two:
+/// V = 64·high + low, both below 64 so that their products fit 16 bits.
+struct Sixteen12 {
+  using Codes = BlockCodes<4>;
+  static constexpr int kBytes = 2 * kRegisters;
+  static constexpr float kMost = 4095;
+
+  float factor() const { return step; }
+  float first() const { return least_value; }
+  void bytes(const Bytes* q, Bytes* to) const {
+    KARAT_UNROLL
+    for (int k = 0; k < kRegisters; ++k) {
+      to[k] = look_up(high, q[k]);
+      to[kRegisters + k] = look_up(low, q[k]);
+    }
+  }
+  static Eight sum(const Bytes* b, const std::int8_t* x, int p) {
+    const Sums upper = part_sum<false>(b + 2 * p, x + 64 * p);
+    const Sums lower = part_sum<false>(b + kRegisters + 2 * p, x + 64 * p);
+    return to_floats(add_sums(times_64(upper), lower));
+  }
+
+  /// In steps of `step_`.
+  void set(const float* values, float least_, float step_) {
+    least_value = least_;
+    step = step_;
+    std::uint8_t bytes[2][16];
+    const float factor = step > 0 ? 1 / step : 0;
+    for (int i = 0; i < 16; ++i) {
+      const int v = static_cast<int>((values[i] - least_) * factor + 0.5f);
+      bytes[0][i] = static_cast<std::uint8_t>(v / 64);
+      bytes[1][i] = static_cast<std::uint8_t>(v % 64);
+    }
+    high = load_table(bytes[0]);
+    low = load_table(bytes[1]);
+  }
+  static void range(const float* values, float& least_, float& range) {
+    float most = least_ = values[0];
+    for (int i = 1; i < 16; ++i) {
+      least_ = values[i] < least_ ? values[i] : least_;
+      most = values[i] > most ? values[i] : most;
+    }
+    range = most - least_;
+  }
+
+  float step, least_value;
+  Bytes high, low;
+};
+
+/// The values of a list.
+struct ListValues : Sixteen12 {
+  using Row = Sixteen12;
+  explicit ListValues(const MatrixView& m) {
+    float least_, size, unit = 1;
+    range(m.values, least_, size);
+    while (size > kMost * unit) unit *= 2;
+    while (2 * size <= kMost * unit) unit /= 2;
+    bool exact = true;
+    for (int i = 0; i < 16; ++i) {
+      const float steps = (m.values[i] - least_) / unit;
+      exact = exact && steps == static_cast<float>(static_cast<int>(steps));
+    }
+    set(m.values, least_, exact ? unit : size / kMost);
+  }
+  const Sixteen12& of_row(std::int64_t) const { return *this; }
+};
+
+/// A table of sixteen halves a row.
+struct TableValues {
+  using Row = Sixteen12;
+  explicit TableValues(const MatrixView& m) : tables(m.tables) {}
+  Sixteen12 of_row(std::int64_t row) const {
+    alignas(32) float values[16];
+    for (int i = 0; i < 16; i += kLanes)
+      store(values + i, load_halves(tables + 2 * (16 * row + i)));
+    float least_, size;
+    Sixteen12::range(values, least_, size);
+    Sixteen12 own;
+    own.set(values, least_, size / Sixteen12::kMost);
+    return own;
+  }
+  const std::byte* tables;
+};
+
+/// Where the scales of a block's parts stand among its units.
+struct Spread {
+  std::int64_t per_block;
+  std::int64_t first[4];  // of each part
+  Order order;            // of the lanes of a part
+
+  template <class Codes>
+  static Spread of(const MatrixView& m) {
+    using P = Parts<Codes>;
+    const std::int64_t unit = int8_unit(m);
+    Spread spread{kBlock / unit, {}, {}};
+    for (int p = 0; p < P::kParts; ++p) spread.first[p] = p * P::kInputs / unit;
+    std::int32_t lanes[kLanes];
+    for (std::int64_t l = 0; l < kLanes; ++l)
+      lanes[l] = static_cast<std::int32_t>(l * P::kLaneInputs / unit);
+    spread.order = order_of(lanes);
+    return spread;
+  }
+};
+
+/// Scales, and scale·zero, of units of a row; what past them is read belongs to no lane.
+template <std::int64_t most>
+struct UnitScales {
+  alignas(32) float scale[most + kLanes], shift[most + kLanes];
+
+  /// From scales and zeros as they are stored to those of V.
+  void settle(std::int64_t n, float factor, float first) {
+    for (std::int64_t i = 0; i < n; i += kLanes) {
+      const Eight own = load(scale + i);
+      store(shift + i, mul(own, sub(load(shift + i), all(first))));
+      store(scale + i, mul(own, all(factor)));
+    }
+  }
+};
+
+/// acc − Σ scale·zero·(Σ x) of n units.
+template <class Scales>
+inline Eight subtract_shifts(const Scales& scales, const float* sums, std::int64_t n, Eight acc) {
+  for (std::int64_t i = 0; i < n; i += kLanes)
+    acc = fnma(load(scales.shift + i), load(sums + i), acc);
+  return acc;
+}
+
+// Statistics of units [begin, end) of a row; begin is a multiple of 8. prepare() goes before, for
+// the strip of 16 rows that the row is in.
+constexpr std::int64_t kStrip = 16;
+
+/// Scales and zeros of groups, which are units or consist of them.
+struct GroupUnits {
+  explicit GroupUnits(const MatrixView& view) : m(view), unit(int8_unit(view)) {}
+  void prepare(std::int64_t, std::int64_t, std::int64_t) {}
+
+  template <class Scales>
+  void get(std::int64_t row, std::int64_t begin, std::int64_t end, Scales& to) const {
+    const std::int64_t at = row * m.groups, n = end - begin;
+    if (m.group == unit)
+      for (std::int64_t i = 0; i < n; i += kLanes) {
+        const std::int64_t left = least(m.groups - begin - i, n - i);
+        store(to.scale + i, halves(m.scales, at + begin + i, left));
+        if (!m.symmetric) store(to.shift + i, halves(m.zeros, at + begin + i, left));
+      }
+    else
+      spread(at, begin, n, to);
+    if (m.symmetric)
+      for (std::int64_t i = 0; i < n; i += kLanes) store(to.shift + i, all(m.fixed_zero));
+  }
+
+ private:
+  static Eight halves(const std::byte* from, std::int64_t at, std::int64_t n) {
+    return n > 0 ? load_first_halves(from + 2 * at, n) : all(0);
+  }
+  /// Groups of several units.
+  template <class Scales>
+  void spread(std::int64_t at, std::int64_t begin, std::int64_t n, Scales& to) const {
+    std::int64_t group = begin * unit / m.group, next = ((group + 1) * m.group + unit - 1) / unit;
+    for (std::int64_t i = 0; i < n || i % kLanes != 0; ++i) {
+      if (begin + i == next) next = (++group + 1) * m.group / unit;
+      const bool there = i < n && group < m.groups;
+      to.scale[i] = there ? load_half(m.scales, at + group) : 0;
+      to.shift[i] = there && !m.symmetric ? load_half(m.zeros, at + group) : 0;
+    }
+  }
+
+  const MatrixView& m;
+  std::int64_t unit;
+};
+
+/// Tables have none.
+struct NoStatistics {
+  explicit NoStatistics(const MatrixView&) {}
+  void prepare(std::int64_t, std::int64_t, std::int64_t) {}
+  template <class Scales>
+  void get(std::int64_t, std::int64_t begin, std::int64_t end, Scales& to) const {
+    for (std::int64_t i = 0; i < end - begin; i += kLanes) {
+      store(to.scale + i, all(1));
+      store(to.shift + i, all(0));
+    }
+  }
+};
+
+/// Second-level statistics of the groups of a strip: s2·(code − z2), eight groups together.
+struct SecondLevel {
+  Words low, high;     // codes of rows 0 … 7 and 8 … 15, three bits each
+  Eight scale, shift;  // s2, and s2·z2
+
+  void load(const std::byte* codes, const std::byte* stats, std::int64_t n) {
+    std::uint32_t words[2][kLanes] = {};
+    std::byte halves[4 * kLanes] = {};
+    const std::int64_t groups = least(n, kLanes);
+    for (std::int64_t g = 0; g < groups; ++g)
+      for (int h = 0; h < 2; ++h) std::memcpy(&words[h][g], codes + 6 * g + 3 * h, 3);
+    if (groups > 0) std::memcpy(halves, stats, static_cast<std::size_t>(4 * groups));
+    low = words_of(words[0]);
+    high = words_of(words[1]);
+    Eight zero;
+    load_pairs(halves, scale, zero);
+    shift = mul(scale, zero);
+  }
+  Eight of_row(std::int64_t row) const {
+    const Eight code = three_bits(row < 8 ? low : high, static_cast<int>(3 * (row % 8)));
+    return sub(mul(scale, code), shift);
+  }
+};
+
+template <std::int64_t most>
+struct BilevelUnits {
+  explicit BilevelUnits(const MatrixView& view) : m(view) {}
+
+  void prepare(std::int64_t row, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = 0; i < end - begin; i += kLanes) {
+      const std::int64_t cell = row / kStrip * m.groups + begin + i, n = m.groups - begin - i;
+      scales[i / kLanes].load(m.scale_codes + 6 * cell, m.scale_stats + 4 * cell, n);
+      if (!m.symmetric) zeros[i / kLanes].load(m.zero_codes + 6 * cell, m.zero_stats + 4 * cell, n);
+    }
+  }
+  template <class Scales>
+  void get(std::int64_t row, std::int64_t begin, std::int64_t end, Scales& to) const {
+    for (std::int64_t i = 0; i < end - begin; i += kLanes) {
+      store(to.scale + i, scales[i / kLanes].of_row(row % kStrip));
+      store(to.shift + i, m.symmetric ? all(m.fixed_zero) : zeros[i / kLanes].of_row(row % kStrip));
+    }
+  }
+
+  const MatrixView& m;
+  SecondLevel scales[most / kLanes], zeros[most / kLanes];
+};
+
+/// Calls body(kind of values, statistics) with those of the matrix, of at most `most` units.
+template <std::int64_t most, class Body>
+inline void with_units(const MatrixView& m, const Body& body) {
+  if (m.tables != nullptr) return body(TableValues(m), NoStatistics(m));
+  if (m.values != nullptr) return body(ListValues(m), GroupUnits(m));
+  with_block_codes(m, [&](auto codes) {
+    const OwnValues<decltype(codes)::kBits> own;
+    if (m.scale_codes != nullptr) return body(own, BilevelUnits<most>(m));
+    body(own, GroupUnits(m));
+  });
+}
+
+}  // namespace
+}  // namespace karat::KARAT_ISA

@@ -1,0 +1,142 @@
+// One token (decode) and units smaller than blocks: as in int8_one.cpp, with the scales of each
+// part of a block.
+#define KARAT_NARROW
+#include "kernel/cpu/isa/int8_units.h"
+#include "kernel/cpu/isa/outliers.h"
+
+namespace karat::KARAT_ISA {
+namespace {
+
+constexpr std::int64_t kUnits = 512;  // of a row whose scales are had at a time
+using Scales = UnitScales<kUnits>;
+constexpr int kTogether = FourOutliers::kRows;
+static_assert(kStrip % kTogether == 0);
+
+/// The blocks [begin, end) of a row, at most kUnits units, and what they meet.
+struct Run {
+  const MatrixView& m;
+  const Int8Input& x;
+  const Spread& spread;
+  std::int64_t begin, end;
+
+  const float* sums() const { return x.sums + begin * spread.per_block; }
+  std::int64_t units() const { return (end - begin) * spread.per_block; }
+};
+
+/// Σ V·scale·x̂ of a block, whose codes have become bytes, added to a row's sum.
+template <class Values>
+inline Eight add_block(const Bytes* bytes, const std::int8_t* x, Eight x_scales,
+                       const Spread& spread, const float* scale, Eight sum) {
+  constexpr int parts = Parts<typename Values::Codes>::kParts;
+  Eight block = mul(Values::sum(bytes, x, 0), in_order(load(scale), spread.order));
+  KARAT_UNROLL
+  for (int p = 1; p < parts; ++p)
+    block =
+        fma(Values::sum(bytes, x, p), in_order(load(scale + spread.first[p]), spread.order), block);
+  return fma(block, x_scales, sum);
+}
+
+/// Adds the products of a run to a row's sum. What lies kAhead bytes further on is requested, as in
+/// int8_one.cpp; rows are read one after the other on every CPU.
+template <class Values>
+inline Eight add_blocks(const Run& run, const Values& values, std::int64_t row,
+                        const Scales& scales, Eight sum) {
+  using Codes = typename Values::Codes;
+  constexpr std::int64_t kAhead = 8192;
+  const std::int64_t whole = least(run.end, run.m.in / kBlock) - run.begin;
+  const std::byte* p = run.m.codes + row * run.m.row_bytes + run.begin * Codes::kBytes;
+  const std::int8_t* x = run.x.values + run.begin * kBlock;
+  const float* x_scales = run.x.scales + run.begin * kLanes;
+  const float* scale = scales.scale;
+  const Spread spread = run.spread;
+  Bytes q[kRegisters], bytes[Values::kBytes];
+  std::int64_t b = 0;
+  for (; b < whole; ++b, p += Codes::kBytes, x += kBlock, x_scales += kLanes) {
+    __builtin_prefetch(p + kAhead, 0, 2);
+    if constexpr (Codes::kBytes > 64) __builtin_prefetch(p + kAhead + 64, 0, 2);
+    Codes::load(p, q);
+    values.bytes(q, bytes);
+    sum = add_block<Values>(bytes, x, load(x_scales), spread, scale, sum);
+    scale += spread.per_block;
+  }
+  if (b == run.end - run.begin) return sum;
+  load_last<Codes>(p, run.m.row_bytes - (run.begin + b) * Codes::kBytes, q);
+  values.bytes(q, bytes);
+  return add_block<Values>(bytes, x, load(x_scales), spread, scale, sum);
+}
+
+/// Adds Σ (V − zero)·scale·x̂ of a run to a row's sum.
+template <class Kind, class Units>
+inline Eight add_run(const Kind& kind, const Units& units, const Run& run, std::int64_t row,
+                     Eight sum) {
+  Scales scales;
+  const typename Kind::Row values = kind.of_row(row);
+  const std::int64_t first = run.begin * run.spread.per_block, n = run.units();
+  units.get(row, first, first + n, scales);
+  scales.settle(n, values.factor(), values.first());
+  return add_blocks(run, values, row, scales, subtract_shifts(scales, run.sums(), n, sum));
+}
+
+/// The outliers of `rows` rows from `row`: take(r) goes before the first run of the r-th.
+class StripOutliers {
+ public:
+  StripOutliers(const MatrixView& m, const float* x, FourOutliers::Plan& plan, std::int64_t row,
+                std::int64_t rows)
+      : m_(m), x_(x), plan_(plan), row_(row), rows_(rows) {}
+
+  /// Those of four rows are taken before the first of them, or before each of fewer.
+  void take(std::int64_t r) {
+    if (m_.outlier_offsets == nullptr) return;
+    if (r / kTogether * kTogether + kTogether > rows_)
+      sums_[r] = outlier_dot(m_, row_ + r, x_);
+    else if (r % kTogether == 0)
+      store_four(sums_ + r, FourOutliers(m_, row_ + r, x_, plan_).sums());
+  }
+  const float* sums() const { return sums_; }
+
+ private:
+  const MatrixView& m_;
+  const float* x_;
+  FourOutliers::Plan& plan_;
+  std::int64_t row_, rows_;
+  alignas(32) float sums_[kStrip] = {};
+};
+
+template <class Kind, class Units>
+void unit_rows(const Kind& kind, Units& units, const MatrixView& m, const KernelInput& input,
+               float* y, std::int64_t row_begin, std::int64_t row_end) {
+  const Spread spread = Spread::of<typename Kind::Row::Codes>(m);
+  const Int8Input& x = *input.int8;
+  const std::int64_t blocks = kUnits / spread.per_block;
+  FourOutliers::Plan plan(m);
+  for (std::int64_t row = row_begin; row < row_end; row += kStrip) {
+    const std::int64_t rows = least(kStrip, row_end - row);
+    Eight acc[kStrip];
+    for (Eight& one : acc) one = all(0);
+    StripOutliers outliers(m, input.x, plan, row, rows);
+    for (std::int64_t b = 0; b < x.blocks; b += blocks) {
+      const Run run{m, x, spread, b, least(b + blocks, x.blocks)};
+      units.prepare(row, b * spread.per_block, run.end * spread.per_block);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        if (b == 0) outliers.take(r);
+        acc[r] = add_run(kind, units, run, row + r, acc[r]);
+      }
+    }
+    for (std::int64_t r = 0; r < rows; r += kTogether) {
+      const Four sums = add_four(sum_lanes(acc[r], acc[r + 1], acc[r + 2], acc[r + 3]),
+                                 load_four(outliers.sums() + r));
+      add_sums(&sums, 1, least(kTogether, rows - r), false, y + row + r, 0);
+    }
+  }
+}
+
+}  // namespace
+
+void multiply_one_units(const MatrixView& m, const KernelInput& input, float* y,
+                        std::int64_t row_begin, std::int64_t row_end) {
+  with_units<kUnits>(m, [&](const auto& kind, auto units) {
+    unit_rows(kind, units, m, input, y, row_begin, row_end);
+  });
+}
+
+}  // namespace karat::KARAT_ISA
