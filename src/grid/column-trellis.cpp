@@ -1,8 +1,8 @@
 // grid column-trellis: the weights of a column are coded together, 256 rows at a time, as a path
-// through 2^15 or 2^16 states whose values are sums of look-ups (format/codec/column-trellis/code.h),
-// 2 to 5 bits a weight. It codes normal numbers with 4 to 9 % less error than a trellis of 2^12
-// states whose values are hashed, and decodes many times as fast. It wants weights that look
-// normal: transform hadamard. Each row has its scale.
+// through 2^15 or 2^16 states whose values are sums of look-ups
+// (format/codec/column-trellis/code.h), 2 to 5 bits a weight. It codes normal numbers with 4 to 9 %
+// less error than a trellis of 2^12 states whose values are hashed, and decodes many times as fast.
+// It wants weights that look normal: transform hadamard. Each row has its scale.
 #include <map>
 
 #include "core/threads.h"

@@ -53,11 +53,13 @@ ColumnSearch::ColumnSearch(int bits, ColumnStep step)
       unit_(static_cast<float>(unit_of(bits) / (code_.step * code_.step))) {
   const unsigned choices = 1u << bits, between = 1u << (code_.rows - 2) * bits;
   const unsigned oldest = (code_.rows - 1) * bits;
+  const auto sum = [&](unsigned codes, int begin, int end) {
+    return static_cast<std::uint8_t>(sum_of(code_, codes, begin, end));
+  };
   for (unsigned c = 0; c < choices; ++c) {
     for (unsigned q = 0; q < between; ++q)
-      near_.push_back(static_cast<std::uint8_t>(sum_of(code_, q << bits | c, 1, ColumnCode::kTables)));
-    for (unsigned o = 0; o < choices; ++o)
-      far_.push_back(static_cast<std::uint8_t>(sum_of(code_, o << oldest | c, 0, 1)));
+      near_.push_back(sum(q << bits | c, 1, ColumnCode::kTables));
+    for (unsigned o = 0; o < choices; ++o) far_.push_back(sum(o << oldest | c, 0, 1));
     const auto [least_near, most_near] = std::minmax_element(near_.end() - between, near_.end());
     const auto [least_far, most_far] = std::minmax_element(far_.end() - choices, far_.end());
     least_ = std::min(c == 0 ? *least_near + *least_far : least_, *least_near + *least_far);
