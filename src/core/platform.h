@@ -82,7 +82,8 @@ Function* twin_for_cpu(Function* avx512, Function* avx2, Function* any) {
 inline void look_up_bytes(const std::uint8_t* table, std::uint8_t* bytes, std::int64_t n) {
   std::int64_t i = 0;
 #if defined(__aarch64__)
-  for (; i + 16 <= n; i += 16) vst1q_u8(bytes + i, vqtbl1q_u8(vld1q_u8(table), vld1q_u8(bytes + i)));
+  for (; i + 16 <= n; i += 16)
+    vst1q_u8(bytes + i, vqtbl1q_u8(vld1q_u8(table), vld1q_u8(bytes + i)));
 #endif
   for (; i < n; ++i) bytes[i] = table[bytes[i]];
 }

@@ -173,7 +173,8 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
   for (std::size_t i = 0; i < 128; ++i)
     CHECK(six[i] == 0.5f * static_cast<float>((7 * i + i / 5) % 64) - 16);
   check_equal(unpack(pack_and_view(column_trellis_example()).view),
-              {2, -0.5, -0.875, -0.3125, 0.0625, 0.75, 2.5, 2.25, -0.5, 1.25, -0.125, -0.625, -0.25, 0.75, 0.125});
+              {2, -0.5, -0.875, -0.3125, 0.0625, 0.75, 2.5, 2.25, -0.5, 1.25, -0.125, -0.625, -0.25,
+               0.75, 0.125});
   const std::vector<float> columns5 = unpack(pack_and_view(five_bits_example()).view);
   check_equal({columns5.begin(), columns5.begin() + 3}, {-0.25, -0.625, 0.3125});
   check_equal({columns5.begin() + 128, columns5.end()}, {0.3125, 0.0625});

@@ -27,8 +27,10 @@ int sum_of(const ColumnCode& code, unsigned state, int first_table, int last_tab
 
 std::vector<float> tabulate(const ColumnCode& code) {
   std::vector<float> values;
-  for (unsigned state = 0; state < 1u << code.rows * code.bits; ++state)
-    values.push_back(code.step * static_cast<float>(sum_of(code, state, 0, ColumnCode::kTables) - code.zero));
+  for (unsigned state = 0; state < 1u << code.rows * code.bits; ++state) {
+    const int sum = sum_of(code, state, 0, ColumnCode::kTables);
+    values.push_back(code.step * static_cast<float>(sum - code.zero));
+  }
   return values;
 }
 

@@ -38,8 +38,8 @@ const ColumnCode& column_code(int bits);
   return first + (place < 0 ? place + rows : place);
 }
 
-/// Σ table[t][index] of tables [first, last) for `codes` [rows], c[0] first; of all it is the number
-/// that the codes stand for.
+/// Σ table[t][index] of tables [first, last) for `codes` [rows], c[0] first; of all it is the
+/// number that the codes stand for.
 int column_sum(const ColumnCode& code, const std::uint8_t* codes, int first, int last);
 inline int column_sum(const ColumnCode& code, const std::uint8_t* codes) {
   return column_sum(code, codes, 0, ColumnCode::kTables);
