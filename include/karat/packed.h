@@ -81,7 +81,7 @@ struct PackedView {
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
 /// written is the lowest that has what the layouts use (docs/format.md).
-inline constexpr int kFormatVersion = 6;
+inline constexpr int kFormatVersion = 7;
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"
   std::map<std::string, PackedLayout> layers;

@@ -278,12 +278,12 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
   config_refused(of_version(3, lut + ",\"rotation\":true"), "got true");
 }
 
-TEST_CASE("a folder with a column trellis is of version 6, and only such a folder") {
+TEST_CASE("a folder with a column trellis is of version 7, and only such a folder") {
   const QuantizationConfig written{
       "karat", {{"a", {.format = "column-trellis", .bits = 4, .group = 0, .rotation = 3}}}};
   const std::string json = quantization_json(written);
   CHECK(json ==
-        R"({"quant_method":"karat","format":"karat-packed","format_version":6,"method":"karat",)"
+        R"({"quant_method":"karat","format":"karat-packed","format_version":7,"method":"karat",)"
         R"("layouts":[{"grid":"column-trellis","bits":4,"rotation":3,"layers":["a"]}]})");
   const auto read = parse_quantization("{\"quantization_config\":" + json + "}");
   REQUIRE(read.has_value());
@@ -294,10 +294,10 @@ TEST_CASE("a folder with a column trellis is of version 6, and only such a folde
                   layout);
   };
   const std::string column = "\"grid\":\"column-trellis\",\"bits\":";
-  CHECK(parse_quantization(of_version(6, column + "5"))->layers.at("a").bits == 5);
-  config_refused(of_version(5, column + "4"), "grid column-trellis in format version 5");
-  config_refused(of_version(6, column + "6"), "got 6 bits");
-  config_refused(of_version(6, column + "4,\"code\":\"1mad\""), "\"code\" in a layout of grid");
+  CHECK(parse_quantization(of_version(7, column + "5"))->layers.at("a").bits == 5);
+  config_refused(of_version(6, column + "4"), "grid column-trellis in format version 6");
+  config_refused(of_version(7, column + "6"), "got 6 bits");
+  config_refused(of_version(7, column + "4,\"code\":\"1mad\""), "\"code\" in a layout of grid");
 }
 
 TEST_CASE("a folder with codes in blocks is of version 4, and only such a folder") {

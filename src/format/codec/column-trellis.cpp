@@ -15,7 +15,7 @@ namespace karat {
 namespace {
 
 Since since(const PackedLayout&) {
-  return {6};
+  return {7};
 }
 
 void check(const std::string& where, const PackedLayout& layout) {
