@@ -40,6 +40,16 @@ class Compare(TestCase):
         self.assertEqual(len(report["text"]["sha256"]), 64)
         self.assertEqual(len(report["calibration"]["sha256"]), 64)
 
+    def test_a_row_of_a_size(self):
+        report = self.compare("--methods", "rtn", "--bits", 4, "--recipe", "sized=karat --size 1.7MB", "--calib",
+                              CALIBRATION, *QUICK)
+        row = self.row(report, "sized --size 1.7MB")
+        self.assertLessEqual(row["file_bytes"], 1_700_000)
+        self.assertGreater(row["file_bytes"], 0.99 * 1_700_000)
+        self.assertEqual(row["recipe"]["size"], "1.7MB")
+        self.assertIsNone(row["uniform"])
+        self.assertGreater(self.row(report, "rtn 4 bits")["file_bytes"], 2 * row["file_bytes"])
+
     def test_uniform_of_equal_size_is_always_there(self):
         report = self.compare("--methods", "gwq,rtn", "--bits", "4,3", "--calib", CALIBRATION, *QUICK)
         names = [row["name"] for row in report["rows"]]
