@@ -20,8 +20,8 @@
 #if defined(__x86_64__)
 #define KARAT_FOR_AVX2 [[gnu::target("avx2")]]
 #define KARAT_FOR_AVX512 [[gnu::target("avx512f")]]
-/// In a function for AVX2, of vectors of 32 bytes: each byte of `index`, below 16, as that byte of
-/// `table`, whose halves are alike.
+/// In a function for AVX2, of vectors of 32 bytes: for each byte of `index`, that byte of `table`
+/// that its lowest four bits name, or 0 if it is 128 or more. The table's halves are alike.
 #define KARAT_LOOK_UP_AVX2(table, index)                                    \
   ((decltype(index))__builtin_ia32_pshufb256((karat::SignedBytes32)(table), \
                                              (karat::SignedBytes32)(index)))
@@ -75,7 +75,8 @@ Function* twin_for_cpu(Function* avx512, Function* avx2, Function* any) {
 inline void look_up_bytes(const std::uint8_t* table, std::uint8_t* bytes, std::int64_t n) {
   std::int64_t i = 0;
 #if defined(__aarch64__)
-  for (; i + 16 <= n; i += 16) vst1q_u8(bytes + i, vqtbl1q_u8(vld1q_u8(table), vld1q_u8(bytes + i)));
+  for (; i + 16 <= n; i += 16)
+    vst1q_u8(bytes + i, vqtbl1q_u8(vld1q_u8(table), vld1q_u8(bytes + i)));
 #endif
   for (; i < n; ++i) bytes[i] = table[bytes[i]];
 }

@@ -134,8 +134,8 @@ TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
        {pack("plain", plain_example()), pack("two", bilevel_example()), pack("nf4", nf4_example()),
         pack("lut", lut_example()), pack("trellis", trellis_example()),
         pack("rotated", rotated_example()), pack("blocks", blocks_example()),
-         pack("five", wide_example(5)), pack("six", wide_example(6)),
-         pack("columns", column_trellis_example()), pack("columns5", five_bits_example())})
+        pack("five", wide_example(5)), pack("six", wide_example(6)),
+        pack("columns", column_trellis_example()), pack("columns5", five_bits_example())})
     for (const OwnedTensor& tensor : tensors) {
       const std::string line = golden_line(tensor);
       CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
@@ -172,7 +172,8 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
   for (std::size_t i = 0; i < 128; ++i)
     CHECK(six[i] == 0.5f * static_cast<float>((7 * i + i / 5) % 64) - 16);
   check_equal(unpack(pack_and_view(column_trellis_example()).view),
-              {2, -0.5, -0.875, -0.3125, 0.0625, 0.75, 2.5, 2.25, -0.5, 1.25, -0.125, -0.625, -0.25, 0.75, 0.125});
+              {2, -0.5, -0.875, -0.3125, 0.0625, 0.75, 2.5, 2.25, -0.5, 1.25, -0.125, -0.625, -0.25,
+               0.75, 0.125});
   const std::vector<float> columns5 = unpack(pack_and_view(five_bits_example()).view);
   check_equal({columns5.begin(), columns5.begin() + 3}, {-0.25, -0.625, 0.3125});
   check_equal({columns5.begin() + 128, columns5.end()}, {0.3125, 0.0625});
@@ -216,8 +217,8 @@ TEST_CASE("formats are found by name; lists ascending, of the length the format 
     CHECK(values[7] == 0);
     CHECK(values.back() == last);
   }
-  CHECK_THROWS_WITH_AS(find_codec("test", "NF4"),
-                       doctest::Contains("one of column-trellis, e2m1"), Error);
+  CHECK_THROWS_WITH_AS(find_codec("test", "NF4"), doctest::Contains("one of column-trellis, e2m1"),
+                       Error);
   CHECK(find_trellis_code("1mad") == TrellisCode::one_mad);
   CHECK(find_trellis_code(name_of(TrellisCode::three_inst)) == TrellisCode::three_inst);
   CHECK_FALSE(find_trellis_code("hyb").has_value());

@@ -1,9 +1,9 @@
-// Karat's own recipe: rotated weights on a trellis, as in QTIP, whose sequences run down the columns
-// and which decodes by table look-ups; codes as wide, layer by layer, as the Fisher information F
-// says; and GPTQ's compensation. Rotated weights have no outliers that pay for their bytes, so none
-// is kept unless --detach says so. Embedding and head have 6 bits: what more of them would save of
-// the loss, the layers save with fewer. Many short sequences measure F better than few long ones.
-// docs/results.md has the ablation.
+// Karat's own recipe: rotated weights on a trellis, as in QTIP, whose sequences run down the
+// columns and which decodes by table look-ups; codes as wide, layer by layer, as the Fisher
+// information F says; and GPTQ's compensation. Rotated weights have no outliers that pay for their
+// bytes, so none is kept unless --detach says so. Embedding and head have 6 bits: what more of them
+// would save of the loss, the layers save with fewer. Many short sequences measure F better than
+// few long ones. docs/results.md has the ablation.
 #include "karat/recipe.h"
 
 namespace karat {
