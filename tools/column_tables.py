@@ -7,7 +7,8 @@ best take turns; of several random beginnings the one whose rounded tables code 
 
     tools/column_tables.py 4
 
-Needs numpy, and some minutes. The tables of code.cpp are those of one seed.
+Needs numpy, and some minutes. The tables of code.cpp are those of one seed, of
+2 and 3 bits of --seeds 3.
 """
 
 import argparse
@@ -89,8 +90,10 @@ def train(bits, seed, rounds=12):
     """Tables [tables, 16] of values."""
     rng, index = np.random.default_rng(seed), indices(bits)
     count = len(index)
-    quantiles = np.sort(rng.normal(size=(4000, 16)), axis=1).mean(0)
-    tables = np.stack([rng.permutation(quantiles) for _ in range(count)])
+    numbers, tables = rng.normal(size=4000 * 16), np.zeros((count, 16))
+    for table, at in zip(tables, index):
+        used = np.unique(at)
+        table[used] = rng.permutation(np.sort(numbers.reshape(-1, len(used)), axis=1).mean(0))
     tables *= CODES[bits][3] / sums(tables, index).std()
     for _ in range(rounds):
         x = normal(rng, 16)

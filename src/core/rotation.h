@@ -31,7 +31,7 @@ class Rotation {
   void mix(float* x, std::int64_t columns, bool transposed) const;
 
   std::int64_t power_ = 1, odd_ = 1;  // n = power · odd
-  std::uint64_t stream_;               // of random bits: seed and side
+  std::uint64_t stream_;              // of random bits: seed and side
   std::vector<float> signs_;          // [n] ±2^(−k/2): H has no factor of its own
   std::vector<float> cosines_;        // [4·odd] √(2/m)·cos(π i / 2m)
 };

@@ -74,8 +74,8 @@ inline PackedMatrix blocks_example() {
 }
 /// Of 5 or 6 bits.
 inline PackedMatrix wide_example(int bits) {
-  PackedMatrix m = empty_matrix(
-      {.variant = "blocks", .bits = bits, .group = 128, .symmetric = true}, 1, 130);
+  PackedMatrix m =
+      empty_matrix({.variant = "blocks", .bits = bits, .group = 128, .symmetric = true}, 1, 130);
   for (int i = 0; i < 130; ++i)
     m.codes.push_back(static_cast<std::uint8_t>((7 * i + i / 5) % (1 << bits)));
   m.scales = {kHalf, kTwo};

@@ -1,8 +1,8 @@
 // grid column-trellis: the weights of a column are coded together, 256 rows at a time, as a path
-// through 2^15 or 2^16 states whose values are sums of look-ups
-// (format/codec/column-trellis/code.h), 2 to 5 bits a weight. It codes normal numbers with 4 to 9 %
-// less error than a trellis of 2^12 states whose values are hashed, and decodes many times as fast.
-// It wants weights that look normal: transform hadamard. Each row has its scale.
+// through 2^14 to 2^16 states whose values are sums of look-ups
+// (format/codec/column-trellis/code.h), 2 to 5 bits a weight. It codes normal numbers with less
+// error than a trellis of 2^12 states whose values are hashed, and decodes many times as fast. It
+// wants weights that look normal: transform hadamard. Each row has its scale.
 #include <map>
 
 #include "core/threads.h"
@@ -32,10 +32,8 @@ void for_segments(std::int64_t columns, std::int64_t rows, const auto& body) {
 
 torch::Tensor encode(const torch::Tensor& weight, const torch::Tensor& scale, int bits) {
   // With scale 0 every code decodes to 0; dividing by 1 keeps them finite.
-  const torch::Tensor x = (weight / scale.masked_fill(scale == 0, 1))
-                              .t()
-                              .to(torch::kCPU, torch::kFloat32)
-                              .contiguous();
+  const torch::Tensor x =
+      (weight / scale.masked_fill(scale == 0, 1)).t().to(torch::kCPU, torch::kFloat32).contiguous();
   const torch::Tensor codes = torch::empty(x.sizes(), torch::kUInt8);
   const float* from = x.data_ptr<float>();
   auto* to = codes.data_ptr<std::uint8_t>();

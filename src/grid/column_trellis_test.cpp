@@ -150,11 +150,10 @@ TEST_CASE("column trellis: what is stored decodes to what the grid says, on any 
       const Stored stored = grid.store("m", solution);
       std::vector<TensorView> views;
       for (const OwnedTensor& tensor : stored.tensors) views.push_back(tensor.view());
-      const PackedView view =
-          packed_view("m", stored.layout, out, in, [&](std::string_view name) {
-            const auto at = std::ranges::find(views, name, &TensorView::name);
-            return at == views.end() ? nullptr : &*at;
-          });
+      const PackedView view = packed_view("m", stored.layout, out, in, [&](std::string_view name) {
+        const auto at = std::ranges::find(views, name, &TensorView::name);
+        return at == views.end() ? nullptr : &*at;
+      });
       CHECK(torch::equal(torch::tensor(unpack(view)).view({out, in}), stored.decoded));
     }
 }

@@ -11,7 +11,8 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::int64_t kMostBits = 16;  // of sequences that are all tried
 constexpr std::int64_t kAround = 16;    // rows that a first pass reads around the seam, per row of
                                         // those that a value depends on
-constexpr int kPlaces = 15;             // sums of which a cost is told
+constexpr float kLost = 1e6;            // the cost of a seam that a byte doesn't tell
+constexpr float kTail = 2.5;            // numbers from here on are met by few values
 
 /// Codes of the rows of a state or a seam, the lowest row's in its lowest bits.
 std::uint8_t code_in(unsigned state, std::int64_t row, int bits) {
@@ -27,10 +28,9 @@ int sum_of(const ColumnCode& code, unsigned state, int first_table, int last_tab
 
 std::vector<float> tabulate(const ColumnCode& code) {
   std::vector<float> values;
-  for (unsigned state = 0; state < 1u << code.rows * code.bits; ++state) {
-    const int sum = sum_of(code, state, 0, ColumnCode::kTables);
-    values.push_back(code.step * static_cast<float>(sum - code.zero));
-  }
+  for (unsigned state = 0; state < 1u << code.rows * code.bits; ++state)
+    values.push_back(code.step *
+                     static_cast<float>(sum_of(code, state, 0, ColumnCode::kTables) - code.zero));
   return values;
 }
 
@@ -55,13 +55,12 @@ ColumnSearch::ColumnSearch(int bits, ColumnStep step)
       unit_(static_cast<float>(unit_of(bits) / (code_.step * code_.step))) {
   const unsigned choices = 1u << bits, between = 1u << (code_.rows - 2) * bits;
   const unsigned oldest = (code_.rows - 1) * bits;
-  const auto sum = [&](unsigned codes, int begin, int end) {
-    return static_cast<std::uint8_t>(sum_of(code_, codes, begin, end));
-  };
   for (unsigned c = 0; c < choices; ++c) {
     for (unsigned q = 0; q < between; ++q)
-      near_.push_back(sum(q << bits | c, 1, ColumnCode::kTables));
-    for (unsigned o = 0; o < choices; ++o) far_.push_back(sum(o << oldest | c, 0, 1));
+      near_.push_back(
+          static_cast<std::uint8_t>(sum_of(code_, q << bits | c, 1, ColumnCode::kTables)));
+    for (unsigned o = 0; o < choices; ++o)
+      far_.push_back(static_cast<std::uint8_t>(sum_of(code_, o << oldest | c, 0, 1)));
     const auto [least_near, most_near] = std::minmax_element(near_.end() - between, near_.end());
     const auto [least_far, most_far] = std::minmax_element(far_.end() - choices, far_.end());
     least_ = std::min(c == 0 ? *least_near + *least_far : least_, *least_near + *least_far);
@@ -72,17 +71,18 @@ ColumnSearch::ColumnSearch(int bits, ColumnStep step)
 
 /// Costs of the sums for a number whose sum would be `place`. Far from it they rise slowly, so that
 /// a number which no path is near to leaves paths as they compare.
-SumCosts ColumnSearch::costs_of(float place) const {
-  constexpr float kNear = 100, kSlope = 1.0f / 32;
+SumCosts ColumnSearch::costs_of(float place, bool wide) const {
+  constexpr float kNear = 80;
+  const float slope = (kMostCost - kNear) / static_cast<float>(wide ? kWideSums : kNarrowSums);
+  const float unit = wide ? kWideUnit * unit_ : unit_, reach = std::sqrt(kNear * unit);
   place = std::clamp(place, static_cast<float>(least_), static_cast<float>(most_));
-  SumCosts costs{static_cast<int>(std::floor(place)) - kPlaces / 2, {}};
-  for (int i = 0; i < kPlaces; ++i) {
-    const float error = static_cast<float>(costs.lowest + i) - place;
-    const float cost = error * error / unit_;
-    const float bent = cost > kNear ? kNear + (cost - kNear) * kSlope : cost;
-    costs.cost[i] = static_cast<std::uint8_t>(std::min<float>(kMostCost, bent + 0.5f));
+  SumCosts costs{wide, wide ? 0 : static_cast<int>(std::floor(place)) - kNarrowSums / 2, {}};
+  for (int i = 0; i < (wide ? kWideSums : kNarrowSums); ++i) {
+    const float error = std::abs(static_cast<float>(costs.lowest + i) - place);
+    const float cost = error < reach ? error * error / unit : kNear + (error - reach) * slope;
+    costs.cost[i] = static_cast<std::uint8_t>(cost + 0.5f);
   }
-  costs.cost[kPlaces] = kMostCost;
+  if (!wide) costs.cost[kNarrowSums] = kMostCost;
   return costs;
 }
 
@@ -97,8 +97,11 @@ int ColumnSearch::search(const float* x, std::int64_t n, int seam, std::int64_t 
   costs_.resize(std::max(costs_.size(), static_cast<std::size_t>((n + 1) * seams)));
   std::fill_n(costs(0), seams, seam == kFree ? 0 : kMostCost);
   if (seam != kFree) costs(0)[seam] = 0;
-  for (std::int64_t t = 0; t < n; ++t)
-    step_(sums_, costs_of(place(t)), costs(t), costs(t + 1));
+  for (std::int64_t t = 0; t < n; ++t) {
+    // Few values are there to choose from in the tails, and where the seam's codes are fixed.
+    const bool few = std::abs(x[t]) > kTail || (seam != kFree && (t < above || t >= n - above));
+    step_(sums_, costs_of(place(t), few), costs(t), costs(t + 1));
+  }
 
   auto now = seam != kFree ? seam : std::min_element(costs(n), costs(n) + seams) - costs(n);
   auto found = now;
@@ -111,7 +114,8 @@ int ColumnSearch::search(const float* x, std::int64_t n, int seam, std::int64_t 
       if (seam != kFree && t < above && o != code_in(seam, above - 1 - t, bits)) continue;
       const int sum = near_[c * between + q] + far_[c * choices + o];
       const float error = place(t) - static_cast<float>(sum);
-      const float cost = costs(t)[o * between + q] + error * error / unit_;
+      const int before = costs(t)[o * between + q];
+      const float cost = (before < kMostCost ? before : kLost) + error * error / unit_;
       if (cost < least) oldest = o;
       least = std::min(least, cost);
     }

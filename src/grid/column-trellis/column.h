@@ -23,7 +23,7 @@ class ColumnSearch {
   static constexpr int kFree = -1;
   int search(const float* x, std::int64_t n, int seam, std::int64_t at, std::uint8_t* codes);
   void search_all(const float* x, std::int64_t n, std::uint8_t* codes) const;
-  SumCosts costs_of(float place) const;
+  SumCosts costs_of(float place, bool wide) const;
 
   const ColumnCode& code_;
   ColumnStep step_;

@@ -1,6 +1,7 @@
 #include "grid/column-trellis/step.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -9,13 +10,32 @@
 namespace karat {
 namespace {
 
-/// to[q·2^bits + c] = best[c][q], less `least`.
-void interleave(const ColumnSums& sums, const std::uint8_t* best, int least, std::uint8_t* to) {
-  const std::int64_t choices = std::int64_t{1} << sums.bits;
-  for (std::int64_t q = 0; q < sums.between; ++q)
-    for (std::int64_t c = 0; c < choices; ++c)
-      *to++ = static_cast<std::uint8_t>(
-          std::min<int>(best[c * sums.between + q] - least, kMostCost));
+/// What of the costs of seams has another unit where the costs of sums are wide.
+constexpr int kWideShift = std::countr_zero(unsigned{kWideUnit});
+
+/// The cost of a seam where those of sums are counted.
+std::uint8_t before(std::uint8_t seam, bool wide) {
+  return wide && seam < kMostCost ? seam >> kWideShift : seam;
+}
+
+/// What the least of a seam's costs makes its cost.
+std::uint8_t after(std::uint8_t found, int least, bool wide) {
+  const int shift = wide ? kWideShift : 0, cost = found - least;
+  const bool most = found >= kMostCost || cost > kMostCost >> shift;
+  return static_cast<std::uint8_t>(most ? kMostCost : cost << shift);
+}
+
+/// Costs [n] of the sums near + far.
+void look_up(const SumCosts& costs, const std::uint8_t* near, int far, std::int64_t n,
+             std::uint8_t* to) {
+  if (costs.wide) {
+    for (std::int64_t q = 0; q < n; ++q) to[q] = costs.cost[near[q] + far];
+    return;
+  }
+  const auto lowest = static_cast<std::uint8_t>(costs.lowest - far);
+  for (std::int64_t q = 0; q < n; ++q)
+    to[q] = std::min<std::uint8_t>(static_cast<std::uint8_t>(near[q] - lowest), kNarrowSums);
+  look_up_bytes(costs.cost, to, n);
 }
 
 void step_any(const ColumnSums& sums, const SumCosts& costs, const std::uint8_t* from,
@@ -26,16 +46,16 @@ void step_any(const ColumnSums& sums, const SumCosts& costs, const std::uint8_t*
   some.resize(static_cast<std::size_t>(between));
   for (std::int64_t c = 0; c < choices; ++c)
     for (std::int64_t o = 0; o < choices; ++o) {
-      const std::uint8_t* near = sums.near + c * between;
-      const auto lowest = static_cast<std::uint8_t>(costs.lowest - sums.far[c * choices + o]);
-      for (std::int64_t q = 0; q < between; ++q)
-        some[q] = std::min<std::uint8_t>(static_cast<std::uint8_t>(near[q] - lowest), 15);
-      look_up_bytes(costs.cost, some.data(), between);
+      look_up(costs, sums.near + c * between, sums.far[c * choices + o], between, some.data());
       for (std::int64_t q = 0; q < between; ++q)
         best[c * between + q] = std::min(
-            best[c * between + q], static_cast<std::uint8_t>(from[o * between + q] + some[q]));
+            best[c * between + q],
+            static_cast<std::uint8_t>(before(from[o * between + q], costs.wide) + some[q]));
     }
-  interleave(sums, best.data(), *std::ranges::min_element(best), to);
+  const int least = *std::ranges::min_element(best);
+  for (std::int64_t q = 0; q < between; ++q)
+    for (std::int64_t c = 0; c < choices; ++c)
+      *to++ = after(best[c * between + q], least, costs.wide);
 }
 
 using Bytes [[gnu::vector_size(32)]] = std::uint8_t;
@@ -47,16 +67,18 @@ using Bytes [[gnu::vector_size(32)]] = std::uint8_t;
   least = other < least ? other : least;
 }
 
-/// interleave() of 32 of q. Two registers are interleaved as often as a code has bits.
-template <int bits>
-KARAT_FOR_AVX2 void interleave_32(const std::uint8_t* best, std::int64_t between, int least,
-                                  std::uint8_t* to) {
+/// to[q·2^bits + c] = after() of best[c][q], 32 of q. Two registers are interleaved as often as a
+/// code has bits.
+template <int bits, bool wide>
+KARAT_FOR_AVX2 void interleave(const std::uint8_t* best, std::int64_t between, int least,
+                               std::uint8_t* to) {
   constexpr int choices = 1 << bits, half = choices / 2;
   Bytes x[choices], y[choices];
   for (int c = 0; c < choices; ++c) {
     load(best + c * between, x[c]);
-    x[c] -= static_cast<std::uint8_t>(least);
-    take_least(Bytes{} + kMostCost, x[c]);
+    constexpr int shift = wide ? kWideShift : 0;
+    const Bytes cost = x[c] - static_cast<std::uint8_t>(least), most = Bytes{} + kMostCost;
+    x[c] = x[c] >= most ? most : cost > (most >> shift) ? most : cost << shift;
   }
   for (int bit = 0; bit < bits; ++bit) {
     for (int i = 0; i < half; ++i) {
@@ -76,27 +98,38 @@ KARAT_FOR_AVX2 void interleave_32(const std::uint8_t* best, std::int64_t between
   }
 }
 
-template <int bits>
+template <int bits, bool wide>
 KARAT_FOR_AVX2 void step_avx2(const ColumnSums& sums, const SumCosts& costs,
                               const std::uint8_t* from, std::uint8_t* to) {
   constexpr std::int64_t choices = 1 << bits, kBlock = sizeof(Bytes);
+  constexpr int tables = !wide ? 1 : bits == 5 ? 8 : 4;  // of 16 sums
   thread_local std::vector<std::uint8_t> found;
   found.resize(static_cast<std::size_t>(choices * sums.between));
-  Bytes table, least = Bytes{} + 255;
-  for (int i = 0; i < 32; ++i) table[i] = costs.cost[i % 16];
+  Bytes table[tables], least = Bytes{} + 255;
+  for (int t = 0; t < tables; ++t)
+    for (int i = 0; i < 32; ++i) table[t][i] = costs.cost[16 * t + i % 16];
   for (std::int64_t c = 0; c < choices; ++c) {
-    Bytes lowest[choices];
+    Bytes added[choices];
     for (std::int64_t o = 0; o < choices; ++o)
-      lowest[o] = Bytes{} + static_cast<std::uint8_t>(costs.lowest - sums.far[c * choices + o]);
+      added[o] = Bytes{} +
+                 static_cast<std::uint8_t>(sums.far[c * choices + o] - (wide ? 0 : costs.lowest));
     for (std::int64_t q = 0; q < sums.between; q += kBlock) {
       Bytes near, best = Bytes{} + 255;
       load(sums.near + c * sums.between + q, near);
       for (std::int64_t o = 0; o < choices; ++o) {
-        Bytes place = near - lowest[o], before;
-        take_least(Bytes{} + 15, place);
-        load(from + o * sums.between + q, before);
-        before += KARAT_LOOK_UP_AVX2(table, place);
-        take_least(before, best);
+        Bytes place = near + added[o], cost;
+        load(from + o * sums.between + q, cost);
+        if constexpr (wide) {
+          cost = cost == kMostCost ? cost : cost >> kWideShift;
+          for (int t = 0; t < tables; ++t) {  // an index from 128 on gives 0
+            const Bytes index = (place ^ static_cast<std::uint8_t>(16 * t)) + std::uint8_t{112};
+            cost += KARAT_LOOK_UP_AVX2(table[t], index);
+          }
+        } else {
+          take_least(Bytes{} + std::uint8_t{kNarrowSums}, place);
+          cost += KARAT_LOOK_UP_AVX2(table[0], place);
+        }
+        take_least(cost, best);
       }
       take_least(best, least);
       std::memcpy(&found[c * sums.between + q], &best, sizeof best);
@@ -105,11 +138,18 @@ KARAT_FOR_AVX2 void step_avx2(const ColumnSums& sums, const SumCosts& costs,
   int least_of_all = least[0];
   for (int i = 1; i < 32; ++i) least_of_all = std::min<int>(least_of_all, least[i]);
   for (std::int64_t q = 0; q < sums.between; q += kBlock)
-    interleave_32<bits>(&found[q], sums.between, least_of_all, to + q * choices);
+    interleave<bits, wide>(&found[q], sums.between, least_of_all, to + q * choices);
 }
 
-KARAT_FOR_AVX2 void step_32(const ColumnSums& sums, const SumCosts& costs,
-                            const std::uint8_t* from, std::uint8_t* to) {
+template <int bits>
+KARAT_FOR_AVX2 void step_avx2(const ColumnSums& sums, const SumCosts& costs,
+                              const std::uint8_t* from, std::uint8_t* to) {
+  const auto step = costs.wide ? step_avx2<bits, true> : step_avx2<bits, false>;
+  step(sums, costs, from, to);
+}
+
+void step_32(const ColumnSums& sums, const SumCosts& costs, const std::uint8_t* from,
+             std::uint8_t* to) {
   constexpr ColumnStep kSteps[] = {step_avx2<2>, step_avx2<3>, step_avx2<4>, step_avx2<5>};
   kSteps[sums.bits - 2](sums, costs, from, to);
 }

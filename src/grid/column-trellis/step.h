@@ -12,22 +12,25 @@ namespace karat {
 /// its code, o the oldest that it depends on and q those between, which the seams above and below
 /// it share.
 struct ColumnSums {
-  int bits;                 // of a code
-  std::int64_t between;     // values of q; a multiple of 32
+  int bits;                  // of a code
+  std::int64_t between;      // values of q; a multiple of 32
   const std::uint8_t* near;  // [2^bits, between]
   const std::uint8_t* far;   // [2^bits, 2^bits]
 };
 
-/// The cost of a sum: cost[sum − lowest], in steps of one, or cost[15] beyond these. Entries are at
-/// most kMostCost, so that two of them fit a byte.
-inline constexpr std::uint8_t kMostCost = 127;
+/// The cost of a sum. Narrow: cost[sum − lowest], or cost[15] where that is none of 0 … 14. Wide:
+/// cost[sum], whatever the sum; its unit is kWideUnit times that of the costs of seams. At most
+/// kMostCost, so that two of them fit a byte.
+inline constexpr std::uint8_t kMostCost = 127;  // of a seam: so much or more
+inline constexpr int kWideUnit = 4, kNarrowSums = 15, kWideSums = 128;
 struct SumCosts {
+  bool wide;
   int lowest;
-  std::uint8_t cost[16];
+  std::uint8_t cost[kWideSums];
 };
 
 /// to[q·2^bits + c] = least of from[o·between + q] + the sum's cost over all o, less the least of
-/// all, at most kMostCost. from and to [between · 2^bits]; from is at most kMostCost.
+/// all; kMostCost stays what it is. from and to [between · 2^bits]; one of from is 0.
 using ColumnStep = void (*)(const ColumnSums& sums, const SumCosts& costs, const std::uint8_t* from,
                             std::uint8_t* to);
 

@@ -17,8 +17,8 @@ inline constexpr std::int64_t kSegmentRows = 256;
 /// The oldest code meets c[0] alone, in table 0; a search is faster for it.
 struct ColumnCode {
   static constexpr int kTables = 3, kMostRows = 7;
-  int bits;    // of a code
-  int rows;    // whose codes make a value: its own and those above
+  int bits;  // of a code
+  int rows;  // whose codes make a value: its own and those above
   std::uint8_t factor[kTables][kMostRows];
   std::uint8_t shift[kTables];
   std::uint8_t table[kTables][16];

@@ -22,9 +22,9 @@ struct Column;
 
 template <>
 struct Column<2> {
-  Bytes above[7];         // c[r]
-  Bytes pair, pair_two;   // 4·c[r] ⊕ c[r + 1]
-  Bytes third;            // 4·c[1] ⊕ c[4] ⊕ 4·c[5]
+  Bytes above[7];        // c[r]
+  Bytes pair, pair_two;  // 4·c[r] ⊕ c[r + 1]
+  Bytes third;           // 4·c[1] ⊕ c[4] ⊕ 4·c[5]
 
   template <class Meet>
   void step(Bytes c, const Meet& meet) {
@@ -81,7 +81,7 @@ template <int width>
 struct Columns {
   static constexpr int kBits = width;
   static constexpr int kAbove = width == 2 ? 6 : 7 - width;  // rows that a value needs
-  static constexpr bool kLarge = width == 5;                          // sums above 63
+  static constexpr bool kLarge = width == 5;                 // sums above 63
   static constexpr std::integral_constant<int, kLarge ? 8 : 6> sum_width() { return {}; }  // bits
   using Codes = BlockCodes<width>;
   using State = Column<width>;
