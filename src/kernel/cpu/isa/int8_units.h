@@ -140,127 +140,107 @@ struct Spread {
 template <std::int64_t most>
 struct UnitScales {
   alignas(32) float scale[most + kLanes], shift[most + kLanes];
-
-  /// From scales and zeros as they are stored to those of V.
-  void settle(std::int64_t n, float factor, float first) {
-    for (std::int64_t i = 0; i < n; i += kLanes) {
-      const Eight own = load(scale + i);
-      store(shift + i, mul(own, sub(load(shift + i), all(first))));
-      store(scale + i, mul(own, all(factor)));
-    }
-  }
 };
 
-/// acc − Σ scale·zero·(Σ x) of n units.
-template <class Scales>
-inline Eight subtract_shifts(const Scales& scales, const float* sums, std::int64_t n, Eight acc) {
-  for (std::int64_t i = 0; i < n; i += kLanes)
-    acc = fnma(load(scales.shift + i), load(sums + i), acc);
-  return acc;
-}
-
-// Statistics of units [begin, end) of a row; begin is a multiple of 8. prepare() goes before, for
-// the strip of 16 rows that the row is in.
+// Statistics of a matrix: eight(row, i, scale, zero) gives those of units i … i + 7 of a row, zeros
+// past its last; i is a multiple of 8. prepare() goes before, with the strip of 16 rows that the
+// row is in and a range of units.
 constexpr std::int64_t kStrip = 16;
 
 /// Scales and zeros of groups, which are units or consist of them.
-struct GroupUnits {
-  explicit GroupUnits(const MatrixView& view) : m(view), unit(int8_unit(view)) {}
+class GroupUnits {
+ public:
+  explicit GroupUnits(const MatrixView& m)
+      : scales_(m.scales),
+        zeros_(m.symmetric ? nullptr : m.zeros),
+        fixed_zero_(m.fixed_zero),
+        group_(m.group),
+        groups_(m.groups),
+        unit_(int8_unit(m)) {}
   void prepare(std::int64_t, std::int64_t, std::int64_t) {}
 
-  template <class Scales>
-  void get(std::int64_t row, std::int64_t begin, std::int64_t end, Scales& to) const {
-    const std::int64_t at = row * m.groups, n = end - begin;
-    if (m.group == unit)
-      for (std::int64_t i = 0; i < n; i += kLanes) {
-        const std::int64_t left = least(m.groups - begin - i, n - i);
-        store(to.scale + i, halves(m.scales, at + begin + i, left));
-        if (!m.symmetric) store(to.shift + i, halves(m.zeros, at + begin + i, left));
-      }
-    else
-      spread(at, begin, n, to);
-    if (m.symmetric)
-      for (std::int64_t i = 0; i < n; i += kLanes) store(to.shift + i, all(m.fixed_zero));
+  void eight(std::int64_t row, std::int64_t i, Eight& scale, Eight& zero) const {
+    const std::int64_t at = row * groups_ + i, left = groups_ - i;
+    if (group_ != unit_) return spread(row, i, scale, zero);
+    scale = left > 0 ? load_first_halves(scales_ + 2 * at, left) : all(0);
+    zero = all(fixed_zero_);
+    if (zeros_ != nullptr && left > 0) zero = load_first_halves(zeros_ + 2 * at, left);
   }
 
  private:
-  static Eight halves(const std::byte* from, std::int64_t at, std::int64_t n) {
-    return n > 0 ? load_first_halves(from + 2 * at, n) : all(0);
-  }
-  /// Groups of several units.
-  template <class Scales>
-  void spread(std::int64_t at, std::int64_t begin, std::int64_t n, Scales& to) const {
-    std::int64_t group = begin * unit / m.group, next = ((group + 1) * m.group + unit - 1) / unit;
-    for (std::int64_t i = 0; i < n || i % kLanes != 0; ++i) {
-      if (begin + i == next) next = (++group + 1) * m.group / unit;
-      const bool there = i < n && group < m.groups;
-      to.scale[i] = there ? load_half(m.scales, at + group) : 0;
-      to.shift[i] = there && !m.symmetric ? load_half(m.zeros, at + group) : 0;
+  /// Of groups of several units.
+  void spread(std::int64_t row, std::int64_t i, Eight& scale, Eight& zero) const {
+    alignas(32) float scales[kLanes], zeros[kLanes];
+    for (std::int64_t k = 0; k < kLanes; ++k) {
+      const std::int64_t group = (i + k) * unit_ / group_, at = row * groups_ + group;
+      const bool there = group < groups_;
+      scales[k] = there ? load_half(scales_, at) : 0;
+      zeros[k] = there && zeros_ != nullptr ? load_half(zeros_, at) : fixed_zero_;
     }
+    scale = load(scales);
+    zero = load(zeros);
   }
 
-  const MatrixView& m;
-  std::int64_t unit;
+  const std::byte *scales_, *zeros_;
+  float fixed_zero_;
+  std::int64_t group_, groups_, unit_;
 };
 
 /// Tables have none.
 struct NoStatistics {
   explicit NoStatistics(const MatrixView&) {}
   void prepare(std::int64_t, std::int64_t, std::int64_t) {}
-  template <class Scales>
-  void get(std::int64_t, std::int64_t begin, std::int64_t end, Scales& to) const {
-    for (std::int64_t i = 0; i < end - begin; i += kLanes) {
-      store(to.scale + i, all(1));
-      store(to.shift + i, all(0));
-    }
+  void eight(std::int64_t, std::int64_t, Eight& scale, Eight& zero) const {
+    scale = all(1);
+    zero = all(0);
   }
 };
 
 /// Second-level statistics of the groups of a strip: s2·(code − z2), eight groups together.
 struct SecondLevel {
-  Words low, high;     // codes of rows 0 … 7 and 8 … 15, three bits each
-  Eight scale, shift;  // s2, and s2·z2
+  Words words[2];      // codes of rows 0 … 7 and 8 … 15, three bits each
+  Eight scale, minus;  // s2, and −s2·z2
 
   void load(const std::byte* codes, const std::byte* stats, std::int64_t n) {
-    std::uint32_t words[2][kLanes] = {};
+    std::uint32_t packed[2][kLanes] = {};
     std::byte halves[4 * kLanes] = {};
     const std::int64_t groups = least(n, kLanes);
     for (std::int64_t g = 0; g < groups; ++g)
-      for (int h = 0; h < 2; ++h) std::memcpy(&words[h][g], codes + 6 * g + 3 * h, 3);
+      for (int h = 0; h < 2; ++h) std::memcpy(&packed[h][g], codes + 6 * g + 3 * h, 3);
     if (groups > 0) std::memcpy(halves, stats, static_cast<std::size_t>(4 * groups));
-    low = words_of(words[0]);
-    high = words_of(words[1]);
+    for (int h = 0; h < 2; ++h) words[h] = words_of(packed[h]);
     Eight zero;
     load_pairs(halves, scale, zero);
-    shift = mul(scale, zero);
+    minus = mul(scale, sub(all(0), zero));
   }
   Eight of_row(std::int64_t row) const {
-    const Eight code = three_bits(row < 8 ? low : high, static_cast<int>(3 * (row % 8)));
-    return sub(mul(scale, code), shift);
+    return fma(scale, three_bits(words[row / 8], static_cast<int>(3 * (row % 8))), minus);
   }
 };
 
 template <std::int64_t most>
-struct BilevelUnits {
-  explicit BilevelUnits(const MatrixView& view) : m(view) {}
+class BilevelUnits {
+ public:
+  explicit BilevelUnits(const MatrixView& m) : m_(m) {}
 
   void prepare(std::int64_t row, std::int64_t begin, std::int64_t end) {
+    begin_ = begin;
     for (std::int64_t i = 0; i < end - begin; i += kLanes) {
-      const std::int64_t cell = row / kStrip * m.groups + begin + i, n = m.groups - begin - i;
-      scales[i / kLanes].load(m.scale_codes + 6 * cell, m.scale_stats + 4 * cell, n);
-      if (!m.symmetric) zeros[i / kLanes].load(m.zero_codes + 6 * cell, m.zero_stats + 4 * cell, n);
+      const std::int64_t at = row / kStrip * m_.groups + begin + i, n = m_.groups - begin - i;
+      scales_[i / kLanes].load(m_.scale_codes + 6 * at, m_.scale_stats + 4 * at, n);
+      if (!m_.symmetric) zeros_[i / kLanes].load(m_.zero_codes + 6 * at, m_.zero_stats + 4 * at, n);
     }
   }
-  template <class Scales>
-  void get(std::int64_t row, std::int64_t begin, std::int64_t end, Scales& to) const {
-    for (std::int64_t i = 0; i < end - begin; i += kLanes) {
-      store(to.scale + i, scales[i / kLanes].of_row(row % kStrip));
-      store(to.shift + i, m.symmetric ? all(m.fixed_zero) : zeros[i / kLanes].of_row(row % kStrip));
-    }
+  void eight(std::int64_t row, std::int64_t i, Eight& scale, Eight& zero) const {
+    const std::int64_t at = (i - begin_) / kLanes;
+    scale = scales_[at].of_row(row % kStrip);
+    zero = m_.symmetric ? all(m_.fixed_zero) : zeros_[at].of_row(row % kStrip);
   }
 
-  const MatrixView& m;
-  SecondLevel scales[most / kLanes], zeros[most / kLanes];
+ private:
+  const MatrixView& m_;
+  std::int64_t begin_ = 0;
+  SecondLevel scales_[most / kLanes], zeros_[most / kLanes];
 };
 
 /// Calls body(kind of values, statistics) with those of the matrix, of at most `most` units.

@@ -35,8 +35,12 @@ struct UnitStrip {
     for (std::int64_t r = 0; r < rows; ++r) {
       const std::byte* from = m.codes + (row + r) * m.row_bytes;
       const Values values = kind.of_row(row + r);
-      units.get(row + r, first, last, scales[r]);
-      scales[r].settle(last - first, values.factor(), values.first());
+      for (std::int64_t i = first; i < last; i += kLanes) {
+        Eight scale, zero;
+        units.eight(row + r, i, scale, zero);
+        store(scales[r].scale + i - first, mul(scale, all(values.factor())));
+        store(scales[r].shift + i - first, mul(scale, sub(zero, all(values.first()))));
+      }
       Bytes q[kRegisters];
       for (std::int64_t b = begin; b < end; ++b) {
         if (b < whole)
@@ -81,8 +85,11 @@ struct UnitStrip {
       const float* unit_sums = x.sums + (t + i) * x.sums_stride + begin * spread.per_block;
       Eight whole[4];
       KARAT_UNROLL
-      for (int k = 0; k < 4; ++k)
-        whole[k] = subtract_shifts(scales[r + k], unit_sums, n * spread.per_block, acc[i][k]);
+      for (int k = 0; k < 4; ++k) {
+        whole[k] = acc[i][k];
+        for (std::int64_t u = 0; u < n * spread.per_block; u += kLanes)
+          whole[k] = fnma(load(scales[r + k].shift + u), load(unit_sums + u), whole[k]);
+      }
       sums[i] = sum_lanes(whole[0], whole[1], whole[2], whole[3]);
     }
   }

@@ -8,7 +8,6 @@ namespace karat::KARAT_ISA {
 namespace {
 
 constexpr std::int64_t kUnits = 512;  // of a row whose scales are had at a time
-using Scales = UnitScales<kUnits>;
 constexpr int kTogether = FourOutliers::kRows;
 static_assert(kStrip % kTogether == 0);
 
@@ -37,70 +36,51 @@ inline Eight add_block(const Bytes* bytes, const std::int8_t* x, Eight x_scales,
 }
 
 /// Adds the products of a run to a row's sum. What lies kAhead bytes further on is requested, as in
-/// int8_one.cpp; rows are read one after the other on every CPU.
+/// int8_one.cpp; rows are read one after the other on every CPU. Not inlined: what its loop counts
+/// would not fit the registers beside what its callers hold.
 template <class Values>
-inline Eight add_blocks(const Run& run, const Values& values, std::int64_t row,
-                        const Scales& scales, Eight sum) {
+[[gnu::noinline]] Eight add_blocks(const Run& run, const Values& row_values, std::int64_t row,
+                                   const float* scale, Eight sum) {
   using Codes = typename Values::Codes;
   constexpr std::int64_t kAhead = 8192;
   const std::int64_t whole = least(run.end, run.m.in / kBlock) - run.begin;
   const std::byte* p = run.m.codes + row * run.m.row_bytes + run.begin * Codes::kBytes;
   const std::int8_t* x = run.x.values + run.begin * kBlock;
   const float* x_scales = run.x.scales + run.begin * kLanes;
-  const float* scale = scales.scale;
   const Spread spread = run.spread;
+  const Values values = row_values;
   Bytes q[kRegisters], bytes[Values::kBytes];
-  std::int64_t b = 0;
-  for (; b < whole; ++b, p += Codes::kBytes, x += kBlock, x_scales += kLanes) {
+  for (const std::byte* end = p + whole * Codes::kBytes; p < end; p += Codes::kBytes) {
     __builtin_prefetch(p + kAhead, 0, 2);
     if constexpr (Codes::kBytes > 64) __builtin_prefetch(p + kAhead + 64, 0, 2);
     Codes::load(p, q);
     values.bytes(q, bytes);
     sum = add_block<Values>(bytes, x, load(x_scales), spread, scale, sum);
-    scale += spread.per_block;
+    x += kBlock, x_scales += kLanes, scale += spread.per_block;
   }
-  if (b == run.end - run.begin) return sum;
-  load_last<Codes>(p, run.m.row_bytes - (run.begin + b) * Codes::kBytes, q);
+  if (run.begin + whole == run.end) return sum;
+  load_last<Codes>(p, run.m.row_bytes - (run.begin + whole) * Codes::kBytes, q);
   values.bytes(q, bytes);
   return add_block<Values>(bytes, x, load(x_scales), spread, scale, sum);
 }
 
-/// Adds Σ (V − zero)·scale·x̂ of a run to a row's sum.
+/// Adds Σ (V − zero)·scale·x̂ of a run to a row's sum. Not inlined either.
 template <class Kind, class Units>
-inline Eight add_run(const Kind& kind, const Units& units, const Run& run, std::int64_t row,
-                     Eight sum) {
-  Scales scales;
+[[gnu::noinline]] Eight add_run(const Kind& kind, const Units& units, const Run& run,
+                                std::int64_t row, Eight sum) {
+  alignas(32) float scales[kUnits + kLanes];
   const typename Kind::Row values = kind.of_row(row);
   const std::int64_t first = run.begin * run.spread.per_block, n = run.units();
-  units.get(row, first, first + n, scales);
-  scales.settle(n, values.factor(), values.first());
-  return add_blocks(run, values, row, scales, subtract_shifts(scales, run.sums(), n, sum));
-}
-
-/// The outliers of `rows` rows from `row`: take(r) goes before the first run of the r-th.
-class StripOutliers {
- public:
-  StripOutliers(const MatrixView& m, const float* x, FourOutliers::Plan& plan, std::int64_t row,
-                std::int64_t rows)
-      : m_(m), x_(x), plan_(plan), row_(row), rows_(rows) {}
-
-  /// Those of four rows are taken before the first of them, or before each of fewer.
-  void take(std::int64_t r) {
-    if (m_.outlier_offsets == nullptr) return;
-    if (r / kTogether * kTogether + kTogether > rows_)
-      sums_[r] = outlier_dot(m_, row_ + r, x_);
-    else if (r % kTogether == 0)
-      store_four(sums_ + r, FourOutliers(m_, row_ + r, x_, plan_).sums());
+  const Eight factor = all(values.factor()), zero_of_values = all(values.first());
+  const float* sums = run.sums();
+  for (std::int64_t i = 0; i < n; i += kLanes) {
+    Eight scale, zero;
+    units.eight(row, first + i, scale, zero);
+    store(scales + i, mul(scale, factor));
+    sum = fnma(mul(scale, sub(zero, zero_of_values)), load(sums + i), sum);
   }
-  const float* sums() const { return sums_; }
-
- private:
-  const MatrixView& m_;
-  const float* x_;
-  FourOutliers::Plan& plan_;
-  std::int64_t row_, rows_;
-  alignas(32) float sums_[kStrip] = {};
-};
+  return add_blocks(run, values, row, scales, sum);
+}
 
 template <class Kind, class Units>
 void unit_rows(const Kind& kind, Units& units, const MatrixView& m, const KernelInput& input,
@@ -112,21 +92,26 @@ void unit_rows(const Kind& kind, Units& units, const MatrixView& m, const Kernel
   for (std::int64_t row = row_begin; row < row_end; row += kStrip) {
     const std::int64_t rows = least(kStrip, row_end - row);
     Eight acc[kStrip];
+    alignas(32) float kept[kStrip];  // what outliers give
     for (Eight& one : acc) one = all(0);
-    StripOutliers outliers(m, input.x, plan, row, rows);
     for (std::int64_t b = 0; b < x.blocks; b += blocks) {
       const Run run{m, x, spread, b, least(b + blocks, x.blocks)};
       units.prepare(row, b * spread.per_block, run.end * spread.per_block);
-      for (std::int64_t r = 0; r < rows; ++r) {
-        if (b == 0) outliers.take(r);
+      std::int64_t r = 0;
+      for (; b == 0 && r + kTogether <= rows; r += kTogether) {
+        FourOutliers outliers(m, row + r, input.x, plan);
+        for (int k = 0; k < kTogether; ++k) {
+          outliers.take_some();
+          acc[r + k] = add_run(kind, units, run, row + r + k, acc[r + k]);
+        }
+        store_four(kept + r, outliers.sums());
+      }
+      for (; r < rows; ++r) {
+        if (b == 0) kept[r] = outlier_dot(m, row + r, input.x);
         acc[r] = add_run(kind, units, run, row + r, acc[r]);
       }
     }
-    for (std::int64_t r = 0; r < rows; r += kTogether) {
-      const Four sums = add_four(sum_lanes(acc[r], acc[r + 1], acc[r + 2], acc[r + 3]),
-                                 load_four(outliers.sums() + r));
-      add_sums(&sums, 1, least(kTogether, rows - r), false, y + row + r, 0);
-    }
+    for (std::int64_t r = 0; r < rows; ++r) y[row + r] = sum_lanes(acc[r]) + kept[r];
   }
 }
 
