@@ -92,9 +92,9 @@ TEST_CASE("of a column's codes the oldest meets the newest alone, in the first t
 }
 
 TEST_CASE("distortion of normal numbers: lower than that of hashed values") {
-  // 1mad12 leaves 0.0720, 0.0193, 0.00499 and 0.00134.
+  // 1mad12 leaves 0.0744, 0.0193, 0.00499 and 0.00134.
   for (const auto& [bits, expected] :
-       {std::pair{2, 0.0695}, {3, 0.0182}, {4, 0.00465}, {5, 0.00124}}) {
+       {std::pair{2, 0.0727}, {3, 0.0185}, {4, 0.0047}, {5, 0.00127}}) {
     ColumnSearch search(bits);
     const torch::Tensor all = normal(128, 256, 64);
     double error = 0;
