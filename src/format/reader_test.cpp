@@ -263,7 +263,7 @@ TEST_CASE("version 3 layouts that are wrong, or in an older folder") {
   CHECK(parse_quantization(of_version(3, lut + ",\"rotation\":9"))->layers.at("a").rotation == 9);
   config_refused(of_version(2, trellis), "grid trellis in format version 2");
   config_refused(of_version(2, lut + ",\"rotation\":9"), "grid lut with a rotation in format");
-  config_refused(of_version(7, trellis), "upgrade karat");
+  config_refused(of_version(kFormatVersion + 1, trellis), "upgrade karat");
   config_refused(of_version(3, trellis + ",\"group\":0"), "\"group\" in a layout of grid trellis");
   config_refused(of_version(3, lut + ",\"code\":\"1mad\""), "\"code\" in a layout of grid lut");
   config_refused(of_version(3, "\"grid\":\"trellis\",\"bits\":2"), "no \"code\"");
@@ -390,7 +390,8 @@ TEST_CASE("an unquantized config.json has no quantization_config") {
 TEST_CASE("quantization_config of another tool, of the future, or wrong") {
   const std::string karat = "\"quant_method\":\"karat\",\"format\":\"karat-packed\"";
   config_refused(config("\"quant_method\":\"gptq\""), "expected \"karat\"");
-  config_refused(config(karat + ",\"format_version\":7"), "upgrade karat");
+  const std::string next = std::to_string(kFormatVersion + 1);
+  config_refused(config(karat + ",\"format_version\":" + next), "upgrade karat");
   config_refused(config(karat + ",\"format_version\":0"), "format version 0");
   config_refused(config(karat + ",\"format_version\":1.5"), "got 1.5");
   config_refused(config(karat), "no \"format_version\"");

@@ -63,8 +63,8 @@ void SensitivityMeter::see(const Layer& layer) {
   if (!recipe_.transform.rotates)
     found.errors = errors_of(sample(layer, kLayerRows), recipe_.widths.grids);
   if (recipe_.solver.needs.hessian) {
-    const Basis basis =
-        recipe_.transform.fit ? recipe_.transform.fit(layer, {}, recipe_.grid) : Basis{};
+    const bool rotates = recipe_.transform.rotates;
+    const Basis basis = rotates ? recipe_.transform.fit(layer, {}, recipe_.grid) : Basis{};
     found.cost *= compensated_share(in_basis(layer, basis).stats.hessian, layer.name);
   }
   const std::scoped_lock lock(mutex_);
