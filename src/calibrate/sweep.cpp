@@ -136,7 +136,7 @@ class Sweep {
 
   void reserve(std::int64_t layers) const {
     std::int64_t rows = layers * ids_.numel();
-    if (ends_) rows += 3 * arch_.vocab;  // the head, its gradient, and that scaled
+    if (ends_) rows += 2 * arch_.vocab;  // the head and its gradient
     check_memory("calibration activations",
                  static_cast<double>(rows) * static_cast<double>(arch_.hidden) * sizeof(float),
                  "ask for fewer or shorter sequences");
