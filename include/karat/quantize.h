@@ -92,8 +92,8 @@ struct QuantizePlan {
   std::int64_t parameters = 0;    // of the model
   std::int64_t budget_bytes = 0;  // 0: none
   /// Nats a token that the planned parts are expected to cost: ½ Σ T F Δ², F the Fisher information
-  /// of sequences of T predictions, Δ² the error of plain rounding, or what GPTQ would leave of it
-  /// where the solver knows the Hessian. Takes errors and the gradients of tokens for independent.
+  /// of sequences of T predictions, Δ² the error of plain rounding. Takes errors and the gradients
+  /// of tokens for independent, and counts nothing of what a solver makes up for.
   std::optional<double> loss = {};
   std::filesystem::path work = {};  // holds what was measured; empty: nothing was
   std::vector<std::string> warnings = {};

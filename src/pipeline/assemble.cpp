@@ -149,9 +149,7 @@ Assembled assemble(Recipe recipe, const Overrides& overrides) {
 }
 
 Needs Assembled::widths_needs() const {
-  Needs needs{.fisher = widths.mixed(),
-              .hessian = widths.mixed() && solver.needs.hessian,
-              .ends = ends && !ends->grids.empty()};
+  Needs needs{.fisher = widths.mixed(), .ends = ends && !ends->grids.empty()};
   if (!transform.rotates)  // under a rotation normal numbers are rounded, and no layer
     for (const auto& [bits, grid] : widths.grids) needs = needs | grid.needs;
   return needs;

@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "pipeline/rounding.h"
-#include "recipe/basis.h"
-#include "recipe/hessian.h"
 
 namespace karat {
 namespace {
@@ -38,15 +36,6 @@ torch::Tensor row_squares(const torch::Tensor& weight) {
 
 }  // namespace
 
-double compensated_share(const torch::Tensor& hessian, const std::string& layer) {
-  constexpr double kDamp = 0.01;
-  const torch::Tensor factor = inverse_factor(hessian, kDamp, layer);  // d is 1 / its diagonal²
-  const auto sum = [](const torch::Tensor& x) { return x.sum(torch::kFloat64).item<double>(); };
-  const double whole = sum(hessian.diagonal());
-  if (whole <= 0) return 1;
-  return std::min(1.0, sum(factor.diagonal().square().reciprocal()) / whole);
-}
-
 SensitivityMeter::SensitivityMeter(const Assembled& recipe, std::int64_t length)
     : recipe_(recipe), half_tokens_(0.5 * static_cast<double>(length - 1)) {
   if (!recipe.transform.rotates) return;
@@ -62,11 +51,6 @@ void SensitivityMeter::see(const Layer& layer) {
                     .errors = rotated_};
   if (!recipe_.transform.rotates)
     found.errors = errors_of(sample(layer, kLayerRows), recipe_.widths.grids);
-  if (recipe_.solver.needs.hessian) {
-    const bool rotates = recipe_.transform.rotates;
-    const Basis basis = rotates ? recipe_.transform.fit(layer, {}, recipe_.grid) : Basis{};
-    found.cost *= compensated_share(in_basis(layer, basis).stats.hessian, layer.name);
-  }
   const std::scoped_lock lock(mutex_);
   found_[layer.name] = std::move(found);
 }

@@ -9,7 +9,6 @@
 #include "pipeline/budget.h"
 #include "pipeline/rounding.h"
 #include "pipeline/sensitivity.h"
-#include "recipe/hessian.h"
 
 using namespace karat;
 
@@ -135,23 +134,6 @@ TEST_CASE("a sensitivity is what the errors of plain rounding add up to") {
       CHECK(found.errors.at(bits) == doctest::Approx(normal_rounding_error(grid)));
     CHECK(found.errors.at(4) < found.errors.at(3) / 3);
   }
-}
-
-TEST_CASE("a solver that knows the Hessian leaves the share of an error that is foretold") {
-  torch::manual_seed(2);
-  constexpr std::int64_t kInputs = 64;
-  const torch::Tensor mixed = torch::randn({400, kInputs}) * torch::linspace(0.1, 3, kInputs);
-  const torch::Tensor inputs = torch::mm(mixed, torch::randn({kInputs, kInputs}));
-  Layer layer{.name = "layer", .weight = torch::randn({256, kInputs})};
-  layer.stats.hessian = 2 * torch::mm(inputs.t(), inputs) / 400;
-  const Assembled recipe = assemble(find_method("gptq"), {.bits = "4", .group = "0"});
-  const Solution solved = recipe.solver.solve(layer, {}, recipe.grid);
-  const torch::Tensor error = recipe.grid.decode(solved.codes, solved.params[0]) - layer.weight;
-  const double whole = energy(rounding_error(layer, recipe.grid), layer.stats.hessian);
-  const double share = compensated_share(layer.stats.hessian, "layer");
-  CHECK(share < 0.8);
-  CHECK(energy(error, layer.stats.hessian) / whole == doctest::Approx(share).epsilon(0.15));
-  CHECK(compensated_share(torch::eye(8), "layer") == 1);
 }
 
 TEST_CASE("sizes are read with their units, and what is none is refused") {

@@ -90,7 +90,10 @@ void print_file(std::int64_t bytes, double bits, std::int64_t budget) {
 }
 
 void print_loss(const std::optional<double>& loss) {
-  if (loss) fmt::print("expected  {:.5f} nats a token: ½ Σ F Δ² (docs/size.md)\n", *loss);
+  if (loss)
+    fmt::print(
+        "expected  {:.5f} nats a token: ½ Σ F Δ² of plain rounding, before any compensation\n",
+        *loss);
 }
 
 void print(const QuantizeJob& job, const QuantizeReport& report) {
