@@ -44,7 +44,7 @@ class Quantize(TestCase):
         out = self.quantize("out", "gwq", "--bits", 3, "--ratio", 0.01)
         report = json.loads((out / "karat_report.json").read_text())
         config = json.loads((out / "config.json").read_text())["quantization_config"]
-        self.assertEqual((config["quant_method"], config["format_version"]), ("karat", 1))
+        self.assertEqual((config["quant_method"], config["format_version"]), ("karat", 6))  # blocks of small groups
         self.assertEqual(len(report["calibration"]["sha256"]), 64)
         self.assertGreater(report["calibration"]["tokens"], 0)
         self.assertEqual(len(report["tensors"]), 4 * 7)

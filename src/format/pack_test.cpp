@@ -38,8 +38,12 @@ TEST_CASE("pack refuses values that do not fit, naming the tensor") {
   refused(
       plain, [](PackedMatrix& m) { m.layout.group = -1; }, "packed layer m");
   refused(
-      plain, [](PackedMatrix& m) { m.layout.variant = "blocks"; },
-      "packed layer m");  // groups of 8
+      plain,
+      [](PackedMatrix& m) {
+        m.layout.variant = "blocks";
+        m.layout.group = 4;
+      },
+      "packed layer m");
   refused(
       plain, [](PackedMatrix& m) { m.in = 1ll << 40; }, "packed layer m");
   refused(
