@@ -112,6 +112,20 @@ TEST_CASE("distortion of normal numbers: lower than that of hashed values") {
   }
 }
 
+TEST_CASE("numbers wider than those that values suit cost what values beyond them cost, not more") {
+  ColumnSearch search(4);
+  const torch::Tensor all = normal(32, 256, 65) * 1.5;
+  double error = 0;
+  for (std::int64_t i = 0; i < 32; ++i) {
+    const float* first = all.data_ptr<float>() + i * 256;
+    const std::vector<float> x(first, first + 256);
+    std::vector<std::uint8_t> codes(256);
+    search.encode(x.data(), 256, codes.data());
+    error += column_error(4, x, codes);
+  }
+  CHECK(error / (32 * 256) < 0.03);  // 0.042 where costs have one unit
+}
+
 TEST_CASE("column trellis: more bits, and against a uniform grid, on odd sizes") {
   const torch::Tensor w = normal(300, 172, 3) * 0.02;
   double before = 1;

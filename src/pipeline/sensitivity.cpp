@@ -44,8 +44,7 @@ SensitivityMeter::SensitivityMeter(const Assembled& recipe, std::int64_t length)
 
 void SensitivityMeter::see(const Layer& layer) {
   const torch::Tensor fisher = layer.stats.fisher.sum(1, /*keepdim=*/false, torch::kFloat64);
-  torch::Tensor squares = row_squares(layer.weight);
-  if (recipe_.transform.rotates) squares = squares.mean();
+  const torch::Tensor squares = row_squares(layer.weight);
   Sensitivity found{.weights = static_cast<double>(layer.weight.numel()),
                     .cost = half_tokens_ * (fisher * squares).sum().item<double>(),
                     .errors = rotated_};

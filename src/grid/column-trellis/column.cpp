@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace karat {
 namespace {
@@ -52,7 +53,8 @@ double unit_of(int bits) {
 ColumnSearch::ColumnSearch(int bits, ColumnStep step)
     : code_(column_code(bits)),
       step_(step),
-      unit_(static_cast<float>(unit_of(bits) / (code_.step * code_.step))) {
+      finest_(static_cast<float>(unit_of(bits) / (code_.step * code_.step))),
+      unit_(finest_) {
   const unsigned choices = 1u << bits, between = 1u << (code_.rows - 2) * bits;
   const unsigned oldest = (code_.rows - 1) * bits;
   for (unsigned c = 0; c < choices; ++c) {
@@ -146,6 +148,9 @@ void ColumnSearch::search_all(const float* x, std::int64_t n, std::uint8_t* code
 
 void ColumnSearch::encode(const float* x, std::int64_t n, std::uint8_t* codes) {
   if (n * code_.bits <= kMostBits) return search_all(x, n, codes);
+  // Compensation makes late columns wide, where paths differ by more.
+  const float square = std::inner_product(x, x + n, x, 0.0f) / static_cast<float>(n);
+  unit_ = finest_ * std::max(1.0f, square * square);
   constexpr std::int64_t kMostAround = kAround * ColumnCode::kMostRows;
   const std::int64_t length = kAround * code_.rows, before = length / 2;
   float around[kMostAround];  // rows before the seam and after it

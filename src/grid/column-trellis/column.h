@@ -27,6 +27,7 @@ class ColumnSearch {
 
   const ColumnCode& code_;
   ColumnStep step_;
+  float finest_;                          // unit_ of numbers of deviation 1
   float unit_;                            // of a cost, in squares of code_.step
   int least_ = 0, most_ = 0;              // sums
   std::vector<std::uint8_t> near_, far_;  // ColumnSums
