@@ -20,10 +20,10 @@ using Sensitivities = std::map<std::string, Sensitivity>;  // by layer, ends amo
 /// Near its minimum the loss of a token grows by ½ Δᵀ F Δ, F the Fisher information of a token, of
 /// which the diagonal counts here. A sequence's gradient is the mean of its T tokens', so its
 /// square is 1/T of theirs as long as they are independent: a part costs ½ T Σ F Δ². A rounding
-/// error is alike all over a row, and under a rotation all over the layer; Δ² is then w̄², the mean
-/// square of the row or the layer, times what the grid makes of it at each width, measured on some
-/// rows, or on normal numbers under a rotation. (Hessian-trace allocation, HAWQ-V2, arXiv
-/// 1911.03852, with the Fisher information for the Hessian.)
+/// error is alike all over a row; Δ² is then w̄², the mean square of the row, times what the grid
+/// makes of it at each width, measured on some rows, or on normal numbers under a rotation.
+/// (Hessian-trace allocation, HAWQ-V2, arXiv 1911.03852, with the Fisher information for the
+/// Hessian.)
 class SensitivityMeter {
  public:
   /// `length`: tokens of a sequence.
