@@ -121,15 +121,15 @@ TEST_CASE("a sensitivity is what the errors of plain rounding add up to") {
             doctest::Approx(sum(error.square()) / sum(layer.weight.square())));
     }
   }
-  SUBCASE("alike everywhere under a rotation") {
+  SUBCASE("as of normal numbers under a rotation") {
     Overrides rotated = wide;
     rotated.transform = "hadamard";
     const Assembled recipe = assemble(find_method("rtn"), rotated);
     SensitivityMeter meter(recipe, 11);
     meter.see(layer);
     const Sensitivity& found = meter.found().at("layer");
-    CHECK(found.cost == doctest::Approx(0.5 * 10 * sum(layer.stats.fisher) *
-                                        sum(layer.weight.square()) / (48 * 64)));
+    const torch::Tensor squares = layer.weight.square().mean(1, /*keepdim=*/true);
+    CHECK(found.cost == doctest::Approx(0.5 * 10 * sum(layer.stats.fisher * squares)));
     for (const auto& [bits, grid] : recipe.widths.grids)
       CHECK(found.errors.at(bits) == doctest::Approx(normal_rounding_error(grid)));
     CHECK(found.errors.at(4) < found.errors.at(3) / 3);
