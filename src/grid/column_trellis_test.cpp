@@ -32,6 +32,21 @@ double column_error(int bits, const std::vector<float>& x, const std::vector<std
   return error;
 }
 
+/// Mean squared error of coding each row as a segment of a column.
+double distortion(int bits, const torch::Tensor& segments) {
+  ColumnSearch search(bits);
+  const std::int64_t n = segments.size(1);
+  double error = 0;
+  for (std::int64_t i = 0; i < segments.size(0); ++i) {
+    const float* first = segments.data_ptr<float>() + i * n;
+    const std::vector<float> x(first, first + n);
+    std::vector<std::uint8_t> codes(x.size());
+    search.encode(x.data(), n, codes.data());
+    error += column_error(bits, x, codes);
+  }
+  return error / static_cast<double>(segments.numel());
+}
+
 double mean_square(const torch::Tensor& a, const torch::Tensor& b) {
   return (a - b).square().mean().item<double>();
 }
@@ -95,17 +110,7 @@ TEST_CASE("distortion of normal numbers: lower than that of hashed values") {
   // 1mad12 leaves 0.0744, 0.0193, 0.00499 and 0.00134.
   for (const auto& [bits, expected] :
        {std::pair{2, 0.0727}, {3, 0.0185}, {4, 0.0047}, {5, 0.00127}}) {
-    ColumnSearch search(bits);
-    const torch::Tensor all = normal(128, 256, 64);
-    double error = 0;
-    for (std::int64_t i = 0; i < 128; ++i) {
-      const float* first = all.data_ptr<float>() + i * 256;
-      const std::vector<float> x(first, first + 256);
-      std::vector<std::uint8_t> codes(256);
-      search.encode(x.data(), 256, codes.data());
-      error += column_error(bits, x, codes);
-    }
-    const double found = error / (128 * 256);
+    const double found = distortion(bits, normal(128, 256, 64));
     MESSAGE(bits, " bits: ", found);
     CHECK(found < expected);
     CHECK(found > std::pow(4, -bits));
@@ -113,17 +118,7 @@ TEST_CASE("distortion of normal numbers: lower than that of hashed values") {
 }
 
 TEST_CASE("numbers wider than those that values suit cost what values beyond them cost, not more") {
-  ColumnSearch search(4);
-  const torch::Tensor all = normal(32, 256, 65) * 1.5;
-  double error = 0;
-  for (std::int64_t i = 0; i < 32; ++i) {
-    const float* first = all.data_ptr<float>() + i * 256;
-    const std::vector<float> x(first, first + 256);
-    std::vector<std::uint8_t> codes(256);
-    search.encode(x.data(), 256, codes.data());
-    error += column_error(4, x, codes);
-  }
-  CHECK(error / (32 * 256) < 0.03);  // 0.042 where costs have one unit
+  CHECK(distortion(4, normal(32, 256, 65) * 1.5) < 0.03);  // 0.042 where costs have one unit
 }
 
 TEST_CASE("column trellis: more bits, and against a uniform grid, on odd sizes") {
