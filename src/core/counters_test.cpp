@@ -7,8 +7,8 @@ using namespace karat;
 TEST_CASE("counters count instructions and cycles, or say why not") {
   const Counters counters;
   const Counts before = counters.read();
-  volatile int sum = 0;
-  for (int i = 0; i < 100000; ++i) sum = sum + i;
+  volatile unsigned sum = 0;  // wraps
+  for (unsigned i = 0; i < 100000; ++i) sum = sum + i;
   const Counts after = counters.read();
   if (counters.refusal().empty()) {
     CHECK(after.instructions - before.instructions >= 100000);
