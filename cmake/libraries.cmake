@@ -39,6 +39,8 @@ set_source_files_properties(${block_types} PROPERTIES
   COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON)
 karat_registry(layer_format FOLDER format/codec TABLE codec_table HEADER format/codec.h
                TYPE "const Codec&" ARGUMENTS "" SUFFIX _codec)
+karat_registry(layer_load FOLDER load/gguf/family TABLE gguf_family_table HEADER load/gguf/family.h
+               TYPE GgufFamily ARGUMENTS "const GgufKeys&" SUFFIX _gguf)
 karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/family.h
                TYPE Architecture ARGUMENTS "const ConfigReader&" SUFFIX _family)
 
