@@ -16,7 +16,11 @@ void read_row(const PackedView& view, std::int64_t row, float* w) {
 }
 
 CodeFacts facts(const PackedView& view) {
-  return {.row_bytes = bytes_of_row(view), .sums = false, .decode = view.codes.block->decode};
+  const BlockType& type = *view.codes.block;
+  return {.row_bytes = bytes_of_row(view),
+          .variant = static_cast<int>(type.id),
+          .sums = false,
+          .decode = type.decode};
 }
 
 void check(const std::string& where, const PackedLayout&) {
