@@ -83,8 +83,9 @@ struct Architecture {
 };
 
 /// Reads `folder`/config.json through the family file of its model_type, and the tokens that end a
-/// text from generation_config.json where that names them. Throws Error on a missing or malformed
-/// file, an unknown model_type, a value out of range, or an adapter beside the weights.
+/// text from generation_config.json where that names them; or what a GGUF file says of these.
+/// Throws Error on a missing or malformed file, an unknown model_type, a value out of range, or an
+/// adapter beside the weights.
 Architecture read_architecture(const std::filesystem::path& folder);
 
 /// Model types that have a family file, sorted.

@@ -20,7 +20,8 @@ using Weights =
 using LinearObserver = std::function<void(const Linear& layer, const torch::Tensor& input,
                                           const torch::Tensor& output)>;
 
-/// A tensor over mapped bytes, in its own dtype, without copying. `view` must outlive it.
+/// A tensor over mapped bytes, in its own dtype, without copying. `view` must outlive it. One of a
+/// GGUF type is decoded to F32 instead.
 torch::Tensor map_tensor(const TensorView& view);
 /// The tensors of block `index` (or embedding, positions, final norm and head), converted to
 /// `dtype` on `device`. Conv1D weights are transposed to [out, in].

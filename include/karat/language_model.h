@@ -1,5 +1,6 @@
-// A language model that runs from its folder, without LibTorch: original Hugging Face folders and
-// Karat folders alike, every family through the same code. Weights stay mapped in their own type.
+// A language model that runs from its folder, without LibTorch: original Hugging Face folders, GGUF
+// files and Karat folders alike, every family through the same code. Weights stay mapped in their
+// own type.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ namespace karat {
 /// An opened model; a cheap handle whose copies share the mapping.
 class LanguageModel {
  public:
-  /// Reads config.json and maps the weights. Throws Error naming what is missing or wrong.
+  /// Reads config.json, or a GGUF file, and maps the weights. Throws Error naming what is missing
+  /// or wrong.
   static LanguageModel open(const std::filesystem::path& folder);
 
   const std::filesystem::path& folder() const;

@@ -1,4 +1,5 @@
-// safetensors files and the folders Hugging Face makes of them: mapped, checked, never copied.
+// The tensors of safetensors files, of the folders Hugging Face makes of them, and of GGUF files:
+// mapped, checked, never copied whole.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +16,8 @@ namespace karat {
 
 class MappedFile;  // core/file.h
 
-/// Tensors of one file or of one folder (model.safetensors, or a sharded index). The views stay
-/// valid while this object, or a copy of it, lives. The first mapped file installs a handler
+/// Tensors of one file or of one model (model.safetensors, a sharded index, or GGUF). The views
+/// stay valid while this object, or a copy of it, lives. The first mapped file installs a handler
 /// of SIGBUS for the process, which acts on Karat's mappings alone and passes any other fault on to
 /// the handler before it (DESIGN.md, section 5). Format: huggingface/safetensors README.
 class Safetensors {
@@ -24,7 +25,8 @@ class Safetensors {
   /// Maps and validates one file: header size, types, shapes, and that the tensors tile the buffer
   /// without holes or overlap. Throws Error naming the file and the tensor.
   static Safetensors open(const std::filesystem::path& file);
-  /// Maps `model.safetensors`, or every shard of `model.safetensors.index.json`.
+  /// Maps `model.safetensors`, or every shard of `model.safetensors.index.json`; or a GGUF file,
+  /// whose tensors get the names and the order of rows of a folder.
   static Safetensors open_folder(const std::filesystem::path& folder);
   /// The files that open_folder maps, sorted; others of the folder make no difference.
   static std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder);
@@ -42,9 +44,11 @@ class Safetensors {
  private:
   /// Adds what `index` (tensor name -> file name) places in `file`, and names that are new.
   void add_file(const std::filesystem::path& file, const std::map<std::string, std::string>& index);
+  static Safetensors open_gguf(const std::filesystem::path& file);
   std::vector<TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::shared_ptr<const void> made_;  // bytes of tensors that lie otherwise in the file
   std::size_t file_bytes_ = 0;
 };
 

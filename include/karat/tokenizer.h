@@ -17,7 +17,8 @@ using TokenId = std::int32_t;
 class Tokenizer {
  public:
   /// Opens tokenizer.json (byte-level BPE, or BPE with byte fallback), else tokenizer.model
-  /// (sentencepiece), else vocab.json and merges.txt (of GPT-2's or Qwen2's class). What
+  /// (sentencepiece), else vocab.json and merges.txt (of GPT-2's or Qwen2's class); or what a GGUF
+  /// file says of these (byte-level BPE, or sentencepiece's). What
   /// tokenizer_config.json, special_tokens_map.json and added_tokens.json beside them add is part
   /// of it, as in transformers 5. Throws Error when none is there, one is malformed, or of another
   /// kind.
@@ -35,8 +36,8 @@ class Tokenizer {
   /// one.
   std::optional<std::string> piece(TokenId id) const;
   std::int64_t vocab_size() const;  // highest id + 1
-  /// The files this tokenizer was read from, for copying beside a quantized model. Throws Error on
-  /// a link whose target is gone, as open() does.
+  /// The files this tokenizer was read from, for copying beside a quantized model (all but a GGUF
+  /// file, load/model_files.h). Throws Error on a link whose target is gone, as open() does.
   static std::vector<std::filesystem::path> files(const std::filesystem::path& folder);
 
   struct Impl;

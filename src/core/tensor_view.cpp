@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/block.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -37,6 +38,7 @@ constexpr std::array kDTypes = {
     DTypeInfo{DType::f8_e4m3fnuz, 1, "F8_E4M3FNUZ"},
     DTypeInfo{DType::f8_e5m2fnuz, 1, "F8_E5M2FNUZ"},
     DTypeInfo{DType::c64, 8, "C64"},
+    DTypeInfo{DType::block, 0, "a type of GGUF"},
     DTypeInfo{DType::other, 0, "another type"},
 };
 
@@ -62,7 +64,7 @@ std::string_view name_of(DType dtype) {
 
 std::optional<DType> find_dtype(std::string_view name) {
   for (const auto& entry : kDTypes)
-    if (entry.name == name && entry.dtype != DType::other) return entry.dtype;
+    if (entry.name == name && entry.bytes > 0) return entry.dtype;
   return std::nullopt;
 }
 
@@ -70,6 +72,26 @@ std::int64_t TensorView::numel() const {
   std::int64_t count = 1;
   for (const auto extent : shape) count *= extent;
   return count;
+}
+
+std::size_t TensorView::bytes() const {
+  if (dtype == DType::other) return other_bytes;
+  if (dtype == DType::block)
+    return static_cast<std::size_t>(numel() / block->values * block->bytes);
+  return static_cast<std::size_t>(numel()) * byte_size(dtype);
+}
+
+std::string_view TensorView::type() const {
+  if (dtype == DType::other) return other_type;
+  return dtype == DType::block ? block->name : name_of(dtype);
+}
+
+TensorView rows_of(const TensorView& matrix, std::int64_t first, std::int64_t count) {
+  TensorView rows = matrix;
+  rows.shape[0] = first;
+  rows.data += rows.bytes();
+  rows.shape[0] = count;
+  return rows;
 }
 
 std::string shape_text(std::span<const std::int64_t> shape) {
@@ -120,10 +142,19 @@ std::uint16_t float_to_bf16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
+bool has_floats(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 ||
+         dtype == DType::block;
+}
+
 std::vector<float> to_floats(const TensorView& view) {
   std::vector<float> out(static_cast<std::size_t>(view.numel()));
   if (view.dtype == DType::f32) {
     std::memcpy(out.data(), view.data, view.bytes());
+    return out;
+  }
+  if (view.dtype == DType::block) {
+    decode_blocks(*view.block, view.data, view.numel(), out.data());
     return out;
   }
   if (view.dtype != DType::f16 && view.dtype != DType::bf16)

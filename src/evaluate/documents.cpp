@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "karat/error.h"
 #include "load/json.h"
+#include "load/model_files.h"
 
 namespace karat {
 namespace {
@@ -28,10 +29,9 @@ std::optional<TokenId> named_token(const nlohmann::json& json, const char* key,
   return content.is_string() ? tokenizer.find(content.get<std::string>()) : std::nullopt;
 }
 
-nlohmann::json read_json(const std::filesystem::path& file) {
-  return file.has_parent_path() && std::filesystem::exists(file)
-             ? parse_json(read_text(file), file.string())
-             : nlohmann::json();
+nlohmann::json read_json(const std::filesystem::path& model, const std::string& name) {
+  const std::string text = model.empty() ? std::string() : model_text(model, name);
+  return text.empty() ? nlohmann::json() : parse_json(text, (model / name).string());
 }
 
 }  // namespace
@@ -86,8 +86,8 @@ std::int64_t count_words(std::string_view text) {
 
 TokenId prefix_token(const Tokenizer& tokenizer, const std::filesystem::path& folder) {
   if (const auto bos = tokenizer.bos()) return *bos;
-  const nlohmann::json of_tokenizer = read_json(folder / "tokenizer_config.json");
-  const nlohmann::json of_model = read_json(folder / "config.json");
+  const nlohmann::json of_tokenizer = read_json(folder, "tokenizer_config.json");
+  const nlohmann::json of_model = read_json(folder, "config.json");
   for (const char* kind : {"bos_token", "eos_token"}) {
     if (const auto token = named_token(of_tokenizer, kind, tokenizer)) return *token;
     if (of_tokenizer.contains(kind)) continue;  // null: it says that there is none

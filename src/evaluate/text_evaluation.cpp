@@ -59,7 +59,7 @@ void check_files(const TextJob& job, std::size_t conventions) {
 
 std::vector<fs::path> weight_files(const fs::path& folder) {
   std::vector<fs::path> files = Safetensors::files_of(folder);
-  files.insert(files.begin(), folder / "config.json");
+  if (fs::is_directory(folder)) files.insert(files.begin(), folder / "config.json");
   return files;
 }
 

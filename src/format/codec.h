@@ -60,6 +60,8 @@ struct CodeFacts {
   /// groups of a multiple of 8 inputs or one a row; formats of columns.
   bool int8 = false;
   const ColumnCode* columns = nullptr;  // where codes meet those above them
+  /// Of rows cut into blocks of a group each: writes the weights of one.
+  void (*decode)(const std::byte* block, float* w) = nullptr;
 };
 
 struct Codec {
@@ -81,7 +83,8 @@ struct Codec {
 const std::map<std::string, const Codec& (*)()>& codec_table();
 /// The codec of a format; throws, beginning with `where`, when there is none of that name.
 const Codec& find_codec(const std::string& where, const std::string& format);
-/// All of them in the table's order, which gives each its number.
+/// All of them in the table's order and then that of GGUF's types (format/blocks.h), which gives
+/// each its number.
 const std::vector<const Codec*>& all_codecs();
 
 }  // namespace karat

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "format/blocks.h"
 #include "format/codec.h"
 #include "format/rows.h"
 #include "karat/error.h"
@@ -15,7 +16,8 @@ MatrixView::Store store_of(const TensorView& view) {
   if (view.dtype == DType::f32) return MatrixView::Store::f32;
   if (view.dtype == DType::f16) return MatrixView::Store::f16;
   if (view.dtype == DType::bf16) return MatrixView::Store::bf16;
-  fail("use tensor " + view.name + " as a matrix", std::string(view.type()), "F32, F16 or BF16");
+  fail("use tensor " + view.name + " as a matrix", std::string(view.type()),
+       "F32, F16, BF16 or a type of GGUF");
 }
 
 int number_of(const Codec& codec) {
@@ -28,6 +30,10 @@ int number_of(const Codec& codec) {
 Matrix::Matrix(const TensorView& view) {
   if (view.shape.size() != 2)
     fail("use tensor " + view.name + " as a matrix", shape_text(view.shape), "two dimensions");
+  if (view.dtype == DType::block) {
+    *this = Matrix(blocks_view(view));
+    return;
+  }
   view_.store = store_of(view);
   view_.out = view.shape[0];
   view_.in = view.shape[1];
@@ -52,6 +58,7 @@ Matrix::Matrix(const PackedView& view)
   view_.sums = facts.sums;
   view_.int8 = facts.int8;
   view_.columns = facts.columns;
+  view_.decode = facts.decode;
   view_.row_bytes = facts.row_bytes;
   view_.codes = view.codes.data;
   view_.values = facts.values;

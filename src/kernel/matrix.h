@@ -30,7 +30,8 @@ struct MatrixView {
   int variant = 0;  // these and what follows: CodeFacts
   float fixed_zero = 0;
   bool sums = false, int8 = false;
-  const ColumnCode* columns = nullptr;  // where codes meet those above them
+  void (*decode)(const std::byte* block, float* w) = nullptr;  // a group's bytes to its weights
+  const ColumnCode* columns = nullptr;                         // where codes meet those above them
   bool symmetric = false;
   std::int64_t group = 0, groups = 0, row_bytes = 0;              // inputs, per row, of codes
   const std::byte* codes = nullptr;                               // [out, row_bytes]
@@ -53,7 +54,7 @@ struct MatrixView {
 class Matrix {
  public:
   Matrix() = default;
-  /// `view` is F32, F16 or BF16 [out, in]. Throws on another type or rank.
+  /// `view` is F32, F16, BF16 or of a type of GGUF [out, in]. Throws on another type or rank.
   explicit Matrix(const TensorView& view);
   explicit Matrix(const PackedView& view);
   Matrix(Matrix&&) = default;  // moving a vector leaves its elements where they are

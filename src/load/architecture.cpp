@@ -7,6 +7,7 @@
 #include "karat/error.h"
 #include "load/family.h"
 #include "load/folder.h"
+#include "load/gguf/model.h"
 #include "load/json.h"
 #include "load/side_files.h"
 
@@ -72,7 +73,16 @@ Architecture parse_architecture(std::string_view text, const std::string& path) 
   return arch;
 }
 
+/// The matrices of a GGUF file lie [out, in], whatever the family's own folders have.
+static Architecture read_gguf(const std::filesystem::path& file) {
+  Architecture arch = parse_architecture(gguf_config(GgufModel::open(file)), file.string());
+  for (Block& block : arch.blocks)
+    visit_linears(block, [](Role, Linear& linear) { linear.transposed = false; });
+  return arch;
+}
+
 Architecture read_architecture(const std::filesystem::path& folder) {
+  if (is_gguf(folder)) return read_gguf(folder);
   check_model_folder(folder);
   const auto path = folder / "config.json";
   Architecture arch = parse_architecture(read_text(path, kMaxConfigBytes), path.string());

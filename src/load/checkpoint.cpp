@@ -9,26 +9,11 @@
 namespace karat {
 namespace {
 
-/// Elements [begin, begin + count) of a matrix.
-TensorView part_of(const TensorView& view, std::int64_t begin, std::int64_t count) {
-  return {view.name,
-          view.dtype,
-          {count},
-          view.data + static_cast<std::size_t>(begin) * byte_size(view.dtype)};
-}
-
 bool same_values(const TensorView& a, const TensorView& b) {
-  if (a.dtype == b.dtype) return std::memcmp(a.data, b.data, a.bytes()) == 0;
-  constexpr std::int64_t kPiece = 1 << 16;
-  for (std::int64_t at = 0; at < a.numel(); at += kPiece) {
-    const std::int64_t count = std::min(kPiece, a.numel() - at);
-    if (to_floats(part_of(a, at, count)) != to_floats(part_of(b, at, count))) return false;
-  }
+  if (a.type() == b.type()) return std::memcmp(a.data, b.data, a.bytes()) == 0;
+  for (std::int64_t row = 0; row < a.shape[0]; ++row)
+    if (to_floats(rows_of(a, row, 1)) != to_floats(rows_of(b, row, 1))) return false;
   return true;
-}
-
-bool is_float(const TensorView& view) {
-  return view.dtype == DType::f32 || view.dtype == DType::f16 || view.dtype == DType::bf16;
 }
 
 /// Buffers that older versions of transformers saved beside the weights and computes again.
@@ -74,8 +59,8 @@ void choose_head(Architecture& arch, const Safetensors& weights) {
     arch.head = arch.own_head;
   else if (embedding == nullptr)
     arch.embedding = arch.head = arch.own_head;
-  else if (head->shape != embedding->shape || !is_float(*head) || !is_float(*embedding) ||
-           !same_values(*head, *embedding))
+  else if (head->shape != embedding->shape || !has_floats(head->dtype) ||
+           !has_floats(embedding->dtype) || !same_values(*head, *embedding))
     arch.head = arch.own_head;
 }
 

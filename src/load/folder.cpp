@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -17,7 +15,7 @@ namespace karat {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kModel = "a folder with config.json and model.safetensors";
+constexpr const char* kModel = "a folder with config.json and model.safetensors, or a GGUF file";
 constexpr const char* kMerge =
     "merge it first: merge_and_unload() of the Python package peft, then save_pretrained()";
 constexpr std::size_t kMostNames = 100'000;  // of a folder, so that any folder may be named
@@ -54,16 +52,7 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-bool is_gguf(const fs::path& file) {
-  std::array<char, 4> magic{};
-  std::ifstream(file, std::ios::binary).read(magic.data(), magic.size());
-  return std::string_view(magic.data(), magic.size()) == "GGUF";
-}
-
 [[noreturn]] void refuse_file(const fs::path& file) {
-  if (is_gguf(file))
-    fail("model " + file.string(), "a GGUF file", kModel,
-         "Karat does not read GGUF; give the Hugging Face folder that it was made from");
   if (is_file(file.parent_path() / "config.json"))
     fail("model " + file.string(), "a file", "the folder that holds it",
          "give " + file.parent_path().string());
@@ -129,8 +118,8 @@ std::string base_of_adapter(const fs::path& folder) {
          fmt::format("it belongs to {}; {}", base_of_adapter(folder), kMerge));
   refuse_cache(folder, names);
   if (const auto gguf = find_name(names, "", ".gguf"))
-    fail(where, "GGUF files (" + excerpt(*gguf) + ") and no config.json", kModel,
-         "Karat does not read GGUF; give the Hugging Face folder that they were made from");
+    fail(where, "GGUF files and no config.json", kModel,
+         "give the file: " + (folder / excerpt(*gguf)).string());
   for (const char* name : {"params.json", "model_index.json"})
     if (find_name(names, name, ""))
       fail(where, std::string(name) + " and no config.json", kModel,
@@ -198,7 +187,9 @@ void refuse_weights(const fs::path& folder) {
       fail(where, excerpt(*pickle) + " and no safetensors", kWeights,
            "Karat reads no pickles, which may run any code; convert it: from_pretrained() and "
            "save_pretrained() of transformers write safetensors");
-  for (const char* end : {".gguf", ".h5", ".msgpack", ".onnx"})
+  if (const auto gguf = find_name(names, "", ".gguf"))
+    fail(where, excerpt(*gguf) + " and no safetensors", kWeights, "give that file");
+  for (const char* end : {".h5", ".msgpack", ".onnx"})
     if (const auto other = find_name(names, "", end))
       fail(where, excerpt(*other) + " and no safetensors", kWeights,
            "get the safetensors of the same model");

@@ -43,7 +43,7 @@ TEST_CASE("no folder: Karat downloads nothing") {
 TEST_CASE("a file in a folder's place") {
   const TempFolder folder;
   folder.write("model.gguf", "GGUF\3");
-  contains(refusal(folder / "model.gguf"), "got a GGUF file");
+  contains(refusal(folder / "model.gguf"), "model.gguf: got a version of 4 bytes");
   folder.write("model.safetensors", "x");
   contains(refusal(folder / "model.safetensors"), "got a file, expected a folder");
   folder.write("config.json", kConfig);
@@ -62,7 +62,8 @@ TEST_CASE("folders without config.json are told by what they hold") {
   folder.write("params.json", "{}");
   contains(refusal(folder.path()), "got params.json and no config.json");
   folder.write("small-q4.gguf", "GGUF");
-  contains(refusal(folder.path()), "got GGUF files (small-q4.gguf)");
+  contains(refusal(folder.path()), "got GGUF files and no config.json");
+  contains(refusal(folder.path()), "give the file: " + (folder / "small-q4.gguf").string());
   folder.write("adapter_config.json", R"({"base_model_name_or_path":"org/base"})");
   contains(refusal(folder.path()), "it belongs to org/base; merge it first");
   folder.write("adapter_config.json", "garbage");

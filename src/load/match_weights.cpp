@@ -45,10 +45,6 @@ void follow_places(Architecture& arch, const Safetensors& weights) {
   }
 }
 
-bool is_float(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
-}
-
 void check(const NamedShape& expected, const Safetensors& weights) {
   const std::string operation = "match weights, tensor " + expected.name;
   const TensorView* view = weights.find(expected.name);
@@ -58,7 +54,7 @@ void check(const NamedShape& expected, const Safetensors& weights) {
   if (view->shape != expected.shape)
     fail(operation, "shape " + shape_text(view->shape), shape_text(expected.shape),
          "config.json and the weights do not belong together");
-  if (!is_float(view->dtype))
+  if (!has_floats(view->dtype))
     fail(operation, excerpt(view->type()), "F32, F16 or BF16", "convert the checkpoint to BF16");
 }
 

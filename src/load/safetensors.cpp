@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "karat/error.h"
 #include "load/folder.h"
+#include "load/gguf/model.h"
 #include "load/json.h"
 #include "load/safetensors_header.h"
 
@@ -70,6 +71,7 @@ Safetensors Safetensors::open(const fs::path& file) {
 }
 
 std::vector<fs::path> Safetensors::files_of(const fs::path& folder) {
+  if (is_gguf(folder)) return GgufModel::files_of(folder);
   if (is_there(folder / kWhole)) return {folder / kWhole};
   const fs::path index = folder / kIndex;
   if (!is_there(index)) refuse_weights(folder);
@@ -82,7 +84,20 @@ std::vector<fs::path> Safetensors::files_of(const fs::path& folder) {
   return {shards.begin(), shards.end()};
 }
 
+Safetensors Safetensors::open_gguf(const fs::path& file) {
+  const GgufModel model = GgufModel::open(file);
+  GgufTensors found = gguf_tensors(model);
+  Safetensors result;
+  result.tensors_ = std::move(found.tensors);
+  result.made_ = std::move(found.made);
+  result.files_ = model.files();
+  for (const auto& mapped : result.files_) result.file_bytes_ += mapped->bytes().size();
+  result.check();
+  return result;
+}
+
 Safetensors Safetensors::open_folder(const fs::path& folder) {
+  if (is_gguf(folder)) return open_gguf(folder);
   Safetensors result;
   const std::vector<fs::path> files = files_of(folder);
   const bool whole = files.front().filename() == kWhole;

@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "karat/error.h"
 #include "load/folder.h"
+#include "load/gguf/model.h"
 #include "load/json.h"
 #include "load/tokenizer_impl.h"
 #include "load/tokenizer_text.h"
@@ -70,14 +71,28 @@ bool is_tiktoken(std::string_view text) {
        "copy them from the original model's folder");
 }
 
-constexpr const char* kFiles[] = {"tokenizer.json",          "tokenizer.model",
-                                  "tokenizer_config.json",   "special_tokens_map.json",
-                                  "added_tokens.json",       "vocab.json",
+constexpr const char* kFiles[] = {"tokenizer.json",
+                                  "tokenizer.model",
+                                  "tokenizer_config.json",
+                                  "special_tokens_map.json",
+                                  "added_tokens.json",
+                                  "vocab.json",
                                   "merges.txt"};
+
+std::shared_ptr<const Tokenizer::Impl> open_gguf_tokenizer(const fs::path& file) {
+  const GgufModel model = GgufModel::open(file);
+  const std::map<std::string, std::string> made = gguf_tokenizer(model.keys());
+  const SideFiles side{.config = made.at("tokenizer_config.json")};
+  const auto json = made.find("tokenizer.json");
+  return json != made.end()
+             ? Tokenizer::Impl::from_json(json->second, file.string(), side)
+             : Tokenizer::Impl::from_sentencepiece(made.at("tokenizer.model"), file.string(), side);
+}
 
 }  // namespace
 
 Tokenizer Tokenizer::open(const fs::path& folder) {
+  if (is_gguf(folder)) return Tokenizer(open_gguf_tokenizer(folder));
   const fs::path json = folder / "tokenizer.json", model = folder / "tokenizer.model",
                  vocab = folder / "vocab.json", merges = folder / "merges.txt";
   for (const char* name : kFiles) refuse_dangling(folder / name);
@@ -120,6 +135,7 @@ std::int64_t Tokenizer::vocab_size() const {
 }
 
 std::vector<fs::path> Tokenizer::files(const fs::path& folder) {
+  if (is_gguf(folder)) return {folder};
   std::vector<fs::path> out;
   for (const char* name : kFiles)
     if (is_there(folder / name)) out.push_back(folder / name);

@@ -9,48 +9,24 @@
 #include "core/file.h"
 #include "core/temporary.h"
 #include "karat/error.h"
+#include "load/tokenizer_testing.h"
 #include "load/tokenizer_text.h"
 #include "tests/shared.h"
 
 using namespace karat;
+using karat::testing::check_against;
+using karat::testing::kTokenizerFixtures;
 using karat::testing::missing;
 using karat::testing::shared;
+using karat::testing::texts;
 namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
 
-const fs::path kFixtures = fs::path(KARAT_SOURCE_DIR) / "tests/fixtures/tokenizers";
+const fs::path kFixtures = kTokenizerFixtures;
 const char* const kOurs[] = {"gpt2",      "llama3", "qwen2",        "llama2",
                              "metaspace", "smollm", "sentencepiece"};
-
-std::vector<std::string> texts() {
-  return json::parse(read_text(kFixtures / "texts.json")).get<std::vector<std::string>>();
-}
-
-/// What one way of reading a text must give.
-void check_against(const Tokenizer& tokenizer, const fs::path& expected_file) {
-  const json expected = json::parse(read_text(expected_file));
-  const auto before = expected["before"].get<std::vector<TokenId>>();
-  const auto after = expected["after"].get<std::vector<TokenId>>();
-  CHECK(tokenizer.bos() == (before.empty() ? std::nullopt : std::optional(before.front())));
-  CHECK(tokenizer.vocab_size() == expected["size"].get<std::int64_t>());
-  const auto inputs = texts();
-  REQUIRE(inputs.size() == expected["cases"].size());
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const json& c = expected["cases"][i];
-    CAPTURE(expected_file.string());
-    CAPTURE(inputs[i]);
-    const auto ids = c["ids"].get<std::vector<TokenId>>();
-    CHECK(tokenizer.encode(inputs[i], false) == ids);
-    std::vector<TokenId> framed = before;
-    framed.insert(framed.end(), ids.begin(), ids.end());
-    framed.insert(framed.end(), after.begin(), after.end());
-    CHECK(tokenizer.encode(inputs[i]) == framed);
-    CHECK(tokenizer.decode(framed) == c["text"].get<std::string>());
-    CHECK(tokenizer.decode(framed, false) == c["special"].get<std::string>());
-  }
-}
 
 // GPT-2 is published as vocab.json and merges.txt; this is its tokenizer.json.
 json gpt2_json(const fs::path& folder) {

@@ -1,5 +1,6 @@
 // Weights from a mapped checkpoint: up-cast one block at a time, checked for NaN and Inf as they
 // come.
+#include <algorithm>
 #include <numeric>
 
 #include "karat/error.h"
@@ -34,6 +35,18 @@ torch::Dtype torch_dtype(const TensorView& view) {
     default:
       fail("map tensor " + view.name, std::string(view.type()), "a LibTorch type");
   }
+}
+
+/// The weights of a tensor of a GGUF type.
+torch::Tensor decoded(const TensorView& view) {
+  auto tensor = torch::empty(view.shape, torch::dtype(torch::kFloat32));
+  const std::int64_t row = view.numel() / view.shape[0];
+  parallel_rows(view.shape[0], cached_rows(row), torch::kCPU,
+                [&](std::int64_t first, std::int64_t count) {
+                  const std::vector<float> some = to_floats(rows_of(view, first, count));
+                  std::ranges::copy(some, tensor.data_ptr<float>() + first * row);
+                });
+  return tensor;
 }
 
 /// The elements of `mapped` in `dtype`, and their sum: finite unless an element is not, or it
@@ -92,6 +105,7 @@ class Loader {
 }  // namespace
 
 torch::Tensor map_tensor(const TensorView& view) {
+  if (view.dtype == DType::block) return decoded(view);
   // LibTorch has no tensor of constant data; nobody writes to this one.
   auto* data = const_cast<std::byte*>(view.data);
   return torch::from_blob(data, view.shape, torch::dtype(torch_dtype(view)));

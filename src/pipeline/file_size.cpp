@@ -87,6 +87,8 @@ FileSize::FileSize(const Source& model, const Assembled& recipe, const Chosen& k
     }
   }
   dense_ = dense_tensors(model, packed);
+  for (TensorView& tensor : dense_)
+    if (tensor.dtype == DType::block) tensor.dtype = DType::f16;
   if (recipe.transform.fold)  // norms and biases are written in F32
     for (TensorView& tensor : dense_)
       if (tensor.shape.size() == 1 && byte_size(tensor.dtype) < byte_size(DType::f32))

@@ -14,7 +14,8 @@ namespace karat {
 std::int64_t packed_bytes(const PackedLayout& layout, std::int64_t out, std::int64_t in);
 
 /// The tensors that a quantized folder takes over as they are: all but the matrices in `packed`,
-/// by layer name. A second copy of tied embeddings goes with the first.
+/// by layer name; those of a GGUF type are written in F16. A second copy of tied embeddings goes
+/// with the first.
 std::vector<TensorView> dense_tensors(const Source& model, const std::set<std::string>& packed);
 
 /// A matrix that will be packed.

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "core/file.h"
 #include "core/hash.h"
 #include "core/threads.h"
+#include "load/model_files.h"
 #include "pipeline/budget.h"
 
 namespace karat {
@@ -91,10 +91,9 @@ WorkIdentity identity_of_recipe(const Assembled& recipe) {
 WorkIdentity identity_of_job(const Source& model, const Assembled& recipe,
                              const CalibrationSet& text) {
   WorkIdentity identity = identity_of_recipe(recipe);
-  identity.push_back(
-      {.name = "model",
-       .summary = model.name(),
-       .hash = hash_of(read_text(model.folder / "config.json") + shapes_text(model.files))});
+  identity.push_back({.name = "model",
+                      .summary = model.name(),
+                      .hash = hash_of(config_text(model.folder) + shapes_text(model.files))});
   identity.push_back(text_part(text));
   return identity;
 }

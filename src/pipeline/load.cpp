@@ -1,10 +1,11 @@
 // load: a model folder that may be quantized.
 #include <atomic>
+#include <cmath>
 #include <cstring>
 
-#include "core/file.h"
 #include "core/threads.h"
 #include "karat/error.h"
+#include "load/model_files.h"
 #include "pipeline/steps.h"
 
 namespace karat {
@@ -24,11 +25,23 @@ bool has_non_finite(const TensorView& view, Word exponent) {
   return found;
 }
 
+/// Of blocks only what they decode to tells.
+bool has_non_finite_blocks(const TensorView& view) {
+  std::atomic<bool> found = false;
+  parallel_for(view.shape[0], 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end && !found; ++row)
+      for (const float weight : to_floats(rows_of(view, row, 1)))
+        if (!std::isfinite(weight)) found = true;
+  });
+  return found;
+}
+
 void check_finite(const TensorView& view) {
-  const bool bad = view.dtype == DType::f32    ? has_non_finite<std::uint32_t>(view, 0x7f800000u)
-                   : view.dtype == DType::f16  ? has_non_finite<std::uint16_t>(view, 0x7c00u)
-                   : view.dtype == DType::bf16 ? has_non_finite<std::uint16_t>(view, 0x7f80u)
-                                               : false;
+  const bool bad = view.dtype == DType::f32   ? has_non_finite<std::uint32_t>(view, 0x7f800000u)
+                   : view.dtype == DType::f16 ? has_non_finite<std::uint16_t>(view, 0x7c00u)
+                   : view.dtype == DType::bf16
+                       ? has_non_finite<std::uint16_t>(view, 0x7f80u)
+                       : view.dtype == DType::block && has_non_finite_blocks(view);
   if (bad)
     fail("load " + view.name, "NaN or infinite values", "finite weights",
          "the checkpoint is damaged");
@@ -43,7 +56,7 @@ std::string Source::name() const {
 
 Source load(const std::filesystem::path& folder) {
   Source source{folder, read_architecture(folder), {}};
-  if (parse_quantization(read_text(folder / "config.json")))
+  if (parse_quantization(config_text(folder)))
     fail("load " + folder.string(), "a quantized model", "an original one",
          "quantize the folder it was made from");
   source.files = Safetensors::open_folder(folder);

@@ -1,11 +1,15 @@
 // save: a folder as Hugging Face lays out a checkpoint, with a config that says how to read it.
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/file.h"
+#include "core/threads.h"
+#include "karat/error.h"
 #include "karat/language_model.h"
-#include "load/side_files.h"
+#include "load/model_files.h"
 #include "pipeline/budget.h"
 #include "pipeline/file_size.h"
 #include "pipeline/report.h"
@@ -19,6 +23,25 @@ namespace fs = std::filesystem;
 
 constexpr int kEndsVersion = 6;  // of the format, which brought packed embeddings and heads
 
+/// A tensor of a GGUF type in the type of dense_tensors().
+OwnedTensor as_halves(const TensorView& view) {
+  OwnedTensor halves{view.name, DType::f16, view.shape, {}};
+  halves.data.resize(static_cast<std::size_t>(view.numel()) * 2);
+  parallel_for(view.shape[0], 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      std::byte* to = halves.data.data() + halves.data.size() / view.shape[0] * row;
+      for (const float weight : to_floats(rows_of(view, row, 1))) {
+        const std::uint16_t half = float_to_f16(weight);
+        if (!std::isfinite(f16_to_float(half)))
+          fail("save " + view.name, "a weight beyond FP16", "weights below 65520");
+        std::memcpy(to, &half, 2);
+        to += 2;
+      }
+    }
+  });
+  return halves;
+}
+
 /// Every tensor that is not the weight of a quantized layer, unless it is among `changed`.
 void add_dense(ShardWriter& shards, const Source& model,
                const std::vector<QuantizedBlock>& changed) {
@@ -28,7 +51,12 @@ void add_dense(ShardWriter& shards, const Source& model,
     for (const LayerReport& layer : block.reports) packed.insert(layer.name);
   }
   for (const TensorView& view : dense_tensors(model, packed))
-    if (!written.contains(view.name)) shards.add(view);
+    if (written.contains(view.name))
+      continue;
+    else if (view.dtype == DType::block)
+      shards.add(as_halves(view));
+    else
+      shards.add(view);
 }
 
 void count_bits(QuantizeReport& report, const Source& model) {
@@ -54,7 +82,7 @@ std::int64_t weight_bytes(const fs::path& folder) {
 /// The original config.json with a quantization_config, of at least the version `least`.
 std::string quantized_config(const std::filesystem::path& folder, const QuantizationConfig& config,
                              int least) {
-  nlohmann::ordered_json json = nlohmann::ordered_json::parse(read_text(folder / "config.json"));
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(config_text(folder));
   nlohmann::ordered_json quantization = nlohmann::ordered_json::parse(quantization_json(config));
   nlohmann::ordered_json& version = quantization.at("format_version");
   version = std::max(version.get<int>(), least);
@@ -89,9 +117,9 @@ void save(const Output& output, const Source& model, const BlockStore& ends,
   for (const QuantizedBlock& block : open) block.file.check();
   const int least = report.ends.empty() ? 1 : kEndsVersion;
   write_file(folder.path() / "config.json", quantized_config(model.folder, config, least));
-  for (const fs::path& file : side_files(model.folder)) {
+  for (const auto& [file, text] : side_texts(model.folder)) {
     fs::create_directories((folder.path() / file).parent_path());
-    write_file(folder.path() / file, read_text(model.folder / file));
+    write_file(folder.path() / file, text);
   }
   report.file_bytes = weight_bytes(folder.path());
   count_bits(report, model);

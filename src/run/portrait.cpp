@@ -51,7 +51,7 @@ TensorPortrait portray(const LanguageModel& model, const NamedShape& named) {
     tensor.kept = view.outliers();
   } else {
     const TensorView& view = model.files().get(named.name);
-    tensor.stored = name_of(view.dtype);
+    tensor.stored = view.type();
     tensor.bits = static_cast<std::int64_t>(view.bytes()) * 8;
   }
   tensor.weights = 1;

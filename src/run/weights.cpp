@@ -9,6 +9,7 @@
 #include "format/rows.h"
 #include "karat/error.h"
 #include "load/ends.h"
+#include "load/model_files.h"
 
 namespace karat {
 namespace {
@@ -131,7 +132,7 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
   LanguageModel::Impl model;
   model.folder = folder;
   model.arch = read_architecture(folder);
-  model.quantization = parse_quantization(read_text(folder / "config.json"));
+  model.quantization = parse_quantization(config_text(folder));
   model.files = Safetensors::open_folder(folder);
   match_weights(model.arch, model.files);
 
@@ -174,10 +175,7 @@ std::vector<float> row_floats(const MatrixView& m, std::int64_t row) {
 }
 
 std::vector<float> row_floats(const TensorView& matrix, std::int64_t row) {
-  const std::int64_t columns = matrix.shape[1];
-  TensorView one{matrix.name, matrix.dtype, {columns}, matrix.data};
-  one.data += static_cast<std::size_t>(row) * one.bytes();
-  return to_floats(one);
+  return to_floats(rows_of(matrix, row, 1));
 }
 
 }  // namespace karat

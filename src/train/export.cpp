@@ -8,6 +8,7 @@
 #include "core/threads.h"
 #include "karat/error.h"
 #include "karat/tokenizer.h"
+#include "load/model_files.h"
 
 namespace karat {
 namespace fs = std::filesystem;
@@ -80,8 +81,7 @@ void export_model(const fs::path& folder, const Architecture& arch, const Weight
                      .shape = tensor.sizes().vec(),
                      .data = static_cast<const std::byte*>(tensor.data_ptr())});
   write_safetensors(folder / "model.safetensors", views, {{"format", "pt"}});
-  for (const fs::path& file : Tokenizer::files(tokenizer))
-    fs::copy_file(file, folder / file.filename());
+  for (const auto& [name, text] : tokenizer_texts(tokenizer)) write_file(folder / name, text);
   write_file(folder / "training_log.json", log.dump(1) + "\n");
 }
 

@@ -142,7 +142,7 @@ Action bench_verb(CLI::App& app) {
       "  karat bench out --json > before.json\n"
       "  karat bench out --baseline before.json");
   auto verb = std::make_shared<BenchVerb>();
-  app.add_option("model", verb->model, "Folder of the model")->required();
+  app.add_option("model", verb->model, "Folder or GGUF file of the model")->required();
   app.add_option("--prompt", verb->options.prompt, "Tokens of the prefill; 0: none")
       ->capture_default_str();
   app.add_option("--context", verb->options.contexts, "Contexts that decoding follows")

@@ -116,7 +116,7 @@ With --tasks, questions of local data files are scored as lm-evaluation-harness 
 of models is compared item by item.
 
   karat evaluate out --tasks piqa,rte --data examples/tasks --against models/karat-tiny)",
-                     describe_conventions());
+      describe_conventions());
 }
 
 void declare_text(CLI::App& app, EvaluateArguments& arguments) {
@@ -141,7 +141,7 @@ Action evaluate_verb(CLI::App& app) {
   app.description(help());
   auto arguments = std::make_shared<EvaluateArguments>();
   TextJob& job = arguments->job;
-  app.add_option("model", job.model, "Folder of the model")->required();
+  app.add_option("model", job.model, "Folder or GGUF file of the model")->required();
   app.add_option("--text", job.text, "Text to score: plain UTF-8, or JSON records");
   app.add_option("--tasks", arguments->tasks.names, "Tasks to score, or paths of task files")
       ->delimiter(',');

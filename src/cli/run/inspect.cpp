@@ -151,14 +151,14 @@ void inspect(const InspectOptions& options) {
 Action inspect_verb(CLI::App& app) {
   app.description(
       "Describes a model: sizes, types, bits per weight\n\n"
-      "Works on Hugging Face folders and on those that karat quantize wrote, whose "
-      "karat_report.json\n"
-      "it also shows. Bits are counted from the stored bytes: once over the whole files, and once "
+      "Works on Hugging Face folders, on GGUF files, and on what karat quantize wrote, whose\n"
+      "karat_report.json it also shows. Bits are counted from the stored bytes: once over the "
+      "whole files, and once "
       "over\n"
       "the linear layers of the blocks, which quantizing changes.\n\n"
       "  karat inspect models/karat-tiny --tensors");
   auto options = std::make_shared<InspectOptions>();
-  app.add_option("model", options->model, "Folder of the model")->required();
+  app.add_option("model", options->model, "Folder or GGUF file of the model")->required();
   app.add_flag("--tensors", options->tensors, "One line per weight; reads them all");
   app.add_flag("--json", options->json, "Print JSON");
   const auto work = [options] { inspect(*options); };

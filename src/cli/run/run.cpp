@@ -112,19 +112,17 @@ void run(RunOptions& options) {
 Action run_verb(CLI::App& app) {
   app.description(
       "Writes text with a model\n\n"
-      "MODEL is a Hugging Face folder or one that karat quantize wrote. The prompt and what "
-      "follows\n"
-      "are written as they come; at the end, speeds go to stderr: tokens per second of reading "
-      "the\n"
-      "prompt (prefill) and of writing (decode), and the GB/s of weights that writing reads. "
-      "Writing\n"
-      "stops at one of the model's eos tokens, at a --stop text, after --max-new tokens or at the\n"
-      "end of the context; --json says which.\n\n"
+      "MODEL is a Hugging Face folder, one that karat quantize wrote, or a GGUF file. The prompt\n"
+      "and what follows are written as they come; at the end, speeds go to stderr: tokens per\n"
+      "second of reading the prompt (prefill) and of writing (decode), and the GB/s of weights\n"
+      "that writing reads. Writing stops at one of the model's eos tokens, at a --stop text, "
+      "after\n"
+      "--max-new tokens or at the end of the context; --json says which.\n\n"
       "  karat run models/karat-tiny --prompt \"It was a dark night\" --max-new 100");
   auto options = std::make_shared<RunOptions>();
   Generation& wanted = options->wanted;
   Sampling& sampling = wanted.sampling;
-  app.add_option("model", options->model, "Folder of the model")->required();
+  app.add_option("model", options->model, "Folder or GGUF file of the model")->required();
   app.add_option("--prompt", options->prompt, "Text to go on from; empty: from the beginning");
   app.add_option("--max-new", wanted.max_new, "Most tokens to write")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))

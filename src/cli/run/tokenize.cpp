@@ -97,11 +97,13 @@ Action tokenize_verb(CLI::App& app) {
       "needs no weights: tokenizer.json, tokenizer.model, or vocab.json and merges.txt, and the "
       "files\n"
       "beside them (tokenizer_config.json, special_tokens_map.json, added_tokens.json) are "
-      "enough.\n\n"
+      "enough;\n"
+      "so are the keys of a GGUF file.\n\n"
       "  karat tokenize models/karat-tiny --text \"The captain\"\n"
       "  karat tokenize models/karat-tiny --file examples/text/evaluation.txt --ids | wc -w");
   auto arguments = std::make_shared<TokenizeArguments>();
-  app.add_option("model", arguments->model, "Folder of the model, or of its tokenizer alone")
+  app.add_option("model", arguments->model,
+                 "Folder or GGUF file of the model, or folder of its tokenizer alone")
       ->required();
   CLI::Option* text = app.add_option("--text", arguments->text, "The text");
   app.add_option("--file", arguments->file, "File to read it from: plain UTF-8, or JSON records");

@@ -43,7 +43,7 @@ struct CompareArguments {
 };
 
 void declare_recipes(CLI::App& app, CompareArguments& a) {
-  app.add_option("model", a.job.model, "Folder of the original model")->required();
+  app.add_option("model", a.job.model, "Folder or GGUF file of the original model")->required();
   app.add_option("--methods", a.methods, "Comma-separated; see `karat methods`");
   app.add_option("--recipe", a.recipes, "\"label=method --grid … --solver …\"; may be repeated")
       ->allow_extra_args(false);

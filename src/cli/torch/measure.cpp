@@ -45,7 +45,7 @@ struct MeasureArguments {
 };
 
 void declare(CLI::App& app, MeasureArguments& a) {
-  app.add_option("model", a.job.model, "Folder of the original model")->required();
+  app.add_option("model", a.job.model, "Folder or GGUF file of the original model")->required();
   auto* out = app.add_option("--out", a.job.out, "safetensors file to write");
   app.add_flag("--force", a.job.replace,
                "Replace a file that measure wrote before; discard other unfinished work");

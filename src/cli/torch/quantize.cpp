@@ -54,7 +54,7 @@ struct QuantizeArguments {
 
 void declare(CLI::App& app, QuantizeArguments& a) {
   QuantizeJob& job = a.job;
-  app.add_option("model", job.model, "Folder of the original model")->required();
+  app.add_option("model", job.model, "Folder or GGUF file of the original model")->required();
   app.add_option("--out", job.out, "Folder to write")->required();
   app.add_flag(
       "--force", job.replace,

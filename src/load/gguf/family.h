@@ -1,0 +1,42 @@
+// Architectures of GGUF files: which config.json one stands for, and how its tensors are called in
+// Hugging Face's folders. One is src/load/gguf/family/<general.architecture, - as _>.cpp with
+// `GgufFamily <name>_gguf(const GgufKeys&)`, found by its file name.
+#pragma once
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "load/gguf/keys.h"
+
+namespace karat {
+
+/// "blk.{}.attn_q" -> "model.layers.{}.self_attn.q_proj"; without the ending .weight or .bias.
+struct GgufName {
+  std::string_view file, folder;
+};
+
+struct GgufFamily {
+  nlohmann::json config;  // what config.json says of such a model
+  std::vector<GgufName> names;
+  /// Rows of q and k lie in the order of a rotary embedding of adjacent pairs: of each head first
+  /// row 0, row head/2, row 1 …
+  bool paired = false;
+  float norm_offset = 0;  // was added to the norms' weights: 1 in Gemma
+};
+
+using GgufFamilyFn = GgufFamily (*)(const GgufKeys&);
+const std::map<std::string, GgufFamilyFn>& gguf_family_table();  // written by cmake/registry.cmake
+
+// What most of them share with Llama; each family file says the difference.
+
+std::vector<GgufName> llama_names();
+/// Sizes, epsilon, activation, context, rotary embedding and whether the head is tied. Throws Error
+/// on a scaling of the rotary embedding that config.json has no words for.
+nlohmann::json llama_config(const GgufKeys& keys, const std::string& model_type);
+/// Whether the first block's tensor `name` is there: "attn_q.bias".
+bool in_first_block(const GgufKeys& keys, std::string_view name);
+
+}  // namespace karat
