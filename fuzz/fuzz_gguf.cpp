@@ -42,7 +42,7 @@ void read_container(std::span<const std::byte> bytes) {
 /// A sentencepiece model is made and not opened: its library has a loader of its own.
 void read_tokenizer(const std::filesystem::path& file) {
   const GgufModel model = GgufModel::open(file);
-  const auto made = gguf_tokenizer(model.keys());
+  const auto made = gguf_tokenizer(model);
   const auto json = made.find("tokenizer.json");
   if (json == made.end()) return;
   const SideFiles side{.config = made.at("tokenizer_config.json")};
