@@ -22,7 +22,7 @@ std::string model_text(const fs::path& model, const std::string& name) {
   if (!is_gguf(model)) return is_there(model / name) ? read_text(model / name) : std::string();
   if (name == kConfig) return config_text(model);
   const GgufModel opened = GgufModel::open(model);
-  const auto files = gguf_tokenizer(opened.keys());
+  const auto files = gguf_tokenizer(opened);
   const auto found = files.find(name);
   return found == files.end() ? std::string() : found->second;
 }
@@ -31,7 +31,7 @@ std::vector<std::pair<fs::path, std::string>> tokenizer_texts(const fs::path& mo
   std::vector<std::pair<fs::path, std::string>> texts;
   if (is_gguf(model)) {
     const GgufModel opened = GgufModel::open(model);
-    for (auto& [name, text] : gguf_tokenizer(opened.keys())) texts.emplace_back(name, text);
+    for (auto& [name, text] : gguf_tokenizer(opened)) texts.emplace_back(name, text);
     return texts;
   }
   for (const fs::path& file : Tokenizer::files(model))

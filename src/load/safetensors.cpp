@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "core/checked.h"
 #include "core/file.h"
 #include "karat/error.h"
 #include "load/folder.h"
@@ -86,13 +87,13 @@ std::vector<fs::path> Safetensors::files_of(const fs::path& folder) {
 
 Safetensors Safetensors::open_gguf(const fs::path& file) {
   const GgufModel model = GgufModel::open(file);
-  GgufTensors found = gguf_tensors(model);
+  GgufTensors found;
+  checked(model, [&] { found = gguf_tensors(model); });
   Safetensors result;
   result.tensors_ = std::move(found.tensors);
   result.made_ = std::move(found.made);
   result.files_ = model.files();
   for (const auto& mapped : result.files_) result.file_bytes_ += mapped->bytes().size();
-  result.check();
   return result;
 }
 

@@ -81,7 +81,7 @@ constexpr const char* kFiles[] = {"tokenizer.json",
 
 std::shared_ptr<const Tokenizer::Impl> open_gguf_tokenizer(const fs::path& file) {
   const GgufModel model = GgufModel::open(file);
-  const std::map<std::string, std::string> made = gguf_tokenizer(model.keys());
+  const std::map<std::string, std::string> made = gguf_tokenizer(model);
   const SideFiles side{.config = made.at("tokenizer_config.json")};
   const auto json = made.find("tokenizer.json");
   return json != made.end()

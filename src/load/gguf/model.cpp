@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "core/checked.h"
 #include "karat/error.h"
 #include "load/folder.h"
 #include "load/json.h"
@@ -66,8 +67,7 @@ struct Part {
 
 Part open_part(const fs::path& path) {
   Part part{.file = MappedFile::open(path)};
-  part.content = parse_gguf(part.file->bytes(), path.string());
-  part.file->check();
+  checked(*part.file, [&] { part.content = parse_gguf(part.file->bytes(), path.string()); });
   part.split = split_of(part.content, path.string());
   return part;
 }
@@ -132,6 +132,10 @@ GgufModel GgufModel::open(const fs::path& file) {
   return model;
 }
 
+void GgufModel::check() const {
+  for (const auto& file : files_) file->check();
+}
+
 GgufFamily GgufModel::family() const {
   const GgufKeys now = keys();
   std::string name = now.architecture();
@@ -152,9 +156,9 @@ bool has_own_head(const GgufKeys& keys) {
          std::memcmp(head->data, embedding->data, head->bytes()) != 0;
 }
 
-std::string gguf_config(const GgufModel& model) {
-  const GgufKeys keys = model.keys();
-  nlohmann::json config = model.family().config;
+namespace {
+
+nlohmann::json config_of(const GgufKeys& keys, nlohmann::json config) {
   const TensorView* embedding = keys.find_tensor("token_embd.weight");
   if (embedding == nullptr || embedding->shape.size() != 2)
     fail("read " + keys.path() + ", tensor token_embd.weight",
@@ -174,7 +178,15 @@ std::string gguf_config(const GgufModel& model) {
     if (const auto id = token(kind); id && std::ranges::find(stops, *id) == stops.end())
       stops.push_back(*id);
   config["eos_token_id"] = stops.empty() ? nlohmann::json() : nlohmann::json(stops);
-  return config.dump(2) + "\n";
+  return config;
+}
+
+}  // namespace
+
+std::string gguf_config(const GgufModel& model) {
+  std::string text;
+  checked(model, [&] { text = config_of(model.keys(), model.family().config).dump(2) + "\n"; });
+  return text;
 }
 
 }  // namespace karat

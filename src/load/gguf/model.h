@@ -27,6 +27,8 @@ class GgufModel {
   static std::vector<std::filesystem::path> files_of(const std::filesystem::path& file);
 
   const std::vector<std::shared_ptr<const MappedFile>>& files() const { return files_; }
+  /// Safetensors::check() of all parts.
+  void check() const;
   GgufKeys keys() const { return {content_, path_.string()}; }
   /// Throws Error when Karat does not have the architecture.
   GgufFamily family() const;
@@ -50,7 +52,7 @@ std::string gguf_config(const GgufModel& model);  // config.json
 
 /// tokenizer.json, or tokenizer.model, and tokenizer_config.json, by these names. Throws Error on a
 /// tokenizer or a split into words that Karat does not know.
-std::map<std::string, std::string> gguf_tokenizer(const GgufKeys& keys);
+std::map<std::string, std::string> gguf_tokenizer(const GgufModel& model);
 
 /// Whether the file has a head of its own: one that equals its embedding is left out.
 bool has_own_head(const GgufKeys& keys);

@@ -106,6 +106,18 @@ TEST_CASE("rows of q lie in pairs in a llama's file and apart afterwards") {
     for (std::size_t i = 0; i < 8; ++i) CHECK(q[row * 8 + i] == v[from[row] * 8 + i]);
 }
 
+TEST_CASE("a vector of blocks is read as floats") {
+  GgufWriter writer;
+  add_keys(writer);
+  writer.tensor("blk.0.attn_q.bias", {64}, 8, std::string(68, '\1'));
+  const TempFolder folder;
+  folder.write("m.gguf", writer.bytes());
+  const Safetensors files = Safetensors::open_folder(folder / "m.gguf");
+  const TensorView& bias = files.get("model.layers.0.self_attn.q_proj.bias");
+  CHECK(bias.type() == "F32");
+  CHECK(to_floats(bias) == std::vector<float>(64, f16_to_float(0x0101)));
+}
+
 TEST_CASE("architectures and keys that lie are refused by name") {
   GgufWriter other;
   add_keys(other, "mamba");

@@ -63,11 +63,13 @@ class Maker {
   TensorView make(const TensorView& view) {
     TensorView made = view;
     made.name = folder_name(family_, view.name);
+    if (view.dtype == DType::block && view.shape.size() == 1) made = as_floats(made, 0);
     if (family_.paired && made.name.find(".self_attn.q_proj.") != made.name.npos)
       return pairs_apart(made, heads_);
     if (family_.paired && made.name.find(".self_attn.k_proj.") != made.name.npos)
       return pairs_apart(made, kv_heads_);
-    if (family_.norm_offset != 0 && made.name.ends_with("norm.weight")) made = without_offset(made);
+    if (family_.norm_offset != 0 && made.name.ends_with("norm.weight"))
+      made = as_floats(made, -family_.norm_offset);
     return narrowed(made);
   }
 
@@ -93,12 +95,13 @@ class Maker {
     return view;
   }
 
-  TensorView without_offset(TensorView view) {
+  TensorView as_floats(TensorView view, float added) {
     std::vector<float> values = to_floats(view);
-    for (float& value : values) value -= family_.norm_offset;
+    for (float& value : values) value += added;
     std::vector<std::byte>& bytes = new_bytes(values.size() * sizeof(float));
     std::memcpy(bytes.data(), values.data(), bytes.size());
     view.dtype = DType::f32;
+    view.block = nullptr;
     view.data = bytes.data();
     return view;
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "core/checked.h"
 #include "karat/error.h"
 #include "load/gguf/model.h"
 #include "load/gguf/pre_tokenizer.h"
@@ -150,9 +151,7 @@ std::string pieces_of(const GgufKeys& keys, const Tokens& tokens, bool spaced) {
   return sentencepiece_model(pieces);
 }
 
-}  // namespace
-
-std::map<std::string, std::string> gguf_tokenizer(const GgufKeys& keys) {
+std::map<std::string, std::string> files_of(const GgufKeys& keys) {
   const std::string kind = keys.text(key_of("model"));
   if (kind != "gpt2" && kind != "llama")
     keys.reject(key_of("model"), excerpt(kind), "gpt2 or llama",
@@ -170,6 +169,14 @@ std::map<std::string, std::string> gguf_tokenizer(const GgufKeys& keys) {
     files["tokenizer.model"] = pieces_of(keys, tokens, spaced);
   }
   files["tokenizer_config.json"] = config.dump(2) + "\n";
+  return files;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> gguf_tokenizer(const GgufModel& model) {
+  std::map<std::string, std::string> files;
+  checked(model, [&] { files = files_of(model.keys()); });
   return files;
 }
 

@@ -15,8 +15,10 @@ struct AnyType {
   static void decode(const MatrixView& m, const std::byte* block, const Take& take) {
     alignas(64) float w[kInputs];
     m.decode(block, w);
-    for (std::int64_t i = 0; i < m.group; i += 2 * kLanes)
-      take(i, _mm256_load_ps(w + i), _mm256_load_ps(w + i + kLanes));
+    for (std::int64_t i = 0; i < m.group; i += 32) {
+      take(Sum<0>(), i, load_sixteen(w + i));
+      take(Sum<1>(), i + 16, load_sixteen(w + i + 16));
+    }
   }
 };
 template <class Type>
@@ -46,13 +48,13 @@ template <class Decoder>
 void rows_dot(const MatrixView& m, const float* x, float* y, std::int64_t row_begin,
               std::int64_t row_end) {
   for (std::int64_t row = row_begin; row < row_end; ++row) {
-    __m256 sum = _mm256_setzero_ps(), other = sum;
+    Sixteen sums[2] = {all_16(0), all_16(0)};
     for (std::int64_t begin = 0; begin < m.in; begin += m.group)
-      Decoder::decode(m, block_of(m, row, begin), [&](std::int64_t i, __m256 w, __m256 next) {
-        sum = _mm256_fmadd_ps(w, _mm256_loadu_ps(x + begin + i), sum);
-        other = _mm256_fmadd_ps(next, _mm256_loadu_ps(x + begin + i + kLanes), other);
+      Decoder::decode(m, block_of(m, row, begin), [&](auto which, std::int64_t i, Sixteen weights) {
+        Sixteen& sum = sums[which.kNumber];
+        sum = fma(weights, load_sixteen(x + begin + i), sum);
       });
-    y[row] = sum_lanes(_mm256_add_ps(sum, other));
+    y[row] = sum_of(sums[0], sums[1]);
   }
 }
 
@@ -68,10 +70,8 @@ void unpack(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64
     for (std::int64_t r = 0; r < rows; ++r)
       for (std::int64_t at = begin; at < end; at += m.group)
         decltype(decoder)::decode(m, block_of(m, row + r, at),
-                                  [&](std::int64_t i, __m256 w, __m256 next) {
-                                    float* to = tile.w[r] + (at - begin) + i;
-                                    _mm256_store_ps(to, w);
-                                    _mm256_store_ps(to + kLanes, next);
+                                  [&](auto, std::int64_t i, Sixteen weights) {
+                                    store_sixteen(tile.w[r] + (at - begin) + i, weights);
                                   });
   });
 }
