@@ -11,7 +11,7 @@ Recipe yaqa_method() {
           .transform = {"hadamard"},
           .grid = {"trellis:bits=2"},
           .solver = {"yaqa"},
-          .samples = 64,
+          .samples = 32,
           .length = 256};
 }
 
