@@ -84,7 +84,8 @@ struct Transform {
   std::function<Basis(const Layer& layer, const Kept& kept, const Grid& grid)> fit = {};
 };
 
-/// Parameters that a group of columns shares; only the grid that made them looks inside.
+/// Parameters that a group of columns shares; only the grid that made them looks inside. Those of
+/// some rows are these rows of each tensor that has as many as the layer.
 using GridParams = std::vector<torch::Tensor>;
 
 /// What a solver hands to its grid's store().
@@ -114,6 +115,7 @@ struct Slab {
 struct Grid {
   std::int64_t group = 0;  // consecutive columns that share parameters; 0: all of them
   std::int64_t block = 1;  // columns that `encode` wants together
+  std::int64_t rows = 1;   // likewise, counted from the first; each such part is coded alone
   Needs needs = {};        // of a layer's statistics, for what follows
   /// Cost of a squared error in each weight of a layer, [out, in] or [1, in]; empty: all alike.
   std::function<torch::Tensor(const Layer& layer)> cost = {};

@@ -2,6 +2,7 @@
 // of every linear layer. The sweep serves a union of needs and never learns which method asked.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -43,6 +44,10 @@ struct CalibrationSet {
 CalibrationSet read_calibration(const std::filesystem::path& file, const Tokenizer& tokenizer,
                                 const CalibrationOptions& options);
 
+/// What the factors of a layer's Fisher information are found from: its tokens, as if they were
+/// independent, or whole sequences (sketches A and B of YAQA, arXiv 2505.22988).
+enum class Sketch { none, tokens, sequences };
+
 /// Which statistics somebody asks for.
 struct Needs {
   bool gradient = false;
@@ -51,10 +56,12 @@ struct Needs {
   bool input_abs = false;
   bool input_square = false;
   bool token_weights = false;
-  bool guided = false;  // needs SweepOptions::token_weights
-  bool ends = false;    // SweepResult::ends
+  bool guided = false;            // needs SweepOptions::token_weights
+  bool ends = false;              // SweepResult::ends
+  Sketch factors = Sketch::none;  // of drawn labels, so no other gradients in the same sweep
 
-  bool backward() const { return gradient || fisher || token_weights || ends; }
+  bool text_gradients() const { return gradient || fisher || token_weights || ends; }
+  bool backward() const { return text_gradients() || factors != Sketch::none; }
   bool inputs() const { return hessian || input_abs || input_square || guided; }
   bool any() const { return backward() || inputs(); }
   Needs forward() const {  // what no backward pass is needed for
@@ -69,7 +76,8 @@ struct Needs {
             input_square || other.input_square,
             token_weights || other.token_weights,
             guided || other.guided,
-            ends || other.ends};
+            ends || other.ends,
+            std::max(factors, other.factors)};
   }
   bool operator==(const Needs&) const = default;
 };
@@ -84,6 +92,9 @@ struct LinearStats {
   torch::Tensor input_abs;     // [in]       mean |X|; shared likewise
   torch::Tensor input_square;  // [in]       mean X²; shared likewise
   torch::Tensor token_weights;  // [tokens]  mean over outputs of (∂L/∂y)², sequence after sequence
+  /// The Fisher information of a token, H, is nearly output_factor ⊗ input_factor, [out, out] and
+  /// [in, in], symmetric. Their traces are 1 and that of H, in nats. Labels are the model's own.
+  torch::Tensor input_factor, output_factor;
   torch::Tensor guided;  // [in, in]  2 Xᵀ diag(token weights) X / Σ token weights (GuidedQuant)
 };
 

@@ -41,9 +41,11 @@ torch::Tensor block_forward(const Architecture& arch, std::size_t index, const W
                             const torch::Tensor& x, const LinearObserver& observe = {});
 /// x [batch, time, hidden] after the last block -> logits [batch, time, vocab].
 torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch::Tensor& x);
-/// Mean next-token cross-entropy of ids [batch, time] given x after the last block; scalar.
+/// Mean next-token cross-entropy of ids [batch, time] given x after the last block; scalar. With
+/// `draws`, [batch · (time − 1)] F64 in [0, 1), its gradients alone are those of other labels: of
+/// each position the token where the model's cumulative probability passes its draw.
 torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
-                              const torch::Tensor& ids);
+                              const torch::Tensor& ids, const torch::Tensor& draws = {});
 
 /// softmax(scale q kᵀ) v, causal, within the last `window` positions (0: all), `scale` 1/√head_dim
 /// where it is 0, computed in chunks of queries with its own backward. q [batch, heads, time,

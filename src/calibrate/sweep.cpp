@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "calibrate/ends_stats.h"
+#include "calibrate/factor_stats.h"
 #include "calibrate/guided_stats.h"
 #include "calibrate/input_stats.h"
 #include "calibrate/memory.h"
@@ -37,6 +38,8 @@ void check_set(const Architecture& arch, const CalibrationSet& set, const SweepO
     reject("gradients with propagate", "one of the two");
   if (options.needs.guided && !options.needs.token_weights && !options.token_weights)
     reject("guided statistics without token weights", "those of a sweep with gradients");
+  if (options.needs.factors != Sketch::none && options.needs.text_gradients())
+    reject("gradients of drawn labels and of the text's", "one of the two");
   if (options.needs.backward() && options.first > 0)
     reject("gradients from a later block on", "all blocks");
   const auto time = set.ids.size(1);
@@ -186,7 +189,10 @@ class Sweep {
     for (std::int64_t s = 0; s < sequences(); ++s) {
       auto& output = outputs[static_cast<std::size_t>(s)];
       const auto x = output.to(options_.device).detach().requires_grad_();
-      const auto loss = next_token_loss(arch_, head, x, ids_.narrow(0, s, 1).to(options_.device));
+      const auto ids = ids_.narrow(0, s, 1);
+      const bool drawn = options_.needs.factors != Sketch::none;
+      const auto loss = next_token_loss(arch_, head, x, ids.to(options_.device),
+                                        drawn ? label_draws(ids) : torch::Tensor());
       const double value = loss.item<double>();
       if (!std::isfinite(value))
         fail("calibration", "a loss that is not finite", "finite logits",
@@ -211,10 +217,14 @@ class Sweep {
         leaves.push_back(weights.at(linear->name + ".weight").requires_grad_());
     InputStats observed(options_.needs);
     GuidedStats guided(options_.needs);
+    FactorStats factors(options_.needs.factors);
+    const auto observer = [&] {
+      return both(both(observed.observer(), guided.observer()), factors.observer());
+    };
     std::map<std::string, LinearStats> stats;
     for (std::size_t s = 0; s < inputs.size(); ++s) {
       auto parts = differentiate(block, weights, leaves, std::exchange(inputs[s], {}), gradients[s],
-                                 both(observed.observer(), guided.observer()));
+                                 observer());
       for (std::size_t i = 0; i < parts.size(); ++i)
         accumulate(stats[linears[i]->name], std::move(parts[i]));
     }
@@ -223,6 +233,7 @@ class Sweep {
     for (auto& [name, of_layer] : stats) finish(of_layer);
     observed.finish(stats);
     guided.finish(stats);
+    factors.finish(stats);
     visit(block, weights, std::move(stats));
   }
 

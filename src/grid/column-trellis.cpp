@@ -63,7 +63,7 @@ Stored store(const std::string& name, const Solution& solution, int bits) {
 
 Grid column_trellis_grid(Options& options) {
   const int bits = static_cast<int>(options.integer("bits", 4, 2, 5, "2 to 5 bits a weight"));
-  Grid grid{.group = 0};
+  Grid grid{.group = 0, .rows = kSegmentRows};
   // The tables suit rows of deviation 1.
   grid.fit = [](const Slab& slab) { return fit_row_scale(slab, 1); };
   grid.encode = [bits](const auto& weight, const GridParams& params) {

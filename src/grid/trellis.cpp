@@ -95,7 +95,7 @@ Grid trellis_grid(Options& options) {
       options.choice("code", "1mad", {"1mad", "3inst", "1mad12"},
                      "how a state's value is computed; 1mad12 of its first 12 bits");
   coding.code = find_trellis_code(code).value();
-  Grid grid{.group = 0, .block = kTileSide};
+  Grid grid{.group = 0, .block = kTileSide, .rows = kTileSide};
   grid.fit = [deviation = best_deviation(coding)](const Slab& slab) {
     return fit_row_scale(slab, deviation);
   };

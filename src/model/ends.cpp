@@ -1,6 +1,7 @@
 // What lies before the first block and after the last: embedding, head and loss. The loss works in
 // chunks of tokens with its gradient in closed form, softmax − one-hot, so logits are never whole.
 #include <algorithm>
+#include <numeric>
 
 #include "karat/error.h"
 #include "karat/graph.h"
@@ -40,11 +41,40 @@ torch::Tensor exponentials(torch::Tensor x) {
   return x;
 }
 
+/// Of every row of `probabilities` [rows, vocab] the first place where their sum from the left
+/// passes draw · (sum of the row); draws [rows] F64. [rows, 1] int64.
+torch::Tensor drawn_labels(const torch::Tensor& probabilities, const torch::Tensor& draws) {
+  const torch::Tensor p = probabilities.to(torch::kCPU).contiguous();
+  const torch::Tensor labels = torch::empty({p.size(0), 1}, torch::kInt64);
+  const std::int64_t vocab = p.size(1);
+  const auto draw = [vocab](const auto* row, double at) {
+    const double wanted = at * std::accumulate(row, row + vocab, 0.0);
+    double sum = 0;
+    std::int64_t last = 0;  // where rounding leaves nothing beyond the draw
+    for (std::int64_t i = 0; i < vocab; ++i) {
+      if (row[i] > 0) last = i;
+      if ((sum += row[i]) > wanted) return i;
+    }
+    return last;
+  };
+  const torch::Tensor at = draws.to(torch::kCPU).contiguous();
+  parallel_rows(p.size(0), kRowPiece, torch::kCPU, [&](auto first, auto count) {
+    AT_DISPATCH_FLOATING_TYPES(p.scalar_type(), "drawn_labels", [&] {
+      for (std::int64_t i = first; i < first + count; ++i)
+        labels.data_ptr<std::int64_t>()[i] =
+            draw(p.data_ptr<scalar_t>() + i * vocab, at.data_ptr<double>()[i]);
+    });
+  });
+  return labels.to(probabilities.device());
+}
+
 /// Mean cross-entropy of the rows of x [tokens, hidden] against targets [tokens]. The gradients are
-/// made with the loss, while a chunk's logits exist, and only scaled in the backward.
+/// made with the loss, while a chunk's logits exist, and only scaled in the backward. With `draws`
+/// they are those of labels drawn from the rows' own probabilities.
 struct HeadLoss : torch::autograd::Function<HeadLoss> {
   static torch::Tensor forward(torch::autograd::AutogradContext* ctx, torch::Tensor x,
-                               torch::Tensor head, torch::Tensor targets, bool with_gradient) {
+                               torch::Tensor head, torch::Tensor targets,
+                               c10::optional<torch::Tensor> draws, bool with_gradient) {
     const bool for_x = with_gradient && x.requires_grad();
     const bool for_head = with_gradient && head.requires_grad();
     auto grad_x = for_x ? torch::empty_like(x) : torch::Tensor();
@@ -58,8 +88,9 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
       auto logarithm = log_probabilities(product(inputs, head.t()));
       total -= logarithm.gather(1, wanted).sum(torch::kFloat64);
       if (!for_x && !for_head) continue;
-      const auto grad =
-          exponentials(logarithm).scatter_add_(1, wanted, torch::full({count, 1}, -1, x.options()));
+      auto grad = exponentials(logarithm);
+      const auto labels = draws ? drawn_labels(grad, draws->narrow(0, begin, count)) : wanted;
+      grad.scatter_add_(1, labels, torch::full({count, 1}, -1, x.options()));
       if (for_x) grad_x.narrow(0, begin, count).copy_(product(grad, head));
       if (for_head) add_product(grad_head, grad.t(), inputs);
     }
@@ -77,7 +108,7 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
       if (found == ctx->saved_data.end()) return torch::Tensor();
       return whole ? found->second.toTensor() : found->second.toTensor() * grads[0];
     };
-    return {scaled("x"), scaled("head"), torch::Tensor(), torch::Tensor()};
+    return {scaled("x"), scaled("head"), torch::Tensor(), torch::Tensor(), torch::Tensor()};
   }
 };
 
@@ -105,13 +136,14 @@ torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch:
 }
 
 torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
-                              const torch::Tensor& ids) {
+                              const torch::Tensor& ids, const torch::Tensor& draws) {
   const auto time = ids.size(1);
   if (time < 2)
     fail("next-token loss", std::to_string(time) + " tokens in a sequence", "at least 2");
   const auto normed = final_states(arch, ends, x.narrow(1, 0, time - 1).flatten(0, 1));
   return HeadLoss::apply(normed, end(ends, arch.head),
                          ids.narrow(1, 1, time - 1).flatten().to(torch::kInt64),
+                         draws.defined() ? c10::optional<torch::Tensor>(draws) : c10::nullopt,
                          torch::GradMode::is_enabled());
 }
 

@@ -120,10 +120,14 @@ void add_product(torch::Tensor out, const torch::Tensor& a, const torch::Tensor&
 }
 
 void add_gram(torch::Tensor out, const torch::Tensor& x) {
+  add_gram(out, x, x);
+}
+
+void add_gram(torch::Tensor out, const torch::Tensor& x, const torch::Tensor& y) {
   const std::int64_t n = x.size(1);
   parallel_rows(n, piece_of(n), x.device(), [&](std::int64_t first, std::int64_t count) {
-    const torch::Tensor right = x.slice(1, first);
-    out.narrow(0, first, count).slice(1, first).addmm_(right.slice(1, 0, count).t(), right);
+    const torch::Tensor left = x.narrow(1, first, count), right = y.slice(1, first);
+    out.narrow(0, first, count).slice(1, first).addmm_(left.t(), right);
   });
 }
 

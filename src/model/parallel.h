@@ -48,6 +48,8 @@ void add_product(torch::Tensor out, const torch::Tensor& a, const torch::Tensor&
 /// out += xᵀ x in the upper triangle of `out` [n, n], for x [tokens, n]; what is below it is only
 /// right after mirror(), which may wait until all is added.
 void add_gram(torch::Tensor out, const torch::Tensor& x);
+/// The same of xᵀ y, known to be symmetric.
+void add_gram(torch::Tensor out, const torch::Tensor& x, const torch::Tensor& y);
 /// Makes `out` [n, n] symmetric: the upper triangle counts.
 void mirror(torch::Tensor out);
 

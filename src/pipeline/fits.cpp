@@ -64,7 +64,8 @@ Layouts end_layouts(const Ends& ends) {
 Layer plain_layer(const torch::Tensor& weight) {
   Layer layer{.name = "trial", .weight = weight};
   const std::int64_t inputs = weight.size(1);
-  layer.stats.hessian = layer.stats.guided = torch::eye(inputs);
+  layer.stats.hessian = layer.stats.guided = layer.stats.input_factor = torch::eye(inputs);
+  layer.stats.output_factor = torch::eye(weight.size(0));
   layer.stats.fisher = torch::ones_like(weight);
   layer.stats.input_abs = layer.stats.input_square = torch::ones({inputs});
   return layer;

@@ -46,6 +46,8 @@ void scale_rows(Layer& layer, const torch::Tensor& multiplier) {
   layer.weight = layer.weight * column;
   if (layer.stats.gradient.defined()) layer.stats.gradient = layer.stats.gradient / column;
   if (layer.stats.fisher.defined()) layer.stats.fisher = layer.stats.fisher / column.square();
+  if (layer.stats.output_factor.defined())
+    layer.stats.output_factor = layer.stats.output_factor / column / multiplier;
 }
 
 }  // namespace

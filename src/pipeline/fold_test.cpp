@@ -8,6 +8,23 @@
 
 using namespace karat;
 
+namespace {
+
+/// Factors as the gradient of a layer has them, [out, in] a sequence.
+void add_factors(Layer& layer) {
+  const torch::Tensor gradient = torch::randn_like(layer.weight);
+  layer.stats.input_factor = gradient.t().matmul(gradient);
+  layer.stats.output_factor = gradient.matmul(gradient.t());
+}
+
+/// tr(H_O W H_I Wᵀ), the same in every basis.
+double cost_of(const Layer& layer) {
+  const torch::Tensor left = layer.stats.output_factor.matmul(layer.weight);
+  return (left.matmul(layer.stats.input_factor) * layer.weight).sum().item<double>();
+}
+
+}  // namespace
+
 TEST_CASE("a folded block computes what it did, in the basis of the transform") {
   const Assembled awq = assemble(find_method("awq"), {.group = "16"});
   for (const auto& entry : std::filesystem::directory_iterator(kFamilies)) {
@@ -27,12 +44,18 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
               layers[linear->name] = {{linear->name, original.at(linear->name + ".weight"),
                                        block.stats_of(linear->name)},
                                       {}};
+            std::map<std::string, double> costs;
+            for (auto& [name, one] : layers) {
+              add_factors(one.layer);
+              costs[name] = cost_of(one.layer);
+            }
             const ChangedTensors changed = fold(model.arch, block, awq, layers);
             CHECK(changed.contains(model.arch.blocks[block.index].attention.norm.name + ".weight"));
             std::size_t folded = 0, moved = 0;
             for (const auto& [name, one] : layers) {
               block.weights[name + ".weight"] = one.layer.weight;
               const bool same = torch::equal(one.layer.weight, original.at(name + ".weight"));
+              CHECK(cost_of(one.layer) == doctest::Approx(costs.at(name)).epsilon(1e-3));
               if (one.folded) ++folded;
               if (!same) ++moved;
               CHECK((one.folded || same));

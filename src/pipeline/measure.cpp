@@ -46,10 +46,9 @@ void show(const Source& model, const BlockVisit& block, torch::Device device,
   });
 }
 
-}  // namespace
-
-double measure(const Source& model, const std::vector<Observer>& observers,
-               const CalibrationSet& text, const ProgressFn& progress) {
+/// All of them in one sweep.
+double sweep_for(const Source& model, const std::vector<Observer>& observers,
+                 const CalibrationSet& text, const ProgressFn& progress) {
   if (observers.empty()) return 0;
   SweepOptions options{.progress = progress};
   for (const Observer& observer : observers) options.needs = options.needs | observer.needs;
@@ -63,6 +62,18 @@ double measure(const Source& model, const std::vector<Observer>& observers,
   for (const Observer& observer : observers)
     if (observer.see_ends) observer.see_ends(result.ends);
   return result.loss;
+}
+
+}  // namespace
+
+double measure(const Source& model, const std::vector<Observer>& observers,
+               const CalibrationSet& text, const ProgressFn& progress) {
+  std::vector<Observer> of_text, of_drawn_labels;
+  for (const Observer& observer : observers)
+    (observer.needs.factors == Sketch::none ? of_text : of_drawn_labels).push_back(observer);
+  const double loss = sweep_for(model, of_text, text, progress);
+  const double same = sweep_for(model, of_drawn_labels, text, progress);
+  return of_text.empty() ? same : loss;
 }
 
 Observer scores(const Scoring& by, const ScoreVisitor& visit) {
@@ -85,6 +96,13 @@ Observer carry(const Needs& needs, Carried& into) {
             if (carried.fisher) into.put(layer.name, "fisher", layer.stats.fisher);
             if (carried.token_weights)
               into.put(layer.name, "token_weights", layer.stats.token_weights);
+          }};
+}
+
+Observer carry_factors(Sketch sketch, Carried& into) {
+  return {.needs = {.factors = sketch}, .see = [&into](const Layer& layer) {
+            into.put(layer.name, "input_factor", layer.stats.input_factor);
+            into.put(layer.name, "output_factor", layer.stats.output_factor);
           }};
 }
 

@@ -54,6 +54,8 @@ std::vector<Observer> first_observers(const PassContext& c, Carried& carried,
   std::vector<Observer> observers;
   if (Observer later = carry(later_needs(c.recipe), carried); later.needs.any())
     observers.push_back(later);
+  if (const Sketch sketch = c.recipe.solve_needs().factors; sketch != Sketch::none)
+    observers.push_back(carry_factors(sketch, carried));
   if (c.recipe.widths.mixed()) observers.push_back(meter_observer(c, meter));
   return observers;
 }

@@ -105,7 +105,7 @@ TEST_CASE("bytes do not depend on the number of threads") {
   TemporaryFolder temporary;
   const Source model = load(kFamilies / "llama3");
   for (const char* method :
-       {"gwq", "gwq-obs", "karat", "squeezellm", "awq", "daq", "requant-squeezellm"}) {
+       {"gwq", "gwq-obs", "karat", "squeezellm", "awq", "daq", "yaqa", "requant-squeezellm"}) {
     std::vector<std::map<std::string, std::string>> files;
     for (const int threads : {1, 2, 3}) {
       set_torch_threads(threads);

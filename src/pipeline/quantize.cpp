@@ -96,6 +96,10 @@ void quantize(const Source& model, const Assembled& recipe, const CalibrationSet
       const std::string& name = linear->name;
       Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
       if (recipe.solve_needs().fisher) layer.stats.fisher = carried.get(name, "fisher");
+      if (recipe.solve_needs().factors != Sketch::none) {
+        layer.stats.input_factor = carried.get(name, "input_factor");
+        layer.stats.output_factor = carried.get(name, "output_factor");
+      }
       todo[name] = {layer, mask_of(plan.kept, name, layer.weight)};
     }
     ChangedTensors changed;

@@ -42,7 +42,10 @@ const Texts kSolvers = {"nearest",
                         "gptq:order=1,hessian=guided",
                         "gptq:outliers=0.2",
                         "lnq:rounds=1",
-                        "lnq:rounds=1,hessian=guided"};
+                        "lnq:rounds=1,hessian=guided",
+                        "yaqa:rows=4",
+                        "yaqa:order=1,hessian=inputs",
+                        "yaqa:sketch=tokens,hessian=guided"};
 const Texts kMetrics = {"activation",       "fisher:key=f",    "fisher:key=fw", "fisher:key=fd",
                         "gradient:key=g",   "gradient:key=gd", "guided",        "hessian:key=obs",
                         "hessian:key=diag", "magnitude",       "pqi",           "random"};

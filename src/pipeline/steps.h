@@ -33,7 +33,8 @@ CalibrationSet calibrate(const Source& model, const Needs& needs, const Recipe& 
                          const CalibrationRequest& request);
 
 /// measure: one sweep over the original weights shows every linear layer to who wants to see it,
-/// with the statistics it asks for, from several threads at once.
+/// with the statistics it asks for, from several threads at once; another one to who asks for
+/// factors, whose gradients are of other labels.
 struct Observer {
   Needs needs = {};
   std::function<void(const Layer& layer)> see = {};             // empty: none of them
@@ -55,6 +56,8 @@ using ScoreVisitor = std::function<void(const std::string& layer, const Candidat
 Observer scores(const Scoring& by, const ScoreVisitor& visit);
 /// Puts away what of `needs` comes from gradients, for later sweeps.
 Observer carry(const Needs& needs, Carried& into);
+/// The same of factors, which have a sweep of their own.
+Observer carry_factors(Sketch sketch, Carried& into);
 
 /// What a metric looks back on: a quantization, and the statistics of gradients: along the way to
 /// it when the metric has a path, else of the original weights.

@@ -58,7 +58,7 @@ TEST_CASE("work is of the same model by what is in its files, not by their sizes
 
 TEST_CASE("interrupted work goes on to the same bytes") {
   TemporaryFolder temporary;
-  for (const char* method : {"karat", "gptq", "rtn"}) {
+  for (const char* method : {"karat", "gptq", "rtn", "yaqa"}) {
     CAPTURE(method);
     const Source model = load(kFamilies / "llama3");
     const bool mixes = assemble(find_method(method)).widths.mean > 0;
@@ -144,8 +144,8 @@ TEST_CASE("other unfinished work is kept, and named by what is known of it") {
   write_file(block, "hours");
   begin(mine, false);
   Work::check(out, {mine[0]}, false);  // the text is not known yet
-  CHECK_THROWS_WITH_AS(Work::check(out, other, false),
-                       doctest::Contains("of another text in"), Error);
+  CHECK_THROWS_WITH_AS(Work::check(out, other, false), doctest::Contains("of another text in"),
+                       Error);
   CHECK_THROWS_WITH_AS(begin(other, false),
                        doctest::Contains(", of recipe gwq --bits 3, text a.txt, expected"), Error);
   other[0].hash = "4";

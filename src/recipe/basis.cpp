@@ -16,6 +16,8 @@ Layer scaled(const Layer& layer, const torch::Tensor& m) {
   if (from.input_square.defined()) to.input_square = from.input_square * m.square();
   to.token_weights = from.token_weights;
   if (from.guided.defined()) to.guided = from.guided * m * m.unsqueeze(1);
+  if (from.input_factor.defined()) to.input_factor = from.input_factor * m * m.unsqueeze(1);
+  to.output_factor = from.output_factor;
   return moved;
 }
 
@@ -38,6 +40,8 @@ Layer rotated(const Layer& layer, std::uint32_t seed) {
     moved.stats.input_square = moved.stats.hessian.diagonal() / 2;
   moved.stats.token_weights = layer.stats.token_weights;
   moved.stats.guided = both_sides(layer.stats.guided, in, in);
+  moved.stats.input_factor = both_sides(layer.stats.input_factor, in, in);
+  moved.stats.output_factor = both_sides(layer.stats.output_factor, out, out);
   return moved;
 }
 

@@ -16,24 +16,22 @@ void check_finite(const torch::Tensor& hessian, const std::string& layer) {
          "the model overflows on this calibration text");
 }
 
-}  // namespace
-
-HessianChoice choose_hessian(Options& options) {
-  const std::string name = options.choice("hessian", "inputs", {"inputs", "guided"},
-                                          "of the layer's output error, or of the loss");
-  const bool guided = name == "guided";
-  HessianChoice choice{.needs = {.hessian = !guided, .guided = guided}};
-  choice.of = [guided, name](const Layer& layer) {
-    const torch::Tensor& found = guided ? layer.stats.guided : layer.stats.hessian;
-    if (!found.defined())
-      fail("hessian of " + layer.name, "no statistic", "hessian=" + name + " from calibration");
-    check_finite(found, layer.name);
-    return found;
-  };
-  return choice;
+torch::Tensor found(const torch::Tensor& statistic, const Layer& layer, const std::string& name) {
+  if (!statistic.defined())
+    fail("hessian of " + layer.name, "no statistic", "hessian=" + name + " from calibration");
+  check_finite(statistic, layer.name);
+  return statistic;
 }
 
-torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const std::string& layer) {
+/// A factor by itself has no scale.
+torch::Tensor scaled(const torch::Tensor& factor) {
+  const double mean = factor.diagonal().mean().item<double>();
+  return mean > 0 ? factor / mean : factor;
+}
+
+/// finish(lower) of the lower factor of the damped H, flipped both ways, as finite numbers.
+torch::Tensor damped_factor(const torch::Tensor& hessian, double damp, const std::string& layer,
+                            const auto& finish) {
   check_finite(hessian, layer);
   torch::Tensor h = hessian.to(torch::kFloat32).clone();
   torch::Tensor diagonal = h.diagonal();
@@ -41,18 +39,54 @@ torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const st
   const double mean = diagonal.mean().item<double>();
   const torch::Tensor identity = torch::eye(h.size(0), h.options());
   for (double share = damp;; share = std::min(1.0, share * 10)) {
-    // Flipping both ways turns the lower factor M of H into R with H = R Rᵀ, R upper; U = R⁻¹.
     const torch::Tensor flipped = (h + share * mean * identity).flip({0, 1});
     const auto [lower, info] = torch::linalg_cholesky_ex(flipped);
     if (info.item<int>() == 0) {
-      const torch::Tensor inverse =
-          torch::linalg_solve_triangular(lower, identity, /*upper=*/false);
-      if (all_finite(inverse)) return inverse.flip({0, 1}).contiguous();
+      const torch::Tensor factor = finish(lower);
+      if (all_finite(factor)) return factor;
     }
     if (share >= 1)
       fail("hessian of " + layer, "a matrix that is not positive definite",
            "one that Cholesky can factor", "use more calibration text");
   }
+}
+
+}  // namespace
+
+HessianChoice choose_hessian(Options& options, Sketch sketch) {
+  const bool kl = sketch != Sketch::none;
+  const std::string name = options.choice("hessian", kl ? "kl" : "inputs",
+                                          kl ? std::vector<std::string>{"kl", "inputs", "guided"}
+                                             : std::vector<std::string>{"inputs", "guided"},
+                                          "of the layer's output error, or of the loss");
+  HessianChoice choice{.needs = {.hessian = name == "inputs", .guided = name == "guided"}};
+  if (name == "kl") choice.needs.factors = sketch;
+  choice.of = [name](const Layer& layer) {
+    const LinearStats& stats = layer.stats;
+    if (name == "kl") return scaled(found(stats.input_factor, layer, name));
+    return found(name == "guided" ? stats.guided : stats.hessian, layer, name);
+  };
+  return choice;
+}
+
+torch::Tensor output_hessian(const Layer& layer) {
+  return scaled(found(layer.stats.output_factor, layer, "kl"));
+}
+
+// Flipping both ways turns the lower factor M of the flipped H into R with H = R Rᵀ, R upper.
+torch::Tensor upper_factor(const torch::Tensor& hessian, double damp, const std::string& layer) {
+  return damped_factor(hessian, damp, layer, [](const torch::Tensor& lower) {
+    return lower.flip({0, 1}).contiguous();
+  });
+}
+
+torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const std::string& layer) {
+  return damped_factor(hessian, damp, layer, [](const torch::Tensor& lower) {
+    return torch::linalg_solve_triangular(lower, torch::eye(lower.size(0), lower.options()),
+                                          /*upper=*/false)
+        .flip({0, 1})
+        .contiguous();
+  });
 }
 
 double energy(const torch::Tensor& error, const torch::Tensor& hessian) {

@@ -18,4 +18,12 @@ Slab Slabs::cut(const torch::Tensor& weight, std::int64_t begin) const {
   return slab;
 }
 
+GridParams rows_of(const GridParams& params, std::int64_t out, std::int64_t first,
+                   std::int64_t last) {
+  GridParams rows;
+  for (const torch::Tensor& one : params)
+    rows.push_back(one.size(0) == out ? one.slice(0, first, last) : one);
+  return rows;
+}
+
 }  // namespace karat

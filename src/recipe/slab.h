@@ -19,4 +19,8 @@ class Slabs {
   std::int64_t in_, width_;
 };
 
+/// Rows [first, last) of a layer of `out` rows.
+GridParams rows_of(const GridParams& params, std::int64_t out, std::int64_t first,
+                   std::int64_t last);
+
 }  // namespace karat

@@ -46,6 +46,9 @@ TEST_CASE("statistics rotate with the weights as if they had been measured there
   const auto loss = [](const torch::Tensor& y) { return y.pow(3).sum(); };
   layer.stats.gradient = torch::autograd::grad({loss(x.matmul(weight.t()))}, {weight})[0];
   layer.stats.fisher = layer.stats.gradient.square();
+  layer.stats.input_factor = layer.stats.hessian;
+  const torch::Tensor seen = torch::randn({20, 7});  // as gradients of outputs are
+  layer.stats.output_factor = seen.t().matmul(seen);
 
   const Basis basis{.multiplier = m, .rotation = 8};
   const Layer moved = in_basis(layer, basis);
@@ -59,6 +62,9 @@ TEST_CASE("statistics rotate with the weights as if they had been measured there
   CHECK((torch::allclose(y, plain, 1e-4, 1e-4) || torch::allclose(-y, plain, 1e-4, 1e-4)));
   CHECK(torch::allclose(moved.stats.hessian, hessian(there), 1e-4, 1e-4));
   CHECK(torch::equal(moved.stats.guided, moved.stats.hessian));
+  CHECK(torch::equal(moved.stats.input_factor, moved.stats.hessian));
+  const torch::Tensor seen_there = seen.matmul(out.t());
+  CHECK(torch::allclose(moved.stats.output_factor, seen_there.t().matmul(seen_there), 1e-4, 1e-4));
   CHECK(torch::allclose(moved.stats.input_square, there.square().mean(0), 1e-4, 1e-4));
   const torch::Tensor gradient = out.matmul(layer.stats.gradient * m).matmul(in.t());
   CHECK((torch::allclose(moved.stats.gradient, gradient, 1e-3, 1e-2) ||

@@ -39,11 +39,15 @@ TEST_CASE("statistics move with the basis as if they had been measured there") {
   const auto loss = [](const torch::Tensor& y) { return y.pow(3).sum(); };
   layer.stats.gradient = torch::autograd::grad({loss(x.matmul(weight.t()))}, {weight})[0];
   layer.stats.fisher = layer.stats.gradient.square();
+  layer.stats.input_factor = layer.stats.hessian;
+  layer.stats.output_factor = torch::randn({7, 7});
 
   const Layer moved = in_basis(layer, {m});
   LinearStats expected;
   measure(expected, x * m);
   CHECK(torch::allclose(moved.stats.hessian, expected.hessian, 1e-5, 1e-6));
+  CHECK(torch::allclose(moved.stats.input_factor, expected.hessian, 1e-5, 1e-6));
+  CHECK(torch::equal(moved.stats.output_factor, layer.stats.output_factor));
   CHECK(torch::allclose(moved.stats.input_abs, expected.input_abs, 1e-5, 1e-6));
   CHECK(torch::allclose(moved.stats.input_square, expected.input_square, 1e-5, 1e-6));
   CHECK(torch::allclose((x * m).matmul(moved.weight.t()), x.matmul(layer.weight.t()), 1e-5, 1e-5));

@@ -31,6 +31,7 @@ std::string text_of(const Needs& needs) {
   if (needs.input_square) names.push_back("input_square");
   if (needs.token_weights) names.push_back("token_weights");
   if (needs.guided) names.push_back("guided");
+  if (needs.factors != Sketch::none) names.push_back("factors");
   if (needs.ends) names.push_back("ends");
   return names.empty() ? "nothing" : list_text(names);
 }
