@@ -151,7 +151,7 @@ class Products {
     return buffer.narrow(0, 0, rows * columns).view({rows, columns});
   }
   bool is_first(const Linear& linear) const {
-    for (const Linear* first : layers_reading(Input::attention_norm, arch_.blocks[0]))
+    for (const Linear* first : layers_reading(Input::attention, arch_.blocks[0]))
       if (first->name == linear.name) return true;
     return false;
   }

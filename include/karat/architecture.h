@@ -22,34 +22,53 @@ struct Linear {
   bool transposed = false;  // stored [in, out], as GPT-2's Conv1D does
 };
 
-/// RMSNorm (weight only) or LayerNorm (weight and bias) over the last dimension.
+/// RMSNorm or LayerNorm of rows of `size` values: a token's state, its head, all its heads. Tensors
+/// are `name`.weight and, where it has one, `name`.bias: [size], or [rows, size] where so many rows
+/// in turn have weights of their own.
 struct Norm {
-  enum class Kind { rms, layer };
+  enum class Kind { rms, layer, layer_without_bias };
   std::string name;
+  std::int64_t size = 0;
   Kind kind = Kind::rms;
   float eps = 1e-6f;
   float offset = 0;  // multiplies by offset + weight: 1 in Gemma
+  std::int64_t rows = 1;
+
+  bool centred() const { return kind != Kind::rms; }
+  bool has_bias() const { return kind == Kind::layer; }
+  std::vector<std::int64_t> shape() const {
+    return rows == 1 ? std::vector{size} : std::vector{rows, size};
+  }
 };
 
-/// Rotary embedding in Hugging Face's rotate-half layout. `frequencies` [head_dim/2] are the final
-/// inverse frequencies (scaling already applied), `factor` multiplies cosines and sines (YaRN).
+/// Rotary embedding of the first 2 · frequencies values of a head. `frequencies` are the final
+/// inverse ones (scaling already applied), `factor` multiplies cosines and sines (YaRN).
 struct Rope {
   std::vector<float> frequencies;
   float factor = 1;
+  bool interleaved = false;  // pairs (2i, 2i + 1); otherwise (i, i + count), Hugging Face's halves
+  std::int64_t context = 0;  // positions that it is right for; 0: all
 };
 
 using Attention = AttentionParts<Norm, Linear>;
 using Mlp = MlpParts<Norm, Linear>;
 
-/// One decoder block: x += attention(x); x += mlp(x), each times Architecture::residual_scale.
+/// How a block's two parts stand to each other. sequential: x += attention(x); x += mlp(x).
+/// parallel: x += attention(x) + mlp(x). shared: parallel, and what attention's norm gives is what
+/// the MLP reads, which has none.
+enum class Joining { sequential, parallel, shared };
+
+/// One decoder block; what it adds to x is multiplied by Architecture::residual_scale.
 struct Block : BlockParts<Norm, Linear> {
+  Joining joining = Joining::sequential;
   std::optional<std::size_t> rope;  // which of Architecture::ropes rotates q and k; none: none
+  bool rope_first = false;          // q_norm and k_norm come after the rotation
   std::int64_t window = 0;          // attends to the last `window` positions; 0: all
 
   std::vector<const Linear*> linears() const;  // in the visitor's order
 };
 
-enum class Activation { silu, gelu, gelu_tanh };
+enum class Activation { silu, gelu, gelu_tanh, relu, relu2 };
 
 /// A checkpoint may say `body` for the first part of all names ("model.", "transformer."), and put
 /// `head` before the head's.
@@ -62,16 +81,20 @@ struct Architecture {
   std::int64_t vocab = 0, hidden = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0;
   std::int64_t max_positions = 0;
   Activation activation = Activation::silu;
-  std::vector<Rope> ropes;  // empty: learned positions
+  std::vector<Rope> ropes;
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
-  float score_scale = 0;          // of q·k; 0: 1/√head_dim
+  float score_scale = 0;               // of q·k; 0: 1/√head_dim
+  float score_cap = 0, logit_cap = 0;  // x becomes cap · tanh(x / cap), scaled before; 0: none
+  std::vector<float> slopes;      // [heads] of scores by how far back the key is (ALiBi), or empty
   std::vector<NamePlace> places;  // where else a checkpoint may hold the tensors
   std::string embedding;          // tensor [vocab, hidden]
-  std::string positions;          // tensor [max_positions, hidden]; empty with RoPE
+  std::string positions;  // tensor of learned ones, or empty: [offset + max_positions, hidden]
+  std::int64_t position_offset = 0;  // the row of the first position
   std::vector<Block> blocks;
   Norm final_norm;
   std::string head;                         // tensor [vocab, hidden]; equals `embedding` when tied
   std::string own_head = "lm_head.weight";  // what a head that is not tied is called
+  std::string head_bias;                    // tensor [vocab] that the logits have added, or empty
   std::vector<std::string> left_alone;      // prefixes of other parts' tensors: a vision tower's
   std::optional<std::int32_t> bos;
   std::vector<std::int32_t> eos;

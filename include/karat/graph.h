@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "karat/architecture.h"
 #include "karat/safetensors.h"
@@ -29,7 +30,7 @@ Weights load_block(const Architecture& arch, const Safetensors& file, std::size_
                    torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32);
 Weights load_ends(const Architecture& arch, const Safetensors& file,
                   torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32);
-/// Final norm and head alone: what next_token_loss() and logits() read.
+/// Final norm and head, its bias too, alone: what next_token_loss() and logits() read.
 Weights load_head(const Architecture& arch, const Safetensors& file,
                   torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32);
 
@@ -47,10 +48,17 @@ torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch:
 torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
                               const torch::Tensor& ids, const torch::Tensor& draws = {});
 
-/// softmax(scale q kᵀ) v, causal, within the last `window` positions (0: all), `scale` 1/√head_dim
-/// where it is 0, computed in chunks of queries with its own backward. q [batch, heads, time,
-/// head_dim], k and v [batch, kv_heads, time, head_dim] -> [batch, heads, time, head_dim].
+/// What becomes of q kᵀ before its softmax, as Architecture and Block say it.
+struct ScoreRule {
+  std::int64_t window = 0;
+  double scale = 0, cap = 0;
+  std::vector<float> slopes = {};  // [heads] or empty
+};
+
+/// softmax(cap(scale q kᵀ) − slope · distance) v, causal, computed in chunks of queries with its
+/// own backward. q [batch, heads, time, head_dim], k and v [batch, kv_heads, time, head_dim] ->
+/// [batch, heads, time, head_dim].
 torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v, std::int64_t window, double scale = 0);
+                               const torch::Tensor& v, const ScoreRule& rule);
 
 }  // namespace karat

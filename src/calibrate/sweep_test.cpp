@@ -159,9 +159,9 @@ TEST_CASE("with propagate, later blocks see what the visitor left") {
   const auto leaves = fixture.leaves();
   const auto x = embed(fixture.arch, leaves, fixture.ids()).detach().flatten(0, 1);
   const auto unit =
-      x / (x.square().mean(1, true) + fixture.arch.blocks[1].attention.norm.eps).sqrt();
+      x / (x.square().mean(1, true) + fixture.arch.blocks[1].attention.norm->eps).sqrt();
   const auto normed =
-      unit * leaves.at(fixture.arch.blocks[1].attention.norm.name + ".weight").detach();
+      unit * leaves.at(fixture.arch.blocks[1].attention.norm->name + ".weight").detach();
   const auto wanted = torch::mm(normed.t(), normed) * (2.0 / static_cast<double>(x.size(0)));
   CHECK(relative_error(last(true), wanted) < 1e-5);
   CHECK(relative_error(last(false), wanted) > 1e-2);

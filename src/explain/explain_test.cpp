@@ -57,8 +57,8 @@ torch::Tensor plain_loss(const Architecture& arch, const Weights& w, const torch
   };
   auto x = w.at(arch.embedding).index_select(0, ids);
   for (const Block& block : arch.blocks) {
-    x = x + plain_attention(arch, block, w, plain_norm(block.attention.norm, w, x));
-    const auto y = plain_norm(block.mlp.norm, w, x);
+    x = x + plain_attention(arch, block, w, plain_norm(*block.attention.norm, w, x));
+    const auto y = plain_norm(*block.mlp.norm, w, x);
     const auto gate = project(block.mlp.gate, y);
     x = x + project(block.mlp.down, gate * torch::sigmoid(gate) * project(block.mlp.up, y));
   }

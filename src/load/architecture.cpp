@@ -25,27 +25,16 @@ void read_stops(const std::filesystem::path& path, Architecture& arch) {
   if (config.holds("eos_token_id")) arch.eos = config.token_ids("eos_token_id", 0, arch.vocab);
 }
 
-void add_norm(std::vector<NamedShape>& list, const Norm& norm, std::int64_t size) {
-  list.push_back({norm.name + ".weight", {size}});
-  if (norm.kind == Norm::Kind::layer) list.push_back({norm.name + ".bias", {size}});
+void add_part(std::vector<NamedShape>& list, const Norm& norm) {
+  list.push_back({norm.name + ".weight", norm.shape()});
+  if (norm.has_bias()) list.push_back({norm.name + ".bias", norm.shape()});
 }
 
-void add_linear(std::vector<NamedShape>& list, const Linear& linear) {
+void add_part(std::vector<NamedShape>& list, const Linear& linear) {
   list.push_back({linear.name + ".weight", linear.transposed ? std::vector{linear.in, linear.out}
                                                              : std::vector{linear.out, linear.in}});
   if (linear.bias) list.push_back({linear.name + ".bias", {linear.out}});
 }
-
-struct AddPart {
-  std::vector<NamedShape>& list;
-  const Architecture& arch;
-
-  void operator()(Role role, const Norm& norm) const {
-    const bool of_head = role == Role::q_norm || role == Role::k_norm;
-    add_norm(list, norm, of_head ? arch.head_dim : arch.hidden);
-  }
-  void operator()(Role, const Linear& linear) const { add_linear(list, linear); }
-};
 
 }  // namespace
 
@@ -69,7 +58,7 @@ Architecture parse_architecture(std::string_view text, const std::string& path) 
     config.reject("model_type", "one of " + fmt::format("{}", fmt::join(known_families(), ", ")));
   Architecture arch = family->second(config);
   arch.family = type;
-  arch.warnings = check_keys(config, arch);
+  for (std::string& unknown : check_keys(config, arch)) arch.warnings.push_back(std::move(unknown));
   return arch;
 }
 
@@ -96,10 +85,13 @@ Architecture read_architecture(const std::filesystem::path& folder) {
 
 std::vector<NamedShape> tensor_shapes(const Architecture& arch) {
   std::vector<NamedShape> list = {{arch.embedding, {arch.vocab, arch.hidden}}};
-  if (!arch.positions.empty()) list.push_back({arch.positions, {arch.max_positions, arch.hidden}});
-  for (const Block& block : arch.blocks) visit_parts(AddPart{list, arch}, block);
-  add_norm(list, arch.final_norm, arch.hidden);
+  if (!arch.positions.empty())
+    list.push_back({arch.positions, {arch.position_offset + arch.max_positions, arch.hidden}});
+  for (const Block& block : arch.blocks)
+    visit_parts([&](Role, const auto& part) { add_part(list, part); }, block);
+  add_part(list, arch.final_norm);
   if (!arch.tied()) list.push_back({arch.head, {arch.vocab, arch.hidden}});
+  if (!arch.head_bias.empty()) list.push_back({arch.head_bias, {arch.vocab}});
   return list;
 }
 

@@ -39,7 +39,7 @@ TEST_CASE("llama") {
   CHECK(!block.attention.k.bias);
   CHECK(block.mlp.down.in == 96);
   CHECK(block.window == 0);
-  CHECK(block.mlp.norm.eps == 1e-5f);
+  CHECK(block.mlp.norm->eps == 1e-5f);
   CHECK(!block.attention.q_norm);
   CHECK(tensor_shapes(arch).size() == 1 + 2 * 9 + 1 + 1);
   near(arch.ropes.at(0).frequencies,
@@ -80,8 +80,7 @@ TEST_CASE("mistral: a window in every block, unless it is null") {
 TEST_CASE("qwen2: biases on q, k, v; windows behind a switch") {
   const json qwen = with(kLlama, R"({"model_type":"qwen2","sliding_window":5})");
   const Architecture arch = parse(qwen);
-  for (const Linear* linear : layers_reading(Input::attention_norm, arch.blocks[0]))
-    CHECK(linear->bias);
+  for (const Linear* linear : layers_reading(Input::attention, arch.blocks[0])) CHECK(linear->bias);
   CHECK(!arch.blocks[0].attention.o.bias);
   CHECK(!arch.blocks[0].mlp.down.bias);
   CHECK(!arch.bos);
@@ -122,7 +121,7 @@ TEST_CASE("gpt2: fused, stored [in, out], learned positions, tied") {
   CHECK(arch.activation == Activation::gelu_tanh);
   CHECK(!arch.bos);  // the class's default, 50256, is not in this vocabulary
   const Block& block = arch.blocks[0];
-  CHECK(block.attention.norm.kind == Norm::Kind::layer);
+  CHECK(block.attention.norm->kind == Norm::Kind::layer);
   CHECK(block.linears().size() == 4);
   CHECK(block.attention.qkv.transposed);
   CHECK(block.attention.qkv.out == 36);
@@ -190,7 +189,7 @@ TEST_CASE("values out of range or of another type are refused, and named") {
   contains(bad(R"({"num_attention_heads":6,"num_key_value_heads":6})"), "a divisor of hidden_size");
   contains(bad(R"({"rms_norm_eps":0})"), "above 0");
   contains(bad(R"({"tie_word_embeddings":"no"})"), "true or false");
-  contains(bad(R"({"hidden_act":"relu"})"), "silu, gelu");
+  contains(bad(R"({"hidden_act":"tanh"})"), "silu, gelu");
   contains(bad(R"({"hidden_act":1})"), "a string");
   contains(bad(R"({"eos_token_id":"</s>"})"), "a token id");
   contains(refusal(with(kGpt2, R"({"n_head":5})")), "a divisor of n_embd");

@@ -153,12 +153,13 @@ std::vector<std::int32_t> ConfigReader::token_ids(const std::string& key, std::i
 
 Activation ConfigReader::activation_or(const std::string& key, const std::string& fallback) const {
   static const std::map<std::string, Activation> kNames = {
-      {"silu", Activation::silu},          {"swish", Activation::silu},
-      {"gelu", Activation::gelu},          {"gelu_python", Activation::gelu},
-      {"gelu_new", Activation::gelu_tanh}, {"gelu_pytorch_tanh", Activation::gelu_tanh},
-      {"gelu_fast", Activation::gelu_tanh}};
+      {"silu", Activation::silu},           {"swish", Activation::silu},
+      {"gelu", Activation::gelu},           {"gelu_python", Activation::gelu},
+      {"gelu_new", Activation::gelu_tanh},  {"gelu_pytorch_tanh", Activation::gelu_tanh},
+      {"gelu_fast", Activation::gelu_tanh}, {"relu", Activation::relu},
+      {"relu2", Activation::relu2}};
   const auto at = kNames.find(text_or(key, fallback));
-  if (at == kNames.end()) reject(key, "silu, gelu, gelu_new or gelu_pytorch_tanh");
+  if (at == kNames.end()) reject(key, "silu, gelu, gelu_new, gelu_pytorch_tanh, relu or relu2");
   return at->second;
 }
 

@@ -67,11 +67,23 @@ class ConfigReader {
 /// returns a warning that names the keys nobody knows.
 std::vector<std::string> check_keys(const ConfigReader& config, const Architecture& arch);
 
-/// Final inverse frequencies [head_dim/2] from either generation of config.json: rope_parameters,
-/// or rope_theta with rope_scaling. Types: default, linear, llama3, yarn; dynamic, which differs
-/// beyond max_positions alone; mrope, which differs for images alone. Throws on any other.
+/// What a family takes for granted of a rotary embedding, and which one it asks for.
+struct RopeQuestion {
+  double theta = 10000;                  // where config.json is silent
+  double partial = 0;                    // likewise, of a head; 0: whole heads, and no other value
+  bool interleaved = false;              // of Rope
+  bool alpha = false;                    // "dynamic" with an alpha has that once and for all
+  const char* layers = nullptr;          // rope_parameters may have a set for these layer_types
+  const char* theta_key = "rope_theta";  // where it has none
+  bool scaled = true;                    // a scaling for all layers is for these too
+};
+
+/// From either generation of config.json: rope_parameters, or rope_theta with rope_scaling. Types:
+/// default, linear, llama3, yarn; longrope ("su") within the old context, which the result names;
+/// dynamic, which differs beyond max_positions alone; mrope, which differs for images alone. Throws
+/// on any other.
 Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t max_positions,
-               double default_theta = 10000);
+               const RopeQuestion& ask = {});
 
 /// The windows of all blocks: `window` positions where layer_types says sliding_attention or, when
 /// it is not there, where `slides` says so; 0 for none.

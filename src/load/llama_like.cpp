@@ -28,42 +28,56 @@ void read_sizes(const ConfigReader& config, const LlamaDefaults& defaults, Archi
     config.reject("num_attention_heads", fmt::format("a divisor of hidden_size {}", arch.hidden));
 }
 
-Block make_block(const Architecture& arch, const std::string& name, float eps,
-                 const LlamaBiases& biases) {
+Block make_block(const Architecture& arch, const std::string& name, const LlamaBiases& biases) {
   const std::int64_t q = arch.heads * arch.head_dim, kv = arch.kv_heads * arch.head_dim;
   Block block;
   block.rope = 0;
   Attention& attention = block.attention;
-  attention.norm = {name + ".input_layernorm", Norm::Kind::rms, eps};
+  attention.norm = renamed(arch.final_norm, name + ".input_layernorm");
   attention.q = {name + ".self_attn.q_proj", q, arch.hidden, biases.qkv};
   attention.k = {name + ".self_attn.k_proj", kv, arch.hidden, biases.qkv};
   attention.v = {name + ".self_attn.v_proj", kv, arch.hidden, biases.qkv};
   attention.o = {name + ".self_attn.o_proj", arch.hidden, q, biases.o};
   Mlp& mlp = block.mlp;
-  mlp.norm = {name + ".post_attention_layernorm", Norm::Kind::rms, eps};
+  mlp.norm = renamed(arch.final_norm, name + ".post_attention_layernorm");
   mlp.gate = {name + ".mlp.gate_proj", arch.ffn, arch.hidden, biases.mlp};
   mlp.up = {name + ".mlp.up_proj", arch.ffn, arch.hidden, biases.mlp};
   mlp.down = {name + ".mlp.down_proj", arch.hidden, arch.ffn, biases.mlp};
   return block;
 }
 
+/// Positions end where a rope does.
+void keep_within(const Rope& rope, const ConfigReader& config, Architecture& arch) {
+  if (rope.context == 0 || rope.context >= arch.max_positions) return;
+  arch.warnings.push_back(fmt::format(
+      "{} says longrope, of which Karat computes contexts of up to {} tokens and not of {}",
+      config.path(), rope.context, arch.max_positions));
+  arch.max_positions = rope.context;
+}
+
 }  // namespace
+
+Norm renamed(Norm norm, std::string name) {
+  norm.name = std::move(name);
+  return norm;
+}
 
 Architecture llama_like(const ConfigReader& config, const LlamaDefaults& defaults,
                         const LlamaBiases& biases) {
   Architecture arch;
   read_sizes(config, defaults, arch);
-  arch.activation = config.activation_or("hidden_act", defaults.activation);
-  arch.ropes = {read_rope(config, arch.head_dim, arch.max_positions, defaults.theta)};
+  arch.activation = config.activation_or(defaults.activation_key, defaults.activation);
+  arch.ropes = {read_rope(config, arch.head_dim, arch.max_positions, defaults.rope)};
+  keep_within(arch.ropes[0], config, arch);
   arch.embedding = "model.embed_tokens.weight";
   arch.head =
       config.flag_or("tie_word_embeddings", defaults.tied) ? arch.embedding : "lm_head.weight";
 
-  const auto eps = static_cast<float>(config.positive_or("rms_norm_eps", defaults.eps));
+  const auto eps = static_cast<float>(config.positive_or(defaults.eps_key, defaults.eps));
+  arch.final_norm = {"model.norm", arch.hidden, defaults.norm, eps};
   const std::int64_t layers = config.layers("num_hidden_layers");
   for (std::int64_t i = 0; i < layers; ++i)
-    arch.blocks.push_back(make_block(arch, fmt::format("model.layers.{}", i), eps, biases));
-  arch.final_norm = {"model.norm", Norm::Kind::rms, eps};
+    arch.blocks.push_back(make_block(arch, fmt::format("model.layers.{}", i), biases));
 
   const auto bos = config.token_ids("bos_token_id", defaults.bos, arch.vocab);
   if (!bos.empty()) arch.bos = bos.front();
@@ -71,13 +85,64 @@ Architecture llama_like(const ConfigReader& config, const LlamaDefaults& default
   return arch;
 }
 
-void set_head_norms(Architecture& arch) {
-  for (std::size_t i = 0; i < arch.blocks.size(); ++i) {
-    const std::string name = fmt::format("model.layers.{}.self_attn.", i);
-    const float eps = arch.final_norm.eps;
-    arch.blocks[i].attention.q_norm = {name + "q_norm", Norm::Kind::rms, eps};
-    arch.blocks[i].attention.k_norm = {name + "k_norm", Norm::Kind::rms, eps};
+void change_blocks(Architecture& arch,
+                   const std::function<void(Block&, const std::string&, std::size_t)>& change) {
+  for (std::size_t i = 0; i < arch.blocks.size(); ++i)
+    change(arch.blocks[i], fmt::format("model.layers.{}.", i), i);
+}
+
+void set_head_norms(Architecture& arch, const std::string& q, const std::string& k) {
+  Norm norm = arch.final_norm;
+  norm.size = arch.head_dim;
+  change_blocks(arch, [&](Block& block, const std::string& name, std::size_t) {
+    block.attention.q_norm = renamed(norm, name + "self_attn." + q);
+    block.attention.k_norm = renamed(norm, name + "self_attn." + k);
+  });
+}
+
+void set_whole_norms(Architecture& arch) {
+  set_head_norms(arch);
+  for (Block& block : arch.blocks) {
+    block.attention.q_norm->size = arch.heads * arch.head_dim;
+    block.attention.k_norm->size = arch.kv_heads * arch.head_dim;
   }
+}
+
+void set_norms_after(Architecture& arch) {
+  change_blocks(arch, [&](Block& block, const std::string& name, std::size_t) {
+    block.attention.norm.reset();
+    block.mlp.norm.reset();
+    block.attention.out_norm = renamed(arch.final_norm, name + "post_attention_layernorm");
+    block.mlp.out_norm = renamed(arch.final_norm, name + "post_feedforward_layernorm");
+  });
+}
+
+void fuse_gate_and_up(Architecture& arch) {
+  change_blocks(arch, [&](Block& block, const std::string& name, std::size_t) {
+    block.mlp.kind = MlpKind::fused;
+    block.mlp.gate_up = {name + "mlp.gate_up_proj", 2 * arch.ffn, arch.hidden};
+  });
+}
+
+void set_plain_mlp(Architecture& arch, const std::string& up, const std::string& down) {
+  change_blocks(arch, [&](Block& block, const std::string& name, std::size_t) {
+    block.mlp.kind = MlpKind::plain;
+    block.mlp.up.name = name + "mlp." + up;
+    block.mlp.down.name = name + "mlp." + down;
+  });
+}
+
+void share_norm(Architecture& arch) {
+  for (Block& block : arch.blocks) {
+    block.joining = Joining::shared;
+    block.mlp.norm.reset();
+  }
+}
+
+void set_windows_but_every(const ConfigReader& config, Architecture& arch, std::int64_t window,
+                           std::int64_t pattern) {
+  const auto every = static_cast<std::size_t>(pattern);
+  set_windows(config, arch, window, [&](std::size_t i) { return (i + 1) % every != 0; });
 }
 
 void set_qwen_windows(const ConfigReader& config, Architecture& arch, std::int64_t first) {

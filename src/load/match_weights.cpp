@@ -17,8 +17,8 @@ namespace {
 /// Calls change(name) on every name in `arch`, in whatever field it stands.
 template <class Change>
 void for_each_name(Architecture& arch, Change change) {
-  for (std::string* name :
-       {&arch.embedding, &arch.positions, &arch.final_norm.name, &arch.head, &arch.own_head})
+  for (std::string* name : {&arch.embedding, &arch.positions, &arch.final_norm.name, &arch.head,
+                            &arch.own_head, &arch.head_bias})
     change(*name);
   for (Block& block : arch.blocks) visit_parts([&](Role, auto& part) { change(part.name); }, block);
 }

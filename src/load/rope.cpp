@@ -1,9 +1,11 @@
 // Rotary embedding: base frequencies of RoFormer (Su et al. 2021), position interpolation (Chen et
-// al. 2023, "linear"), the frequency smoothing of Llama 3.1 ("llama3"), and YaRN (Peng et al.
-// 2023).
+// al. 2023, "linear"), the frequency smoothing of Llama 3.1 ("llama3"), YaRN (Peng et al. 2023),
+// and LongRoPE (Ding et al. 2024).
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <set>
+#include <utility>
 
 #include "karat/error.h"
 #include "load/family.h"
@@ -13,8 +15,9 @@ namespace {
 
 constexpr std::int64_t kMaxHeadDim = 1 << 16;  // a lying size must not cost memory
 
-/// Both generations as one object: what rope_parameters holds, with rope_theta and rope_type set.
-ConfigReader rope_parameters(const ConfigReader& config) {
+/// Both generations as one object: what rope_parameters holds, for the layers asked about where it
+/// tells layers apart, with rope_theta and rope_type set.
+ConfigReader rope_parameters(const ConfigReader& config, const RopeQuestion& ask) {
   nlohmann::json merged = nlohmann::json::object();
   std::string from = "rope_parameters";
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
@@ -24,11 +27,18 @@ ConfigReader rope_parameters(const ConfigReader& config) {
     from = key;
     if (!merged.empty()) break;  // as transformers: the older key wins when both are there
   }
-  for (const char* key : {"rope_theta", "partial_rotary_factor"})
-    if (!merged.contains(key) && config.has(key)) merged[key] = config.json()[key];
+  const ConfigReader all = config.nested(from, merged);
+  const bool apart = ask.layers != nullptr && merged.contains(ask.layers);
+  if (apart) merged = all.holds(ask.layers) ? all.object(ask.layers).json() : nlohmann::json({});
+  if (apart && merged.is_null()) merged = nlohmann::json::object();
+  if (!apart && !ask.scaled) merged = nlohmann::json::object();
+  for (const auto& [inner, outer] :
+       {std::pair{"rope_theta", ask.theta_key}, {"partial_rotary_factor", "partial_rotary_factor"}})
+    if (!merged.contains(inner) && config.has(outer)) merged[inner] = config.json()[outer];
   if (config.has("original_max_position_embeddings"))
     merged["original_max_position_embeddings"] = config.json()["original_max_position_embeddings"];
-  ConfigReader rope = config.nested(from, std::move(merged));
+  ConfigReader rope =
+      apart ? all.nested(ask.layers, std::move(merged)) : config.nested(from, std::move(merged));
   for (const auto& [key, value] : rope.json().items())
     if (value.is_object()) rope.reject(key, "one set of rope parameters for all layers");
   return rope;
@@ -89,41 +99,85 @@ double stretch(std::vector<double>& frequencies, const ConfigReader& rope, doubl
                                                   : magnitude(1));
 }
 
+/// LongRoPE: every frequency has a factor of its own, one within the old context and one beyond it.
+/// Karat stays within it. Returns what cosines and sines are multiplied by.
+double divide(std::vector<double>& frequencies, const ConfigReader& rope,
+              std::int64_t max_positions) {
+  const double context = required(rope, "original_max_position_embeddings");
+  const double factor = rope.positive_or("factor", static_cast<double>(max_positions) / context);
+  rope.harmless({"long_factor"});
+  const nlohmann::json list =
+      rope.holds("short_factor") ? rope.json()["short_factor"] : nlohmann::json();
+  const auto positive = [](const nlohmann::json& one) { return one.is_number() && one > 0; };
+  if (!list.is_array() || list.size() != frequencies.size() || !std::ranges::all_of(list, positive))
+    rope.reject("short_factor",
+                "a list of " + std::to_string(frequencies.size()) + " numbers above 0");
+  for (std::size_t i = 0; i < frequencies.size(); ++i) frequencies[i] /= list[i].get<double>();
+  return rope.positive_or("attention_factor",
+                          factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(context)));
+}
+
+/// How many values of a head are rotated.
+std::int64_t rotated(const ConfigReader& rope, const RopeQuestion& ask, std::int64_t head_dim) {
+  const double part = rope.positive_or("partial_rotary_factor", ask.partial > 0 ? ask.partial : 1);
+  if (ask.partial == 0 && part != 1)
+    rope.reject("partial_rotary_factor", "1: this family rotates whole heads only");
+  const auto count = static_cast<std::int64_t>(static_cast<double>(head_dim) * part);
+  if (part > 1 || count < 2 || count % 2 != 0)
+    rope.reject("partial_rotary_factor",
+                "an even number of the " + std::to_string(head_dim) + " values of a head");
+  return count;
+}
+
+std::string type_of(const ConfigReader& rope) {
+  const std::string key = rope.holds("rope_type") || !rope.holds("type") ? "rope_type" : "type";
+  const std::string type = rope.text_or(key, "default");
+  if (rope.json().value("type", nlohmann::json()) == type) rope.harmless({"type"});
+  const std::set<std::string> known = {"default", "linear", "llama3",   "yarn",
+                                       "dynamic", "mrope",  "longrope", "su"};
+  if (!known.contains(type))
+    rope.reject(key, "default, linear, llama3, yarn, longrope, dynamic or mrope");
+  const bool first_names = type == "su" || (type == "yarn" && rope.holds("short_factor"));
+  return first_names ? "longrope" : type;
+}
+
+/// Scales the frequencies as `type` says; returns what cosines and sines are multiplied by.
+double scale(std::vector<double>& frequencies, const ConfigReader& rope, const std::string& type,
+             double theta, std::int64_t max_positions) {
+  if (type == "yarn") return stretch(frequencies, rope, theta, max_positions);
+  if (type == "longrope") return divide(frequencies, rope, max_positions);
+  if (type == "llama3") smooth(frequencies, rope, max_positions);
+  if (type == "dynamic")
+    required(rope, "factor");  // of contexts beyond max_positions, which Karat does not run
+  if (type != "linear") return 1;
+  const double factor = required(rope, "factor");
+  for (double& frequency : frequencies) frequency /= factor;
+  return 1;
+}
+
 }  // namespace
 
 Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t max_positions,
-               double default_theta) {
+               const RopeQuestion& ask) {
   if (head_dim % 2 != 0 || head_dim > kMaxHeadDim)
     fail("read " + config.path(), "a head of " + std::to_string(head_dim) + " values",
          "an even number of at most 65536, for its rotary embedding");
-  const ConfigReader rope = rope_parameters(config);
-  if (rope.number_or("partial_rotary_factor", 1) != 1)
-    rope.reject("partial_rotary_factor", "1: Karat rotates whole heads only");
-
-  const double theta = rope.positive_or("rope_theta", default_theta);
-  std::vector<double> frequencies(static_cast<std::size_t>(head_dim / 2));
+  const ConfigReader rope = rope_parameters(config, ask);
+  const std::string type = type_of(rope);
+  const auto count = static_cast<double>(rotated(rope, ask, head_dim));
+  double theta = rope.positive_or("rope_theta", ask.theta);
+  const bool fixed = ask.alpha && type == "dynamic" && rope.holds("alpha");
+  if (fixed) theta *= std::pow(rope.positive_or("alpha", 1), count / (count - 2));
+  if (fixed) rope.harmless({"factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"});
+  std::vector<double> frequencies(static_cast<std::size_t>(count / 2));
   for (std::size_t i = 0; i < frequencies.size(); ++i)
-    frequencies[i] = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
-
-  const std::string key = rope.holds("rope_type") || !rope.holds("type") ? "rope_type" : "type";
-  const std::string type = rope.text_or(key, "default");
-  double cosines = 1;                                   // and sines: their factor
-  rope.harmless({"original_max_position_embeddings"});  // beside types that do not ask for it
-  if (rope.json().value("type", nlohmann::json()) == type) rope.harmless({"type"});
-  if (type == "linear") {
-    const double factor = required(rope, "factor");
-    for (double& frequency : frequencies) frequency /= factor;
-  } else if (type == "llama3") {
-    smooth(frequencies, rope, max_positions);
-  } else if (type == "yarn") {
-    cosines = stretch(frequencies, rope, theta, max_positions);
-  } else if (type == "dynamic") {
-    required(rope, "factor");  // of contexts beyond max_positions, which Karat does not run
-  } else if (type != "default" && type != "mrope") {
-    rope.reject(key, "default, linear, llama3, yarn, dynamic or mrope");
-  }
-  rope.harmless({"mrope_section", "mrope_interleaved"});  // text has one position for all sections
-  Rope result{{frequencies.begin(), frequencies.end()}, static_cast<float>(cosines)};
+    frequencies[i] = std::pow(theta, -2.0 * static_cast<double>(i) / count);
+  const double cosines = scale(frequencies, rope, fixed ? "default" : type, theta, max_positions);
+  Rope result{
+      {frequencies.begin(), frequencies.end()}, static_cast<float>(cosines), ask.interleaved};
+  if (type == "longrope") result.context = rope.count("original_max_position_embeddings");
+  // Beside types that do not ask for it; text has one position for all sections.
+  rope.harmless({"original_max_position_embeddings", "mrope_section", "mrope_interleaved"});
   for (const float frequency : result.frequencies)
     if (!std::isfinite(frequency)) rope.reject("rope_theta", "frequencies that are finite");
   return result;

@@ -1,6 +1,8 @@
 // Rope frequencies are those of transformers 5 (LlamaRotaryEmbedding.inv_freq).
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "load/config_testing.h"
 
 using namespace karat;
@@ -97,13 +99,55 @@ TEST_CASE("rope types that say the same as none within the context and of text")
   }
 }
 
+TEST_CASE("longrope is computed within the old context, and says so") {
+  json config = with(kLlama, R"({"max_position_embeddings":2048,"rope_scaling":{"type":"su",
+      "original_max_position_embeddings":512,"short_factor":[1,2,1,2,1,2,1,2],
+      "long_factor":[9,9,9,9,9,9,9,9]}})");
+  const Architecture arch = parse(config);
+  const auto plain = parse(kLlama).ropes.at(0).frequencies;
+  for (std::size_t i = 0; i < plain.size(); ++i)
+    CHECK(arch.ropes.at(0).frequencies.at(i) ==
+          doctest::Approx(plain[i] / (i % 2 == 0 ? 1 : 2)).epsilon(1e-6));
+  CHECK(arch.ropes.at(0).factor == doctest::Approx(std::sqrt(1 + std::log(4.0) / std::log(512.0))));
+  CHECK(arch.max_positions == 512);
+  REQUIRE(arch.warnings.size() == 1);
+  contains(arch.warnings[0], "up to 512 tokens");
+}
+
+TEST_CASE("gemma3: ropes of both kinds of layers, spelt by both generations") {
+  const json gemma = with(kLlama, R"({"model_type":"gemma3_text","sliding_window":4,"head_dim":16,
+      "layer_types":["sliding_attention","full_attention"]})");
+  const Architecture now = parse(with(gemma, R"({"rope_parameters":{
+      "full_attention":{"rope_type":"linear","factor":8.0,"rope_theta":5000},
+      "sliding_attention":{"rope_type":"default","rope_theta":300}}})"));
+  const Architecture old = parse(with(gemma, R"({"rope_theta":5000,"rope_local_base_freq":300,
+      "rope_scaling":{"rope_type":"linear","factor":8.0}})"));
+  const Architecture silent = parse(gemma);
+  for (const Architecture* arch : {&now, &old, &silent}) {
+    CHECK(arch->blocks.at(0).rope == 1u);
+    CHECK(arch->blocks.at(0).window == 4);
+    CHECK(arch->blocks.at(1).rope == 0u);
+    CHECK(arch->blocks.at(1).window == 0);
+    CHECK(arch->warnings.empty());
+  }
+  for (const std::size_t rope : {0, 1})
+    CHECK(now.ropes.at(rope).frequencies == old.ropes.at(rope).frequencies);
+  CHECK(now.ropes.at(0).frequencies.at(0) == 0.125f);
+  CHECK(now.ropes.at(1).frequencies.at(1) == doctest::Approx(std::pow(300, -0.125)));
+  CHECK(silent.ropes.at(0).frequencies.at(1) == doctest::Approx(std::pow(1e6, -0.125)));
+  CHECK(silent.ropes.at(1).frequencies.at(1) == doctest::Approx(std::pow(1e4, -0.125)));
+}
+
 TEST_CASE("rope that Karat does not compute is refused") {
   const auto scaled = [](const char* scaling) {
     return refusal(with(kLlama, (R"({"rope_scaling":)" + std::string(scaling) + "}").c_str()));
   };
-  for (const char* type : {"longrope", "su", "proportional"})
-    contains(scaled(("{\"factor\":2,\"rope_type\":\"" + std::string(type) + "\"}").c_str()),
-             "expected default, linear, llama3, yarn, dynamic or mrope");
+  contains(scaled(R"({"factor":2,"rope_type":"proportional"})"),
+           "expected default, linear, llama3, yarn, longrope, dynamic or mrope");
+  contains(scaled(R"({"rope_type":"su"})"), "expected original_max_position_embeddings");
+  contains(scaled(R"({"rope_type":"longrope","original_max_position_embeddings":64,
+                      "short_factor":[1,2]})"),
+           "a list of 8 numbers above 0");
   contains(scaled(R"({"rope_type":"linear"})"), "expected factor");
   contains(scaled(R"({"rope_type":"linear","factor":0})"), "above 0");
   contains(scaled(R"({"rope_type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4})"),

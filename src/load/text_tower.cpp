@@ -44,7 +44,7 @@ Architecture qwen2_vl_text(const ConfigReader& config) {
   Architecture arch = llama_like(config,
                                  {.max_positions = 32768,
                                   .kv_heads = 8,
-                                  .theta = 1e6,
+                                  .rope = {.theta = 1e6},
                                   .eps = 1e-5,
                                   .bos = 151643,
                                   .eos = 151645},

@@ -92,7 +92,7 @@ Decode replace_decoder(const JsonNode& node) {
   return replace(what, node.text("content"));
 }
 
-Decode read_metaspace_decoder(const JsonNode& node) {
+Decode decode_metaspace(const JsonNode& node) {
   node.only({"type", "replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep"});
   const std::string mark = node.text("replacement");
   if (mark.empty()) node.reject("an empty replacement", "one character");
@@ -117,7 +117,7 @@ Decode one_decoder(const JsonNode& node, int depth) {
   if (type == "Fuse") return fuse;
   if (type == "Strip") return read_strip(node);
   if (type == "Replace") return replace_decoder(node);
-  if (type == "Metaspace") return read_metaspace_decoder(node);
+  if (type == "Metaspace") return decode_metaspace(node);
   if (type != "Sequence")
     node.reject("decoder " + type,
                 "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence or Strip");

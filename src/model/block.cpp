@@ -13,6 +13,12 @@ torch::Tensor apply(const Linear& linear, const Weights& weights, const torch::T
   return y;
 }
 
+/// x, normalized where there is a norm.
+torch::Tensor normalized(const std::optional<Norm>& norm, const Weights& weights,
+                         const torch::Tensor& x) {
+  return norm ? normalize(*norm, weights, x) : x;
+}
+
 /// [q | k | v] of x [tokens, hidden], each [batch, time, its heads, head_dim].
 struct Heads {
   torch::Tensor q, k, v;
@@ -21,11 +27,17 @@ struct Heads {
 Heads project_heads(const Architecture& arch, const Block& block, const Weights& weights,
                     const torch::Tensor& x, std::int64_t batch, const LinearObserver& observe) {
   std::vector<torch::Tensor> parts;
-  for (const Linear* linear : layers_reading(Input::attention_norm, block))
+  for (const Linear* linear : layers_reading(Input::attention, block))
     parts.push_back(apply(*linear, weights, x, observe));
-  const auto kv = arch.kv_heads * arch.head_dim;
+  const auto kv = arch.kv_heads * arch.head_dim, group = arch.heads / arch.kv_heads;
   if (block.attention.kind == AttentionKind::fused)
     parts = parts[0].split_with_sizes({arch.heads * arch.head_dim, kv, kv}, 1);
+  if (block.attention.kind == AttentionKind::grouped) {
+    parts = parts[0]
+                .view({-1, arch.kv_heads, (group + 2) * arch.head_dim})
+                .split_with_sizes({group * arch.head_dim, arch.head_dim, arch.head_dim}, 2);
+    for (torch::Tensor& part : parts) part = part.flatten(1);
+  }
   const auto heads = [&](const torch::Tensor& part) {
     return part.unflatten(1, {part.size(1) / arch.head_dim, arch.head_dim})
         .unflatten(0, {batch, part.size(0) / batch});
@@ -33,35 +45,43 @@ Heads project_heads(const Architecture& arch, const Block& block, const Weights&
   return {heads(parts.at(0)), heads(parts.at(1)), heads(parts.at(2))};
 }
 
+/// Of x [batch, time, hidden], normalized already.
 torch::Tensor attention(const Architecture& arch, const Block& block, const Weights& weights,
                         const torch::Tensor& x, const LinearObserver& observe) {
-  const auto normed = normalize(block.attention.norm, weights, x).flatten(0, 1);
-  auto heads = project_heads(arch, block, weights, normed, x.size(0), observe);
-  if (const auto& norm = block.attention.q_norm) heads.q = normalize(*norm, weights, heads.q);
-  if (const auto& norm = block.attention.k_norm) heads.k = normalize(*norm, weights, heads.k);
+  auto heads = project_heads(arch, block, weights, x.flatten(0, 1), x.size(0), observe);
+  const auto norms = [&] {
+    heads.q = normalized(block.attention.q_norm, weights, heads.q);
+    heads.k = normalized(block.attention.k_norm, weights, heads.k);
+  };
+  if (!block.rope_first) norms();
   if (block.rope) {
     const auto angles = rope_angles(arch.ropes.at(*block.rope), x.size(1), x.options());
     heads.q = rotate(heads.q, angles);
     heads.k = rotate(heads.k, angles);
   }
-  const auto mixed = causal_attention(heads.q.transpose(1, 2), heads.k.transpose(1, 2),
-                                      heads.v.transpose(1, 2), block.window, arch.score_scale)
-                         .transpose(1, 2)
-                         .reshape({-1, arch.heads * arch.head_dim});
-  return apply(block.attention.o, weights, mixed, observe).view(x.sizes());
+  if (block.rope_first) norms();
+  const auto mixed =
+      causal_attention(heads.q.transpose(1, 2), heads.k.transpose(1, 2), heads.v.transpose(1, 2),
+                       {block.window, arch.score_scale, arch.score_cap, arch.slopes})
+          .transpose(1, 2)
+          .reshape({-1, arch.heads * arch.head_dim});
+  const auto y = apply(block.attention.o, weights, mixed, observe).view(x.sizes());
+  return normalized(block.attention.out_norm, weights, y);
 }
 
+/// Likewise.
 torch::Tensor feed_forward(const Architecture& arch, const Block& block, const Weights& weights,
                            const torch::Tensor& x, const LinearObserver& observe) {
-  const auto normed = normalize(block.mlp.norm, weights, x).flatten(0, 1);
+  const auto rows = x.flatten(0, 1);
   std::vector<torch::Tensor> parts;
-  for (const Linear* linear : layers_reading(Input::mlp_norm, block))
-    parts.push_back(apply(*linear, weights, normed, observe));
+  for (const Linear* linear : layers_reading(Input::mlp, block))
+    parts.push_back(apply(*linear, weights, rows, observe));
   if (block.mlp.kind == MlpKind::fused) parts = parts[0].split(arch.ffn, 1);
   const auto inner = block.mlp.kind == MlpKind::plain
                          ? activate(arch.activation, parts.at(0))
                          : activate_gated(arch.activation, parts.at(0), parts.at(1));
-  return apply(block.mlp.down, weights, inner, observe).view(x.sizes());
+  const auto y = apply(block.mlp.down, weights, inner, observe).view(x.sizes());
+  return normalized(block.mlp.out_norm, weights, y);
 }
 
 }  // namespace
@@ -69,8 +89,14 @@ torch::Tensor feed_forward(const Architecture& arch, const Block& block, const W
 torch::Tensor block_forward(const Architecture& arch, std::size_t index, const Weights& weights,
                             const torch::Tensor& x, const LinearObserver& observe) {
   const Block& block = arch.blocks.at(index);
-  const auto middle = x.add(attention(arch, block, weights, x, observe), arch.residual_scale);
-  return middle.add(feed_forward(arch, block, weights, middle, observe), arch.residual_scale);
+  const auto read = normalized(block.attention.norm, weights, x);
+  const auto middle = x.add(attention(arch, block, weights, read, observe), arch.residual_scale);
+  const auto& mlp_reads = block.joining == Joining::sequential ? middle
+                          : block.joining == Joining::parallel ? x
+                                                               : read;
+  const auto y =
+      feed_forward(arch, block, weights, normalized(block.mlp.norm, weights, mlp_reads), observe);
+  return middle.add(y, arch.residual_scale);
 }
 
 }  // namespace karat

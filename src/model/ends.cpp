@@ -68,35 +68,59 @@ torch::Tensor drawn_labels(const torch::Tensor& probabilities, const torch::Tens
   return labels.to(probabilities.device());
 }
 
+/// tanh(x / cap) of every element, in place.
+torch::Tensor bend(torch::Tensor x, double cap) {
+  parallel_rows(x.size(0), kRowPiece, x.device(),
+                [&](auto first, auto count) { x.narrow(0, first, count).div_(cap).tanh_(); });
+  return x;
+}
+
+/// x [rows, hidden] -> logits [rows, vocab] as the head gives them: with its bias, empty for none,
+/// capped. `bent` becomes tanh(logit / cap) where there is a cap.
+torch::Tensor head_logits(const torch::Tensor& x, const torch::Tensor& head,
+                          const torch::Tensor& bias, double cap, torch::Tensor& bent) {
+  auto logits = product(x, head.t());
+  if (bias.numel() > 0) logits += bias;
+  if (cap == 0) return logits;
+  bent = bend(logits, cap);
+  return bent * cap;
+}
+
 /// Mean cross-entropy of the rows of x [tokens, hidden] against targets [tokens]. The gradients are
 /// made with the loss, while a chunk's logits exist, and only scaled in the backward. With `draws`
 /// they are those of labels drawn from the rows' own probabilities.
 struct HeadLoss : torch::autograd::Function<HeadLoss> {
   static torch::Tensor forward(torch::autograd::AutogradContext* ctx, torch::Tensor x,
-                               torch::Tensor head, torch::Tensor targets,
-                               c10::optional<torch::Tensor> draws, bool with_gradient) {
-    const bool for_x = with_gradient && x.requires_grad();
-    const bool for_head = with_gradient && head.requires_grad();
-    auto grad_x = for_x ? torch::empty_like(x) : torch::Tensor();
-    auto grad_head = for_head ? torch::zeros_like(head) : torch::Tensor();
+                               torch::Tensor head, torch::Tensor bias, torch::Tensor targets,
+                               double cap, c10::optional<torch::Tensor> draws,
+                               bool with_gradient) {
+    const auto gradient = [&](const torch::Tensor& of) {
+      const bool wanted = with_gradient && of.requires_grad();
+      return wanted ? torch::zeros_like(of) : torch::Tensor();
+    };
+    auto grad_x = gradient(x), grad_head = gradient(head), grad_bias = gradient(bias);
     auto total = torch::zeros({}, x.options().dtype(torch::kFloat64));
     const auto rows = chunk_rows(head.size(0));
     for (std::int64_t begin = 0; begin < x.size(0); begin += rows) {
       const auto count = std::min(rows, x.size(0) - begin);
       const auto inputs = x.narrow(0, begin, count);
       const auto wanted = targets.narrow(0, begin, count).unsqueeze(1);
-      auto logarithm = log_probabilities(product(inputs, head.t()));
+      torch::Tensor bent;
+      auto logarithm = log_probabilities(head_logits(inputs, head, bias, cap, bent));
       total -= logarithm.gather(1, wanted).sum(torch::kFloat64);
-      if (!for_x && !for_head) continue;
+      if (!grad_x.defined() && !grad_head.defined() && !grad_bias.defined()) continue;
       auto grad = exponentials(logarithm);
       const auto labels = draws ? drawn_labels(grad, draws->narrow(0, begin, count)) : wanted;
       grad.scatter_add_(1, labels, torch::full({count, 1}, -1, x.options()));
-      if (for_x) grad_x.narrow(0, begin, count).copy_(product(grad, head));
-      if (for_head) add_product(grad_head, grad.t(), inputs);
+      if (bent.defined()) grad = at::tanh_backward(grad, bent);
+      if (grad_x.defined()) grad_x.narrow(0, begin, count).copy_(product(grad, head));
+      if (grad_head.defined()) add_product(grad_head, grad.t(), inputs);
+      if (grad_bias.defined()) grad_bias += grad.sum(0);
     }
     const auto tokens = static_cast<double>(x.size(0));
-    if (for_x) ctx->saved_data["x"] = grad_x.div_(tokens);
-    if (for_head) ctx->saved_data["head"] = grad_head.div_(tokens);
+    for (const auto& [name, of] :
+         {std::pair{"x", grad_x}, {"head", grad_head}, {"bias", grad_bias}})
+      if (of.defined()) ctx->saved_data[name] = torch::Tensor(of).div_(tokens);
     return total.div_(tokens).to(x.scalar_type());
   }
 
@@ -108,7 +132,8 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
       if (found == ctx->saved_data.end()) return torch::Tensor();
       return whole ? found->second.toTensor() : found->second.toTensor() * grads[0];
     };
-    return {scaled("x"), scaled("head"), torch::Tensor(), torch::Tensor(), torch::Tensor()};
+    return {scaled("x"),     scaled("head"),  scaled("bias"),  torch::Tensor(),
+            torch::Tensor(), torch::Tensor(), torch::Tensor()};
   }
 };
 
@@ -125,14 +150,17 @@ torch::Tensor embed(const Architecture& arch, const Weights& ends, const torch::
   if (arch.embedding_scale != 1) x = x * arch.embedding_scale;
   if (arch.positions.empty()) return x;
   const auto& positions = end(ends, arch.positions);
-  if (ids.size(1) > positions.size(0))
+  const auto most = positions.size(0) - arch.position_offset;
+  if (ids.size(1) > most)
     fail("model graph", std::to_string(ids.size(1)) + " tokens",
-         "at most " + std::to_string(positions.size(0)) + " positions");
-  return x + positions.narrow(0, 0, ids.size(1));
+         "at most " + std::to_string(most) + " positions");
+  return x + positions.narrow(0, arch.position_offset, ids.size(1));
 }
 
 torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch::Tensor& x) {
-  return torch::matmul(final_states(arch, ends, x), end(ends, arch.head).t());
+  auto y = torch::matmul(final_states(arch, ends, x), end(ends, arch.head).t());
+  if (!arch.head_bias.empty()) y = y + end(ends, arch.head_bias);
+  return arch.logit_cap == 0 ? y : (y / arch.logit_cap).tanh() * arch.logit_cap;
 }
 
 torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
@@ -141,8 +169,11 @@ torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, con
   if (time < 2)
     fail("next-token loss", std::to_string(time) + " tokens in a sequence", "at least 2");
   const auto normed = final_states(arch, ends, x.narrow(1, 0, time - 1).flatten(0, 1));
-  return HeadLoss::apply(normed, end(ends, arch.head),
+  const auto bias =
+      arch.head_bias.empty() ? torch::empty({0}, x.options()) : end(ends, arch.head_bias);
+  return HeadLoss::apply(normed, end(ends, arch.head), bias,
                          ids.narrow(1, 1, time - 1).flatten().to(torch::kInt64),
+                         double{arch.logit_cap},
                          draws.defined() ? c10::optional<torch::Tensor>(draws) : c10::nullopt,
                          torch::GradMode::is_enabled());
 }

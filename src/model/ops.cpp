@@ -56,23 +56,33 @@ struct RmsNorm : Function<RmsNorm> {
   }
 };
 
-void rotate_into(torch::Tensor out, const torch::Tensor& x, const torch::Tensor& cosine,
-                 const torch::Tensor& sine, double direction) {
-  const auto half = x.size(-1) / 2;
-  const auto low = x.narrow(-1, 0, half), high = x.narrow(-1, half, half);
-  auto out_low = out.narrow(-1, 0, half), out_high = out.narrow(-1, half, half);
+/// The first (0) or second (1) values, `count` of them, of all pairs that are rotated.
+torch::Tensor of_pairs(const torch::Tensor& x, std::int64_t which, std::int64_t count,
+                       bool interleaved) {
+  return interleaved ? x.slice(-1, which, 2 * count, 2) : x.narrow(-1, which * count, count);
+}
+
+void rotate_into(torch::Tensor out, const torch::Tensor& x, const RopeAngles& angles,
+                 double direction) {
+  const auto& [cosine, sine, interleaved] = angles;
+  const auto count = cosine.size(-1), rest = x.size(-1) - 2 * count;
+  const auto low = of_pairs(x, 0, count, interleaved), high = of_pairs(x, 1, count, interleaved);
+  auto out_low = of_pairs(out, 0, count, interleaved);
+  auto out_high = of_pairs(out, 1, count, interleaved);
   torch::mul_out(out_low, low, cosine).addcmul_(high, sine, -direction);
   torch::mul_out(out_high, high, cosine).addcmul_(low, sine, direction);
+  if (rest > 0) out.narrow(-1, 2 * count, rest).copy_(x.narrow(-1, 2 * count, rest));
 }
 
 /// x [batch, time, heads, head_dim], by pieces of time.
-torch::Tensor rotated(const torch::Tensor& x, const torch::Tensor& cosine,
-                      const torch::Tensor& sine, double direction) {
+torch::Tensor rotated(const torch::Tensor& x, const RopeAngles& angles, double direction) {
   auto out = torch::empty(x.sizes(), x.options());
   const auto piece = cached_rows(x.size(2) * x.size(3));
   parallel_rows(x.size(1), piece, x.device(), [&](auto first, auto count) {
     rotate_into(out.narrow(1, first, count), x.narrow(1, first, count),
-                cosine.narrow(0, first, count), sine.narrow(0, first, count), direction);
+                {angles.cosine.narrow(0, first, count), angles.sine.narrow(0, first, count),
+                 angles.interleaved},
+                direction);
   });
   return out;
 }
@@ -80,15 +90,18 @@ torch::Tensor rotated(const torch::Tensor& x, const torch::Tensor& cosine,
 /// A rotation's gradient is the rotation by the opposite angle, scaled alike.
 struct Rotate : Function<Rotate> {
   static torch::Tensor forward(AutogradContext* ctx, torch::Tensor x, torch::Tensor cosine,
-                               torch::Tensor sine) {
+                               torch::Tensor sine, bool interleaved) {
     ctx->saved_data["cosine"] = cosine;
     ctx->saved_data["sine"] = sine;
-    return rotated(x, cosine, sine, 1);
+    ctx->saved_data["interleaved"] = interleaved;
+    return rotated(x, {cosine, sine, interleaved}, 1);
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    return {rotated(grads[0], ctx->saved_data["cosine"].toTensor(),
-                    ctx->saved_data["sine"].toTensor(), -1),
-            torch::Tensor(), torch::Tensor()};
+    return {rotated(grads[0],
+                    {ctx->saved_data["cosine"].toTensor(), ctx->saved_data["sine"].toTensor(),
+                     ctx->saved_data["interleaved"].toBool()},
+                    -1),
+            torch::Tensor(), torch::Tensor(), torch::Tensor()};
   }
 };
 
@@ -113,6 +126,8 @@ const char* approximation(Activation activation) {
 
 torch::Tensor activated(Activation activation, const torch::Tensor& x) {
   if (activation == Activation::silu) return torch::silu(x);
+  if (activation == Activation::relu) return torch::relu(x);
+  if (activation == Activation::relu2) return torch::relu(x).square();
   return torch::gelu(x, approximation(activation));
 }
 
@@ -120,6 +135,8 @@ torch::Tensor activated(Activation activation, const torch::Tensor& x) {
 torch::Tensor activated_backward(Activation activation, const torch::Tensor& grad,
                                  const torch::Tensor& x) {
   if (activation == Activation::silu) return at::silu_backward(grad, x);
+  if (activation == Activation::relu) return at::threshold_backward(grad, x, 0);
+  if (activation == Activation::relu2) return grad * torch::relu(x) * 2;
   return at::gelu_backward(grad, x, approximation(activation));
 }
 
@@ -183,14 +200,19 @@ struct Gated : Function<Gated> {
 
 torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::Tensor& x) {
   const auto wide = x.to(torch::promote_types(x.scalar_type(), torch::kFloat32));
+  const auto rows = wide.reshape({-1, norm.size});
   auto scale = weight(weights, norm.name + ".weight").to(wide.scalar_type());
   if (norm.offset != 0) scale = scale + norm.offset;
-  if (norm.kind == Norm::Kind::rms)
-    return RmsNorm::apply(wide.reshape({-1, x.size(-1)}), scale, norm.eps)
-        .view(x.sizes())
-        .to(x.scalar_type());
-  const auto shift = weight(weights, norm.name + ".bias").to(wide.scalar_type());
-  return torch::layer_norm(wide, {x.size(-1)}, scale, shift, norm.eps).to(x.scalar_type());
+  torch::Tensor shift;
+  if (norm.has_bias()) shift = weight(weights, norm.name + ".bias").to(wide.scalar_type());
+  const bool own = norm.rows > 1;  // multiplied afterwards
+  const auto one = own ? torch::ones({norm.size}, wide.options()) : scale;
+  auto y = norm.centred()
+               ? torch::layer_norm(rows, {norm.size}, one, own ? torch::Tensor() : shift, norm.eps)
+               : RmsNorm::apply(rows, one, norm.eps);
+  if (own) y = y.view({-1, norm.rows, norm.size}) * scale;
+  if (own && shift.defined()) y = y + shift;
+  return y.view(x.sizes()).to(x.scalar_type());
 }
 
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x) {
@@ -206,11 +228,11 @@ RopeAngles rope_angles(const Rope& rope, std::int64_t time, const torch::TensorO
   // Angles as float32, as transformers has them; cos and sin of them correctly rounded.
   const auto angles = (torch::arange(time, wide).unsqueeze(1) * frequencies).to(torch::kFloat64);
   return {angles.cos().mul_(rope.factor).unsqueeze(1).to(options.dtype()),
-          angles.sin().mul_(rope.factor).unsqueeze(1).to(options.dtype())};
+          angles.sin().mul_(rope.factor).unsqueeze(1).to(options.dtype()), rope.interleaved};
 }
 
 torch::Tensor rotate(const torch::Tensor& x, const RopeAngles& angles) {
-  return Rotate::apply(x, angles.cosine, angles.sine);
+  return Rotate::apply(x, angles.cosine, angles.sine, angles.interleaved);
 }
 
 torch::Tensor activate(Activation activation, const torch::Tensor& x) {

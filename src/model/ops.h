@@ -6,19 +6,21 @@
 
 namespace karat {
 
-/// Norm over the last dimension with `norm`'s weights from `weights`, computed in float32 or wider.
+/// Norm of x [batch, time, …], whose last dimensions are rows of norm.size values, with `norm`'s
+/// weights from `weights`, computed in float32 or wider.
 torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::Tensor& x);
 
 /// x [tokens, in] -> [tokens, out], bias included.
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x);
 
 /// cos and sin, times the rope's factor, of positions 0 … time − 1: two tensors [time, 1,
-/// head_dim/2].
+/// frequencies].
 struct RopeAngles {
   torch::Tensor cosine, sine;
+  bool interleaved = false;
 };
 RopeAngles rope_angles(const Rope& rope, std::int64_t time, const torch::TensorOptions& options);
-/// Rotates x [batch, time, heads, head_dim], rotate-half layout (Su et al. 2021).
+/// Rotates the first 2 · frequencies values of x [batch, time, heads, head_dim] (Su et al. 2021).
 torch::Tensor rotate(const torch::Tensor& x, const RopeAngles& angles);
 
 /// act(x) of x [tokens, ffn].

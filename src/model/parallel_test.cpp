@@ -46,12 +46,12 @@ Architecture odd_llama() {
   arch.vocab = 333, arch.hidden = 72, arch.ffn = 203;
   arch.heads = 6, arch.kv_heads = 3, arch.head_dim = 12;
   arch.ropes = {{{1.0f, 0.4f, 0.2f, 0.1f, 0.05f, 0.01f}}};
-  arch.final_norm.name = "norm";
+  arch.final_norm = {"norm", arch.hidden};
   arch.head = "head";
   Block block;
   block.rope = 0;
-  block.attention.norm.name = "norm1";
-  block.mlp.norm.name = "norm2";
+  block.attention.norm = {"norm1", arch.hidden};
+  block.mlp.norm = {"norm2", arch.hidden};
   block.attention.q = {"q", 72, 72};
   block.attention.k = {"k", 36, 72};
   block.attention.v = {"v", 36, 72};

@@ -87,7 +87,7 @@ class Loader {
   }
   void add(const Norm& norm) {
     add(norm.name + ".weight");
-    if (norm.kind == Norm::Kind::layer) add(norm.name + ".bias");
+    if (norm.has_bias()) add(norm.name + ".bias");
   }
   void add(const Linear& linear) {
     add(linear.name + ".weight", linear.transposed);
@@ -125,6 +125,7 @@ Weights load_ends(const Architecture& arch, const Safetensors& file, torch::Devi
   if (!arch.positions.empty()) loader.add(arch.positions);
   loader.add(arch.final_norm);
   if (!arch.tied()) loader.add(arch.head);
+  if (!arch.head_bias.empty()) loader.add(arch.head_bias);
   return loader.take();
 }
 
@@ -133,6 +134,7 @@ Weights load_head(const Architecture& arch, const Safetensors& file, torch::Devi
   Loader loader(file, device, dtype);
   loader.add(arch.final_norm);
   loader.add(arch.head);
+  if (!arch.head_bias.empty()) loader.add(arch.head_bias);
   return loader.take();
 }
 

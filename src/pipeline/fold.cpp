@@ -19,8 +19,12 @@ std::vector<Joint> joints_of(const Architecture& arch, const Block& block) {
   if (mlp.kind == MlpKind::gated) joints.push_back({{&mlp.down}, nullptr, &mlp.up});
   if (attention.kind == AttentionKind::separate && arch.heads == arch.kv_heads)
     joints.push_back({{&attention.o}, nullptr, &attention.v});
-  joints.push_back({layers_reading(Input::attention_norm, block), &attention.norm, nullptr});
-  joints.push_back({layers_reading(Input::mlp_norm, block), &mlp.norm, nullptr});
+  auto of_attention = layers_reading(Input::attention, block);
+  const auto of_mlp = layers_reading(Input::mlp, block);
+  if (block.joining == Joining::shared)  // they read what one norm gives
+    of_attention.insert(of_attention.end(), of_mlp.begin(), of_mlp.end());
+  if (attention.norm) joints.push_back({of_attention, &*attention.norm, nullptr});
+  if (mlp.norm) joints.push_back({of_mlp, &*mlp.norm, nullptr});
   return joints;
 }
 

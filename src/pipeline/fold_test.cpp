@@ -50,7 +50,13 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
               costs[name] = cost_of(one.layer);
             }
             const ChangedTensors changed = fold(model.arch, block, awq, layers);
-            CHECK(changed.contains(model.arch.blocks[block.index].attention.norm.name + ".weight"));
+            const Block& parts = model.arch.blocks[block.index];
+            for (const auto& norm : {parts.attention.norm, parts.mlp.norm})
+              CHECK((!norm || changed.contains(norm->name + ".weight")));
+            std::size_t without = 2;  // o and down, whose rows may not be a layer's own
+            if (!parts.attention.norm) without += layers_reading(Input::attention, parts).size();
+            if (!parts.mlp.norm && parts.joining != Joining::shared)
+              without += layers_reading(Input::mlp, parts).size();
             std::size_t folded = 0, moved = 0;
             for (const auto& [name, one] : layers) {
               block.weights[name + ".weight"] = one.layer.weight;
@@ -61,8 +67,7 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
               CHECK((one.folded || same));
             }
             CHECK(moved > 0);
-            CHECK(folded >=
-                  layers.size() - 2);  // all but o and down, whose rows may not be a layer's own
+            CHECK(folded + without >= layers.size());
             const torch::Tensor before = block_forward(model.arch, block.index, original, x);
             const torch::Tensor after = block_forward(model.arch, block.index, block.weights, x);
             CHECK(torch::allclose(before, after, 1e-4, 1e-5 * before.abs().max().item<double>()));

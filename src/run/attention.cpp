@@ -111,9 +111,8 @@ class Tile {
     for (std::int64_t b = keys.begin; b < keys.end; ++b) {
       float* of_block = &scores[static_cast<std::size_t>((b - keys.begin) * kKeyBlock)];
       CellBlock cells = cache_.keys(shape_.layer, kv_head_, b);
-      cells.next = b + 1 < keys.end
-                       ? cache_.keys(shape_.layer, kv_head_, b + 1).data
-                       : cache_.values(shape_.layer, kv_head_, keys.begin).data;
+      cells.next = b + 1 < keys.end ? cache_.keys(shape_.layer, kv_head_, b + 1).data
+                                    : cache_.values(shape_.layer, kv_head_, keys.begin).data;
       set.multiply_add(cells, shape_.head_dim, rows_, queries.data(), width_, of_block, kSpan);
       scale(of_block, cache_.key_scales(shape_.layer, kv_head_, b));
     }
@@ -169,6 +168,16 @@ class Tile {
     }
     std::fill_n(score, begin, 0.0f);
     std::fill_n(score + end, length - end, 0.0f);
+    if (shape_.cap > 0)
+      for (std::int64_t i = begin; i < end; ++i)
+        score[i] = shape_.cap * std::tanh(score[i] / shape_.cap);
+    if (!shape_.slopes.empty()) {
+      const float slope = shape_.slopes[static_cast<std::size_t>(kv_head_ * group_ + row % group_)];
+      // of the first of them from the query; negative, and 0 at the query itself
+      const std::int64_t from =
+          keys.keys->position + first - keys.keys->begin - position(token(row));
+      for (std::int64_t i = begin; i < end; ++i) score[i] += slope * static_cast<float>(from + i);
+    }
     return set.exponentials(score + begin, end - begin);
   }
 
@@ -186,9 +195,8 @@ std::vector<Tile> tiles_of(const KvCache& cache, const AttentionShape& shape,
   for (const QueryRun& run : runs)
     for (std::int64_t t = 0; t < run.tokens; t += kQueryBlock)
       for (std::int64_t head = 0; head < shape.kv_heads; ++head)
-        tiles.emplace_back(
-            cache, shape, run, head,
-            Span{run.first + t, run.first + std::min(t + kQueryBlock, run.tokens)});
+        tiles.emplace_back(cache, shape, run, head,
+                           Span{run.first + t, run.first + std::min(t + kQueryBlock, run.tokens)});
   return tiles;
 }
 

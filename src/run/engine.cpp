@@ -47,6 +47,17 @@ std::int64_t count_tokens(std::span<const Request> requests) {
   return tokens;
 }
 
+/// Scale, bias and cap of what the head's matrix gave, [rows, vocab].
+void finish_logits(const LanguageModel::Impl& model, std::span<float> logits) {
+  const float scale = model.arch.logit_scale, cap = model.arch.logit_cap;
+  if (scale != 1)
+    for (float& logit : logits) logit *= scale;
+  for (std::size_t at = 0; !model.head_bias.empty() && at < logits.size();)
+    for (const float bias : model.head_bias) logits[at++] += bias;
+  if (cap > 0)
+    for (float& logit : logits) logit = cap * std::tanh(logit / cap);
+}
+
 void check_rows(std::span<const Request> requests, std::span<const std::int64_t> rows) {
   const std::int64_t tokens = count_tokens(requests);
   if (rows.empty()) return;
@@ -296,8 +307,7 @@ void Engine::logits(std::span<const float> states, std::span<float> logits) cons
              " state values",
          std::to_string(vocab) + " places for each " + std::to_string(width) + " values");
   matmul(model.head(), states.data(), static_cast<std::int64_t>(rows), logits.data());
-  if (model.arch.logit_scale != 1)
-    for (float& logit : logits) logit *= model.arch.logit_scale;
+  finish_logits(model, logits);
   model.files.check();
   float sum = 0;  // x − x is 0 for a finite x and NaN for any other
   for (const float logit : logits) sum += logit - logit;

@@ -21,46 +21,78 @@ std::vector<float> floats(std::int64_t rows, std::int64_t columns) {
 /// Outputs of the q, k and v layers, whether they are three layers or one.
 class Projections {
  public:
-  Projections(const BlockWeights& block, const float* x, std::int64_t tokens) {
-    const auto layers = layers_reading(Input::attention_norm, block);
+  Projections(const BlockWeights& block, const Architecture& arch, const float* x,
+              std::int64_t tokens)
+      : arch_(arch), grouped_(block.attention.kind == AttentionKind::grouped) {
+    const auto layers = layers_reading(Input::attention, block);
     for (const LinearWeights* layer : layers) {
       outputs_.push_back(floats(tokens, layer->matrix.out()));
       widths_.push_back(layer->matrix.out());
     }
     apply(layers, x, tokens, outputs_);
   }
-  /// Column `column` of the concatenation [q | k | v] at a token.
-  float* at(std::int64_t token, std::int64_t column) {
-    std::size_t i = 0;
-    while (column >= widths_[i]) column -= widths_[i++];
-    return outputs_[i].data() + token * widths_[i] + column;
+
+  /// A token's query heads, its keys or values, [heads, head_dim], go to `to`.
+  void queries(std::int64_t token, float* to) const {
+    const std::int64_t group = arch_.heads / arch_.kv_heads;
+    for (std::int64_t h = 0; h < arch_.heads; ++h)
+      copy(token, grouped_ ? h + h / group * 2 : h, to + h * arch_.head_dim);
   }
+  void keys(std::int64_t token, float* to) const { of_group(token, 0, to); }
+  void values(std::int64_t token, float* to) const { of_group(token, 1, to); }
 
  private:
+  /// The key (0) or the value (1) of every key head.
+  void of_group(std::int64_t token, std::int64_t which, float* to) const {
+    const std::int64_t group = arch_.heads / arch_.kv_heads;
+    for (std::int64_t h = 0; h < arch_.kv_heads; ++h)
+      copy(token,
+           grouped_ ? h * (group + 2) + group + which : arch_.heads + which * arch_.kv_heads + h,
+           to + h * arch_.head_dim);
+  }
+  /// Head `head` of the layers' outputs, one after the other.
+  void copy(std::int64_t token, std::int64_t head, float* to) const {
+    std::int64_t column = head * arch_.head_dim;
+    std::size_t i = 0;
+    while (column >= widths_[i]) column -= widths_[i++];
+    std::copy_n(outputs_[i].data() + token * widths_[i] + column, arch_.head_dim, to);
+  }
+
+  const Architecture& arch_;
+  bool grouped_;
   std::vector<std::vector<float>> outputs_;
   std::vector<std::int64_t> widths_;
 };
 
-/// Normalizes and rotates the heads of one token; keys and values go to `place` in the cache.
+/// Normalizes and rotates a token's heads [heads, head_dim], in the order that the block says.
+void turn_heads(const Pass& pass, const Block& block, const std::optional<NormWeights>& norm,
+                std::int64_t token, std::int64_t heads, float* x) {
+  const std::int64_t dim = pass.model.arch.head_dim;
+  const auto normalize = [&] {
+    if (norm) apply(*norm, x, heads * dim / norm->size, x);
+  };
+  if (!block.rope_first) normalize();
+  for (std::int64_t h = 0; block.rope && h < heads; ++h)
+    pass.rope.rotate(*block.rope, x + h * dim, token);
+  if (block.rope_first) normalize();
+}
+
+/// A token's queries [heads, head_dim] go to `q`, its keys and values to `place` in the cache.
+/// `buffer`: room for these [2, kv_heads, head_dim].
 void place_heads(Pass& pass, std::int64_t layer, std::int64_t token, std::int64_t place,
-                 Projections& qkv, float* q) {
+                 const Projections& qkv, float* q, std::vector<float>& buffer) {
   const Architecture& arch = pass.model.arch;
   const auto index = static_cast<std::size_t>(layer);
   const auto& parts = pass.model.blocks[index].attention;
-  const std::optional<std::size_t>& rope = arch.blocks[index].rope;
-  const std::int64_t dim = arch.head_dim;
-  for (std::int64_t h = 0; h < arch.heads; ++h) {
-    float* head = q + (token * arch.heads + h) * dim;
-    std::copy_n(qkv.at(token, h * dim), dim, head);
-    if (parts.q_norm) apply(*parts.q_norm, head, 1, head);
-    if (rope) pass.rope.rotate(*rope, head, token);
-  }
-  for (std::int64_t h = 0; h < arch.kv_heads; ++h) {
-    float* key = qkv.at(token, (arch.heads + h) * dim);
-    if (parts.k_norm) apply(*parts.k_norm, key, 1, key);
-    if (rope) pass.rope.rotate(*rope, key, token);
-    pass.cache.store(layer, h, place, key, qkv.at(token, (arch.heads + arch.kv_heads + h) * dim));
-  }
+  const Block& block = arch.blocks[index];
+  float *keys = buffer.data(), *values = keys + arch.kv_heads * arch.head_dim;
+  qkv.queries(token, q);
+  turn_heads(pass, block, parts.q_norm, token, arch.heads, q);
+  qkv.keys(token, keys);
+  qkv.values(token, values);
+  turn_heads(pass, block, parts.k_norm, token, arch.kv_heads, keys);
+  for (std::int64_t h = 0; h < arch.kv_heads; ++h)
+    pass.cache.store(layer, h, place, keys + h * arch.head_dim, values + h * arch.head_dim);
 }
 
 /// The rows of x [tokens, width] that a pass wants.
@@ -78,13 +110,14 @@ std::vector<float> gathered(const std::vector<float>& x, std::span<const std::in
 std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
                              const std::vector<std::int64_t>* wanted) {
   const Architecture& arch = pass.model.arch;
-  Projections qkv(pass.model.blocks[static_cast<std::size_t>(layer)], x, pass.tokens);
+  const Projections qkv(pass.model.blocks[static_cast<std::size_t>(layer)], arch, x, pass.tokens);
   std::vector<float> q = floats(pass.tokens, arch.heads * arch.head_dim);
   const std::vector<std::int64_t> places = places_of(pass.runs);
   parallel_for(pass.tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) {
-      place_heads(pass, layer, t, places[static_cast<std::size_t>(t)], qkv, q.data());
-    }
+    std::vector<float> buffer = floats(2, arch.kv_heads * arch.head_dim);
+    for (std::int64_t t = begin; t < end; ++t)
+      place_heads(pass, layer, t, places[static_cast<std::size_t>(t)], qkv,
+                  q.data() + t * arch.heads * arch.head_dim, buffer);
   });
   if (wanted != nullptr) q = gathered(q, *wanted, arch.heads * arch.head_dim);
   std::vector<float> y(q.size());
@@ -94,6 +127,8 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
                              arch.head_dim,
                              arch.blocks[static_cast<std::size_t>(layer)].window,
                              arch.score_scale,
+                             arch.score_cap,
+                             arch.slopes,
                              pass.independent};
   if (wanted == nullptr)
     attend(pass.cache, shape, pass.runs, q.data(), y.data());
@@ -118,7 +153,7 @@ std::vector<std::vector<float>> halves(const std::vector<float>& y, std::int64_t
 std::vector<float> expand(const BlockWeights& block, Activation activation, const float* x,
                           std::int64_t tokens) {
   std::vector<std::vector<float>> y;
-  const auto layers = layers_reading(Input::mlp_norm, block);
+  const auto layers = layers_reading(Input::mlp, block);
   for (const LinearWeights* layer : layers) y.push_back(floats(tokens, layer->matrix.out()));
   apply(layers, x, tokens, y);
   if (block.mlp.kind == MlpKind::fused) y = halves(y[0], tokens);
@@ -128,12 +163,22 @@ std::vector<float> expand(const BlockWeights& block, Activation activation, cons
   return std::move(gate);
 }
 
-/// x += scale · layer(y)
-void add(const LinearWeights& layer, const std::vector<float>& y, float scale,
-         std::vector<float>& x, std::int64_t tokens) {
+/// x += scale · norm(layer(y)), the norm where there is one.
+void add(const LinearWeights& layer, const std::optional<NormWeights>& norm,
+         const std::vector<float>& y, float scale, std::vector<float>& x, std::int64_t tokens) {
   std::vector<float> change = floats(tokens, layer.matrix.out());
   apply(layer, y.data(), tokens, change.data());
+  if (norm) apply(*norm, change.data(), tokens, change.data());
   add_scaled(scale, change.data(), x.data(), static_cast<std::int64_t>(x.size()));
+}
+
+/// y = norm(x), or x where there is none.
+void read(const std::optional<NormWeights>& norm, const std::vector<float>& x, std::int64_t tokens,
+          std::vector<float>& y) {
+  if (norm)
+    apply(*norm, x.data(), tokens, y.data());
+  else
+    std::copy(x.begin(), x.end(), y.begin());
 }
 
 std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
@@ -145,7 +190,7 @@ std::vector<float> embed(const Pass& pass, std::span<const TokenId> ids) {
     std::vector<float> row = row_floats(model.embedding.view(), ids[t]);
     for (float& value : row) value *= model.arch.embedding_scale;
     if (model.positions) {
-      const auto place = row_floats(*model.positions, positions[t]);
+      const auto place = row_floats(*model.positions, positions[t] + model.arch.position_offset);
       std::transform(row.begin(), row.end(), place.begin(), row.begin(), std::plus<>());
     }
     x.insert(x.end(), row.begin(), row.end());
@@ -198,18 +243,22 @@ void forward(Pass pass, std::span<const TokenId> ids, float* states) {
   std::vector<float> x = embed(pass, ids), normed(x.size());
   for (std::size_t i = 0; i < model.blocks.size(); ++i) {
     const BlockWeights& block = model.blocks[i];
+    const Joining joining = model.arch.blocks[i].joining;
     const auto* wanted = i + 1 == model.blocks.size() ? pass.wanted : nullptr;
-    apply(block.attention.norm, x.data(), pass.tokens, normed.data());
+    read(block.attention.norm, x, pass.tokens, normed);
     const std::vector<float> y =
         attention(pass, static_cast<std::int64_t>(i), normed.data(), wanted);
     if (wanted != nullptr) {
       x = gathered(x, *wanted, model.arch.hidden);
+      if (joining == Joining::shared) normed = gathered(normed, *wanted, model.arch.hidden);
       pass.tokens = static_cast<std::int64_t>(wanted->size());
     }
-    add(block.attention.o, y, model.arch.residual_scale, x, pass.tokens);
-    apply(block.mlp.norm, x.data(), pass.tokens, normed.data());
-    add(block.mlp.down, expand(block, model.arch.activation, normed.data(), pass.tokens),
-        model.arch.residual_scale, x, pass.tokens);
+    if (joining == Joining::parallel) read(block.mlp.norm, x, pass.tokens, normed);
+    add(block.attention.o, block.attention.out_norm, y, model.arch.residual_scale, x, pass.tokens);
+    if (joining == Joining::sequential) read(block.mlp.norm, x, pass.tokens, normed);
+    add(block.mlp.down, block.mlp.out_norm,
+        expand(block, model.arch.activation, normed.data(), pass.tokens), model.arch.residual_scale,
+        x, pass.tokens);
   }
   apply(model.final_norm, x.data(), pass.tokens, states);
 }

@@ -18,6 +18,14 @@ void add_bias(const LinearWeights& linear, std::int64_t tokens, float* y) {
   for (std::int64_t t = 0; t < tokens; ++t) set.axpy(1, linear.bias.data(), y + t * out, out);
 }
 
+void relu(float* x, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = x[i] < 0 ? 0 : x[i];
+}
+
+void relu2(float* x, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = x[i] < 0 ? 0 : x[i] * x[i];
+}
+
 }  // namespace
 
 void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, float* y) {
@@ -36,22 +44,26 @@ void apply(std::span<const LinearWeights* const> layers, const float* x, std::in
 
 void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y) {
   const KernelSet& set = kernels();
-  const auto width = static_cast<std::int64_t>(norm.weight.size());
+  const std::int64_t width = norm.size, all = static_cast<std::int64_t>(norm.weight.size());
   parallel_for(rows, kRowGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r)
+    for (std::int64_t r = begin; r < end; ++r) {
+      const float* weight = norm.weight.data() + r * width % all;
       if (norm.kind == Norm::Kind::rms)
-        set.rms_norm(x + r * width, norm.weight.data(), norm.eps, y + r * width, width);
+        set.rms_norm(x + r * width, weight, norm.eps, y + r * width, width);
       else
-        set.layer_norm(x + r * width, norm.weight.data(), norm.bias.data(), norm.eps, y + r * width,
-                       width);
+        set.layer_norm(x + r * width, weight, norm.bias.data() + r * width % all, norm.eps,
+                       y + r * width, width);
+    }
   });
 }
 
 void activate(Activation activation, float* x, std::int64_t n, const float* factors) {
   const KernelSet& set = kernels();
-  const auto function = activation == Activation::silu   ? set.silu
-                        : activation == Activation::gelu ? set.gelu
-                                                         : set.gelu_tanh;
+  const auto function = activation == Activation::silu    ? set.silu
+                        : activation == Activation::gelu  ? set.gelu
+                        : activation == Activation::relu  ? relu
+                        : activation == Activation::relu2 ? relu2
+                                                          : set.gelu_tanh;
   parallel_for(n, kValueGrain, [&](std::int64_t begin, std::int64_t end) {
     function(x + begin, end - begin);
     for (std::int64_t i = begin; i < end && factors != nullptr; ++i) x[i] *= factors[i];
@@ -67,7 +79,7 @@ void add_scaled(float scale, const float* y, float* x, std::int64_t n) {
 
 RopeTable::RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> positions) {
   for (const Rope& rope : ropes) {
-    Angles angles{static_cast<std::int64_t>(rope.frequencies.size()), {}, {}};
+    Angles angles{static_cast<std::int64_t>(rope.frequencies.size()), rope.interleaved, {}, {}};
     angles.cosines.reserve(positions.size() * rope.frequencies.size());
     angles.sines.reserve(positions.size() * rope.frequencies.size());
     for (const std::int64_t position : positions)
@@ -81,14 +93,18 @@ RopeTable::RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> 
 }
 
 void RopeTable::rotate(std::size_t rope, float* head, std::int64_t token) const {
-  const auto& [half, cosines, sines] = ropes_[rope];
-  const float* cosine = cosines.data() + token * half;
-  const float* sine = sines.data() + token * half;
-  for (std::int64_t i = 0; i < half; ++i) {
-    const float a = head[i], b = head[half + i];
-    head[i] = a * cosine[i] - b * sine[i];
-    head[half + i] = b * cosine[i] + a * sine[i];
-  }
+  const auto& [count, interleaved, cosines, sines] = ropes_[rope];
+  const float* cosine = cosines.data() + token * count;
+  const float* sine = sines.data() + token * count;
+  const auto turn = [&](std::int64_t i, float& first, float& second) {
+    const float a = first, b = second;
+    first = a * cosine[i] - b * sine[i];
+    second = b * cosine[i] + a * sine[i];
+  };
+  if (interleaved)
+    for (std::int64_t i = 0; i < count; ++i) turn(i, head[2 * i], head[2 * i + 1]);
+  else
+    for (std::int64_t i = 0; i < count; ++i) turn(i, head[i], head[count + i]);
 }
 
 }  // namespace karat

@@ -15,7 +15,7 @@ void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, flo
 void apply(std::span<const LinearWeights* const> layers, const float* x, std::int64_t tokens,
            std::span<std::vector<float>> y);
 
-/// y [rows, width] = norm of each row of x; y may be x.
+/// y [rows, norm.size] = norm of each row of x; y may be x.
 void apply(const NormWeights& norm, const float* x, std::int64_t rows, float* y);
 
 /// x = act(x), n values, times `factors` [n] unless these are nullptr.
@@ -28,14 +28,15 @@ void add_scaled(float scale, const float* y, float* x, std::int64_t n);
 class RopeTable {
  public:
   RopeTable(std::span<const Rope> ropes, std::span<const std::int64_t> positions);
-  /// Rotates a head at token `token` by one of the ropes: halves (a, b) become
+  /// Rotates a head at token `token` by one of the ropes: its pairs (a, b) become
   /// (a cos − b sin, b cos + a sin).
   void rotate(std::size_t rope, float* head, std::int64_t token) const;
 
  private:
   struct Angles {
-    std::int64_t half;
-    std::vector<float> cosines, sines;  // [tokens, half]
+    std::int64_t count;
+    bool interleaved;
+    std::vector<float> cosines, sines;  // [tokens, count]
   };
   std::vector<Angles> ropes_;
 };

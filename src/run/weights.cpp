@@ -36,9 +36,10 @@ class Finder {
   explicit Finder(const LanguageModel::Impl& model) : model_(model) {}
 
   NormWeights find(const Norm& norm) const {
-    NormWeights found{norm.kind, norm.eps, to_floats(get(norm.name + ".weight")), {}};
+    NormWeights found{norm.kind, norm.size, norm.eps, to_floats(get(norm.name + ".weight")), {}};
     for (float& weight : found.weight) weight += norm.offset;
-    if (norm.kind == Norm::Kind::layer) found.bias = to_floats(get(norm.name + ".bias"));
+    if (norm.has_bias()) found.bias = to_floats(get(norm.name + ".bias"));
+    if (norm.centred()) found.bias.resize(found.weight.size());
     return found;
   }
 
@@ -97,7 +98,7 @@ std::size_t bytes_of(const LinearWeights& linear) {
 }
 
 std::size_t bytes_of(const NormWeights& norm) {
-  return (norm.weight.size() + norm.bias.size()) * sizeof(float);
+  return (norm.kind == Norm::Kind::layer ? 2 : 1) * norm.weight.size() * sizeof(float);
 }
 
 std::size_t bytes_of(const BlockWeights& block) {
@@ -146,10 +147,11 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
   }
   model.final_norm = finder.find(arch.final_norm);
   if (!arch.tied()) model.own_head = finder.find_end(arch.head);
+  if (!arch.head_bias.empty()) model.head_bias = to_floats(model.files.get(arch.head_bias));
   model.files.check();
   chain(model);
   model.bytes_per_token += static_cast<std::size_t>(model.head().bytes()) +
-                           bytes_of(model.final_norm) +
+                           bytes_of(model.final_norm) + model.head_bias.size() * sizeof(float) +
                            static_cast<std::size_t>(model.embedding.bytes() / arch.vocab);
   if (model.positions)
     model.bytes_per_token +=

@@ -22,8 +22,9 @@ struct LinearWeights {
 
 struct NormWeights {
   Norm::Kind kind = Norm::Kind::rms;
+  std::int64_t size = 0;  // of a row
   float eps = 0;
-  std::vector<float> weight, bias;  // bias: LayerNorm only
+  std::vector<float> weight, bias;  // of one row or of several in turn; bias: LayerNorm only
 };
 
 using BlockWeights = BlockParts<NormWeights, LinearWeights>;
@@ -34,10 +35,11 @@ struct LanguageModel::Impl {
   Safetensors files;
   std::optional<QuantizationConfig> quantization;
   Matrix embedding;                     // [vocab, hidden]
-  std::optional<TensorView> positions;  // [max_positions, hidden]
+  std::optional<TensorView> positions;  // [position_offset + max_positions, hidden]
   std::vector<BlockWeights> blocks;
   NormWeights final_norm;
   std::optional<Matrix> own_head;   // [vocab, hidden]; tied: the embedding
+  std::vector<float> head_bias;     // [vocab] or empty
   std::size_t bytes_per_token = 0;  // of weights
   std::int64_t weights_per_token = 0;
 

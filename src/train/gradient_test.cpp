@@ -73,7 +73,7 @@ TEST_CASE("initial weights have the spread they should") {
   CHECK(weights.at(block.mlp.down.name + ".weight").sizes().vec() ==
         std::vector<std::int64_t>{block.mlp.down.out, block.mlp.down.in});
   CHECK(weights.at(block.mlp.down.name + ".bias").abs().max().item<double>() == 0);
-  CHECK(weights.at(block.mlp.norm.name + ".weight").min().item<double>() == 1);
+  CHECK(weights.at(block.mlp.norm->name + ".weight").min().item<double>() == 1);
 }
 
 TEST_CASE("a norm multiplies by one at first, also where it adds one to its weight") {

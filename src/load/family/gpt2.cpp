@@ -9,11 +9,11 @@ namespace {
 Block make_block(const Architecture& arch, const std::string& name, float eps) {
   Block block;
   block.attention.kind = AttentionKind::fused;
-  block.attention.norm = {name + ".ln_1", Norm::Kind::layer, eps};
+  block.attention.norm = {name + ".ln_1", arch.hidden, Norm::Kind::layer, eps};
   block.attention.qkv = {name + ".attn.c_attn", 3 * arch.hidden, arch.hidden, true, true};
   block.attention.o = {name + ".attn.c_proj", arch.hidden, arch.hidden, true, true};
   block.mlp.kind = MlpKind::plain;
-  block.mlp.norm = {name + ".ln_2", Norm::Kind::layer, eps};
+  block.mlp.norm = {name + ".ln_2", arch.hidden, Norm::Kind::layer, eps};
   block.mlp.up = {name + ".mlp.c_fc", arch.ffn, arch.hidden, true, true};
   block.mlp.down = {name + ".mlp.c_proj", arch.hidden, arch.ffn, true, true};
   return block;
@@ -46,7 +46,7 @@ Architecture gpt2_family(const ConfigReader& config) {
   const std::int64_t layers = config.layers("n_layer");
   for (std::int64_t i = 0; i < layers; ++i)
     arch.blocks.push_back(make_block(arch, fmt::format("transformer.h.{}", i), eps));
-  arch.final_norm = {"transformer.ln_f", Norm::Kind::layer, eps};
+  arch.final_norm = {"transformer.ln_f", arch.hidden, Norm::Kind::layer, eps};
 
   const auto bos = config.token_ids("bos_token_id", 50256, arch.vocab);
   if (!bos.empty()) arch.bos = bos.front();

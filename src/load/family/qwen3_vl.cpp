@@ -8,7 +8,7 @@ namespace {
 Architecture text(const ConfigReader& config) {
   const bool bias = config.flag_or("attention_bias", false);
   Architecture arch = llama_like(
-      config, {.max_positions = 128000, .kv_heads = 32, .head_dim = 128, .theta = 500000},
+      config, {.max_positions = 128000, .kv_heads = 32, .head_dim = 128, .rope = {.theta = 500000}},
       {.qkv = bias, .o = bias});
   set_head_norms(arch);
   return arch;

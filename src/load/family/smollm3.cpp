@@ -12,7 +12,7 @@ Architecture smollm3_family(const ConfigReader& config) {
       llama_like(config,
                  {.max_positions = 32768,
                   .kv_heads = 4,
-                  .theta = 2e6,
+                  .rope = {.theta = 2e6},
                   .tied = true,
                   .bos = 128000,
                   .eos = 128001},
