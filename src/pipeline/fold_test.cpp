@@ -41,7 +41,8 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
               const bool same = torch::equal(one.layer.weight, original.at(name + ".weight"));
               if (one.folded) ++folded;
               if (!same) ++moved;
-              CHECK((one.folded || same));
+              const bool rows = name == parts.mlp.up.name;  // made for down, not read by a norm
+              CHECK((one.folded || same || rows));
             }
             CHECK(moved > 0);
             CHECK(folded + without >= layers.size());
