@@ -64,7 +64,8 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
               CHECK(cost_of(one.layer) == doctest::Approx(costs.at(name)).epsilon(1e-3));
               if (one.folded) ++folded;
               if (!same) ++moved;
-              CHECK((one.folded || same));
+              const bool rows = name == parts.mlp.up.name;  // made for down, not read by a norm
+              CHECK((one.folded || same || rows));
             }
             CHECK(moved > 0);
             CHECK(folded + without >= layers.size());
