@@ -22,7 +22,8 @@ QuantizeJob sized_job(const TemporaryFolder& temporary, const std::string& famil
                   .overrides = overrides};
   const Needs needs = assemble(find_method(method), overrides).needs();
   if (!needs.any()) return job;
-  job.calibration = {.file = temporary.path / "text", .samples = 2, .length = 16};
+  job.calibration = {
+      .file = temporary.path / "text", .samples = 2, .length = 16, .seed = {}};
   write_file(job.calibration.file, std::string(2000, 'a') + std::string(2000, 'b'));
   return job;
 }
