@@ -46,6 +46,9 @@ class Readme(TestCase):
     def test_method_table_is_current(self):
         self.assertIn(self.run_karat("methods", "--markdown").strip(), (ROOT / "README.md").read_text())
 
+    def test_model_table_is_current(self):
+        self.assertIn(self.run_karat("families", "--markdown").strip(), (ROOT / "docs/models.md").read_text())
+
     def test_links_to_files_exist(self):
         for page in PAGES:
             for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):

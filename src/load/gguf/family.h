@@ -36,6 +36,15 @@ std::vector<GgufName> llama_names();
 /// Sizes, epsilon, activation, context, rotary embedding and whether the head is tied. Throws Error
 /// on a scaling of the rotary embedding that config.json has no words for.
 nlohmann::json llama_config(const GgufKeys& keys, const std::string& model_type);
+std::vector<GgufName> gemma_names();  // of those with norms after each part
+/// What llama.cpp takes for granted of such files: every how many blocks one has no
+/// window, the window where the file is silent (0: none), and of how many blocks the model is whose
+/// scores are scaled by hidden / heads instead of the head's size.
+struct GemmaFiles {
+  std::int64_t pattern = 0, window = 0, blocks_of_27b = 0;
+};
+nlohmann::json gemma_config(const GgufKeys& keys, const std::string& model_type,
+                            const GemmaFiles& files);
 /// Whether the first block's tensor `name` is there: "attn_q.bias".
 bool in_first_block(const GgufKeys& keys, std::string_view name);
 

@@ -2,6 +2,8 @@
 // GGUF file stands for.
 #include "load/gguf/model.h"
 
+#include <cmath>
+
 #include "karat/architecture.h"
 #include "karat/safetensors.h"
 #include "load/gguf/testing.h"
@@ -122,7 +124,8 @@ TEST_CASE("architectures and keys that lie are refused by name") {
   GgufWriter other;
   add_keys(other, "mamba");
   contains(error_of_file(add_embedding(other)),
-           "key general.architecture: got mamba, expected one of gemma, gpt2, granite, llama");
+           "key general.architecture: got mamba, expected one of gemma, gemma3, gpt2, "
+           "granite, llama");
   contains(error_of_file(GgufWriter()), "key general.architecture: got nothing");
   GgufWriter bare;
   contains(error_of_file(bare.text("general.architecture", "llama")),
@@ -220,4 +223,29 @@ TEST_CASE("a split model with a part missing, twice, renamed or of another split
   GgufWriter beyond;
   split.folder.write("m.gguf", add_split(add_keys(beyond), 2, 2).bytes());
   contains(error_of([&] { open(split.folder / "m.gguf"); }), "got part 3 of 2");
+}
+
+TEST_CASE("Gemma 3 in a file: windows but in every sixth block, a rope for them, norms less 1") {
+  GgufWriter writer;
+  add_keys(writer, "gemma3").integer("gemma3.attention.sliding_window", 16);
+  writer.integer("gemma3.attention.sliding_window_pattern", 1).real("gemma3.rope.freq_base", 5e5f);
+  add_block(add_embedding(writer));
+  for (const char* name : {"attn_q_norm", "attn_k_norm"})
+    writer.tensor(std::string("blk.0.") + name + ".weight", {kHidden / 2}, 0, floats(kHidden / 2));
+  for (const char* name : {"post_attention_norm", "post_ffw_norm"})
+    writer.tensor(std::string("blk.0.") + name + ".weight", {kHidden}, 0, floats(kHidden));
+  const TempFolder folder;
+  folder.write("m.gguf", writer.bytes());
+  const Architecture arch = open(folder / "m.gguf");
+  CHECK(arch.warnings.empty());
+  CHECK(arch.tied());
+  CHECK(arch.blocks[0].window == 0);
+  CHECK(arch.score_scale == doctest::Approx(0.5));
+  CHECK(arch.ropes[0].frequencies.at(1) == doctest::Approx(1 / std::sqrt(5e5)));
+  CHECK(arch.ropes[1].frequencies.at(1) == doctest::Approx(0.01));
+  const Safetensors files = Safetensors::open_folder(folder / "m.gguf");
+  for (const char* norm : {"pre_feedforward_layernorm", "post_attention_layernorm",
+                           "self_attn.q_norm", "input_layernorm"})
+    CHECK(to_floats(files.get("model.layers.0." + std::string(norm) + ".weight"))[1] ==
+          doctest::Approx(1.0 / 64));
 }

@@ -146,6 +146,8 @@ std::string pieces_of(const GgufKeys& keys, const Tokens& tokens, bool spaced) {
   for (std::size_t i = 0; i < tokens.texts.size(); ++i)
     pieces.pieces.push_back({tokens.texts[i], static_cast<float>(scores[i]), tokens.types[i]});
   pieces.unknown = token_id(keys, tokens, "unknown");
+  // Gemma 3's files count it among the control tokens; sentencepiece asks for its own type.
+  if (pieces.unknown) pieces.pieces[static_cast<std::size_t>(*pieces.unknown)].type = kUnknown;
   pieces.bos = token_id(keys, tokens, "bos");
   pieces.eos = token_id(keys, tokens, "eos");
   return sentencepiece_model(pieces);
