@@ -50,12 +50,13 @@ struct Flow {
 };
 using Flows = std::map<std::string, Flow>;
 
-/// The oracle: of each sequence, one graph of the whole model in double.
-Flows whole_graph(const FamilyFixture& fixture, const torch::Tensor& ids) {
+/// The oracle: of each sequence, one graph of the whole model, in double unless said otherwise.
+Flows whole_graph(const FamilyFixture& fixture, const torch::Tensor& ids,
+                  torch::ScalarType type = torch::kFloat64) {
   const Architecture& arch = fixture.arch;
-  Weights all = load_ends(arch, fixture.weights, torch::kCPU, torch::kFloat64);
+  Weights all = load_ends(arch, fixture.weights, torch::kCPU, type);
   for (std::size_t i = 0; i < arch.blocks.size(); ++i)
-    all.merge(load_block(arch, fixture.weights, i, torch::kCPU, torch::kFloat64));
+    all.merge(load_block(arch, fixture.weights, i, torch::kCPU, type));
   for (auto& [name, tensor] : all) tensor.requires_grad_();
   std::map<std::string, std::array<std::vector<torch::Tensor>, 2>> parts;
   for (std::int64_t s = 0; s < ids.size(0); ++s) {
@@ -71,7 +72,9 @@ Flows whole_graph(const FamilyFixture& fixture, const torch::Tensor& ids) {
       parts[name][1].push_back(torch::autograd::grad({loss}, {y}, {}, /*retain_graph=*/true)[0]);
   }
   Flows flows;
-  for (const auto& [name, both] : parts) flows[name] = {torch::cat(both[0]), torch::cat(both[1])};
+  for (const auto& [name, both] : parts)
+    flows[name] = {torch::cat(both[0]).to(torch::kFloat64),
+                   torch::cat(both[1]).to(torch::kFloat64)};
   return flows;
 }
 
@@ -119,9 +122,15 @@ TEST_CASE("token weights and guided Hessians equal whole-graph autograd in doubl
     const auto forward = run_sweep(fixture, ids, options);
     CHECK(backward.size() == flows.size());
     CHECK(forward.size() == flows.size());
+    // Norms of q and k take out what lies along them, and most digits with it: of single precision
+    // a sweep may lose no more there than one graph does.
+    const auto single = whole_graph(fixture, ids, torch::kFloat32);
     for (const auto& [layer, flow] : flows) {
       CAPTURE(layer);
-      CHECK(error(backward.at(layer).token_weights, flow.token_weights()) < 1e-5);
+      const double lost = error(single.at(layer).token_weights(), flow.token_weights());
+      CHECK(lost < 1e-4);
+      CHECK(error(backward.at(layer).token_weights, flow.token_weights()) <
+            std::max(1e-5, 2 * lost));
       CHECK(error(backward.at(layer).guided, flow.guided()) < 1e-5);
       CHECK(error(forward.at(layer).guided, flow.guided()) < 1e-5);
       CHECK_FALSE(backward.at(layer).gradient.defined());
