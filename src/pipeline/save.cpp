@@ -50,13 +50,13 @@ void add_dense(ShardWriter& shards, const Source& model,
     for (const TensorView& tensor : block.file.tensors()) written.insert(tensor.name);
     for (const LayerReport& layer : block.reports) packed.insert(layer.name);
   }
-  for (const TensorView& view : dense_tensors(model, packed))
-    if (written.contains(view.name))
-      continue;
-    else if (view.dtype == DType::block)
+  for (const TensorView& view : dense_tensors(model, packed)) {
+    if (written.contains(view.name)) continue;
+    if (view.dtype == DType::block)
       shards.add(as_halves(view));
     else
       shards.add(view);
+  }
 }
 
 void count_bits(QuantizeReport& report, const Source& model) {
