@@ -15,7 +15,7 @@ import struct
 import tempfile
 
 from karat_cli import markdown
-from results import Bench, add_arguments, machine
+from results import SELECTORS, Bench, add_arguments, machine
 
 UNIFORM = ["--grid", "uniform:bits={bits},group={group}"]
 ROUNDED = ["--method", "rtn", *UNIFORM]
@@ -28,12 +28,20 @@ def detached(metric, ratio, rounds=1):
     return [*ROUNDED, "--metric", metric, "--detach", f"{ratio},rounds={rounds}"]
 
 
+def hosted(flags, kept, none):
+    """A selector's flags on another host: the method that keeps, and the one that does not."""
+    return [{"gwq": kept, "rtn": none}.get(flag, flag) for flag in flags] + UNIFORM
+
+
 def gwq_tables(args):
     sizes = {f"{rule}, {n} sequences": [*KEPT, "--metric", metric, "--samples", n]
              for rule, metric in (("\\|g\\|", "gradient"), ("Hessian", "hessian")) for n in (1, 8, 64)}
     ratios = {f"{100 * ratio:g} %": [*KEPT, "--ratio", ratio] for ratio in (0.001, 0.005, 0.01, 0.02, 0.05)}
     ranges = {"range without the kept": KEPT, "range with them": detached("gradient", 0.01)}
-    tables = [("Data: 1 % kept, 3 bits", 3, sizes)]
+    tables = [(f"Who is kept? 1 %, {bits} bits, {host}", bits,
+               {name: hosted(flags, kept, none) for name, flags in SELECTORS.items()})
+              for bits in (3, 4) for host, kept, none in (("rounding", "gwq", "rtn"), ("GPTQ", "gwq-obs", "gptq"))]
+    tables.append(("Data: 1 % kept, 3 bits", 3, sizes))
     tables += [(f"Share kept, {bits} bits", bits, {"0 %": ROUNDED, **ratios}) for bits in (3, 4)]
     tables.append(("Range of a group, 3 bits, 1 %", 3, ranges))
     if args.other_calib:

@@ -4,16 +4,13 @@
 
 #include "karat/error.h"
 #include "recipe/hessian.h"
-#include "recipe/slab.h"
 #include "solver/gptq/outliers.h"
+#include "solver/shared/columns_in_turn.h"
 
 namespace karat {
 namespace {
 
-constexpr std::int64_t kChunk = 128;  // columns whose updates to the rest are applied at once
-
-/// One run over a layer. Matrices are transposed, [in, out], so that a column of W is contiguous,
-/// and in the order of processing.
+/// One run over a layer. Matrices are those of ColumnsInTurn.
 class Columns {
  public:
   Columns(const Layer& layer, const torch::Tensor& hessian, const Kept& kept, const Grid& grid,
@@ -21,60 +18,41 @@ class Columns {
   Solution run();
 
  private:
-  std::int64_t in() const { return weight_.size(0); }
   void look_for_outliers(const torch::Tensor& weight, double relative);
   GridParams fit(const torch::Tensor& weight, std::int64_t begin) const;
   void round(std::int64_t begin, std::int64_t end);
   void walk(std::int64_t begin, std::int64_t end);
-  torch::Tensor restored(const torch::Tensor& x) const {
-    return x.index_select(0, back_).t().contiguous();
-  }
 
   const Grid& grid_;
-  const Slabs slabs_;
-  const torch::Tensor order_, back_;
-  const bool static_groups_;
-  torch::Tensor weight_, codes_, error_, factor_;
-  Kept kept_;
-  torch::Tensor cost_;               // [1, in] of an error, given that later columns make up for it
-  double threshold_ = 0;             // of an outlier's cost; 0: there are none
-  std::vector<std::int64_t> group_;  // of each column
-  std::vector<GridParams> params_;   // of each group; the one at hand is the last, if dynamic
+  ColumnsInTurn columns_;
+  torch::Tensor error_, factor_;
+  torch::Tensor cost_;    // [1, in] of an error, given that later columns make up for it
+  double threshold_ = 0;  // of an outlier's cost; 0: there are none
 };
 
 Columns::Columns(const Layer& layer, const torch::Tensor& hessian, const Kept& kept,
                  const Grid& grid, const GptqOptions& options, const torch::Tensor& order)
-    : grid_(grid),
-      slabs_(layer, kept, grid),
-      order_(order),
-      back_(order.argsort()),
-      static_groups_(options.static_groups) {
+    : grid_(grid), columns_(layer, kept, grid, order, options.static_groups) {
   // Inputs that were always 0 have an empty row in H, so they neither give nor take corrections.
-  const torch::Tensor ordered = hessian.index_select(0, order).index_select(1, order);
-  weight_ = layer.weight.t().index_select(0, order);
-  factor_ = inverse_factor(ordered, options.damp, layer.name);
-  error_ = torch::zeros_like(weight_);
-  if (kept.defined()) kept_ = kept.t().index_select(0, order);
+  factor_ = inverse_factor(columns_.ordered(hessian), options.damp, layer.name);
+  error_ = torch::zeros_like(columns_.weight);
   if (options.outliers > 0) look_for_outliers(layer.weight, options.outliers);
-  for (std::int64_t j = 0; j < in(); ++j)
-    group_.push_back(order[j].item<std::int64_t>() / slabs_.width());
-  if (static_groups_)
-    for (std::int64_t begin = 0; begin < in(); begin += slabs_.width())
-      params_.push_back(fit(layer.weight, begin));
+  if (columns_.static_groups())
+    columns_.fit_groups(layer.weight, [&](const auto&... at) { return fit(at...); });
 }
 
 void Columns::look_for_outliers(const torch::Tensor& weight, double relative) {
   const torch::Tensor ordered = factor_.diagonal().square().reciprocal();
-  cost_ = ordered.index_select(0, back_).unsqueeze(0);
+  cost_ = columns_.in_layers_order(ordered).unsqueeze(0);
   threshold_ = outlier_threshold(relative, weight, cost_);
-  if (!kept_.defined()) kept_ = torch::zeros_like(weight_, torch::kBool);
+  if (!columns_.kept.defined()) columns_.kept = torch::zeros_like(columns_.weight, torch::kBool);
 }
 
 /// The group of columns that begins there in the layer, weights [out, in] in the layer's order.
 /// Likely outliers, by the gain of leaving each out, stay out of the range. Which weights are kept
 /// is seen when their column comes, by what they cost on the grid as it is then: so SpQR's code.
 GridParams Columns::fit(const torch::Tensor& weight, std::int64_t begin) const {
-  Slab slab = slabs_.cut(weight, begin);
+  Slab slab = columns_.slabs().cut(weight, begin);
   if (cost_.defined()) {
     const torch::Tensor cost = cost_.narrow(1, begin, slab.weight.size(1));
     const Kept likely = leave_one_out_gain(slab, cost, grid_) > threshold_;
@@ -86,17 +64,17 @@ GridParams Columns::fit(const torch::Tensor& weight, std::int64_t begin) const {
 /// Columns [begin, end), rounded together. H⁻¹ = UᵀU, so the inverse of what is left of H begins
 /// with U_BBᵀ U_BB and goes on with U_BBᵀ U_B,rest: the rest moves by −(E U_BB⁻¹) U_B,rest.
 void Columns::round(std::int64_t begin, std::int64_t end) {
-  const GridParams& params = params_[static_cast<std::size_t>(group_[begin])];
-  const torch::Tensor columns = weight_.slice(0, begin, end).t();  // [out, end - begin]
+  const GridParams& params = columns_.params_at(begin);
+  const torch::Tensor columns = columns_.weight.slice(0, begin, end).t();  // [out, end - begin]
   const torch::Tensor codes = grid_.encode(columns, params);
-  if (!codes_.defined()) codes_ = torch::empty(weight_.sizes(), codes.options());
-  codes_.slice(0, begin, end).copy_(codes.t());
+  columns_.put(codes, begin, 0);
   torch::Tensor wrong = (columns - grid_.decode(codes, params)).t();
   const torch::Tensor factor = factor_.slice(0, begin, end).slice(1, begin, end);
+  const Kept& kept = columns_.kept;
   if (cost_.defined())
-    kept_.slice(0, begin, end)
+    kept.slice(0, begin, end)
         .logical_or_((wrong / factor.diagonal().unsqueeze(1)).square() > threshold_);
-  if (kept_.defined()) wrong.masked_fill_(kept_.slice(0, begin, end), 0);
+  if (kept.defined()) wrong.masked_fill_(kept.slice(0, begin, end), 0);
   error_.slice(0, begin, end)
       .copy_(end - begin == 1 ? wrong / factor
                               : torch::linalg_solve_triangular(factor.t(), wrong, /*upper=*/false));
@@ -104,36 +82,30 @@ void Columns::round(std::int64_t begin, std::int64_t end) {
 
 /// Rounds columns [begin, end), each passing its error on to the later ones.
 void Columns::walk(std::int64_t begin, std::int64_t end) {
-  const std::int64_t width = slabs_.width();
+  torch::Tensor& weight = columns_.weight;
   for (std::int64_t j = begin, next = begin; j < end; j = next) {
-    if (!static_groups_ && j % width == 0) params_.push_back(fit(weight_.t(), j));
-    next = std::min({end, j + grid_.block, j - j % width + width});
+    if (!columns_.static_groups() && j % columns_.slabs().width() == 0)
+      columns_.add_group(fit(weight.t(), j));
+    next = columns_.rounded_with(j, end);
     round(j, next);
-    const torch::Tensor rest = weight_.slice(0, next, end);
+    const torch::Tensor rest = weight.slice(0, next, end);
     const torch::Tensor factor = factor_.slice(0, j, next).slice(1, next, end);
     if (next == j + 1)
       rest.addr_(factor[0], error_[j], 1, -1);
     else
       rest.addmm_(factor.t(), error_.slice(0, j, next), 1, -1);
   }
-  weight_.slice(0, end, in())
-      .addmm_(factor_.slice(0, begin, end).slice(1, end, in()).t(), error_.slice(0, begin, end), 1,
-              -1);
+  weight.slice(0, end, columns_.in())
+      .addmm_(factor_.slice(0, begin, end).slice(1, end, columns_.in()).t(),
+              error_.slice(0, begin, end), 1, -1);
 }
 
-/// A chunk ends where its group ends, so that a group never begins with updates outstanding.
 Solution Columns::run() {
-  const std::int64_t width = slabs_.width(), block = grid_.block;
-  const std::int64_t chunk = std::max(block, kChunk / block * block);
-  const std::int64_t span = width < chunk ? chunk / width * width : width;
-  for (std::int64_t begin = 0, end = 0; begin < in(); begin = end) {
-    end = std::min({in(), begin / span * span + span, begin + chunk});
+  for (std::int64_t begin = 0, end = 0; begin < columns_.in(); begin = end) {
+    end = columns_.chunk_end(begin, /*several_groups=*/true);
     walk(begin, end);
   }
-  return {.codes = restored(codes_),
-          .params = std::move(params_),
-          .weight = restored(weight_),
-          .kept = kept_.defined() && kept_.any().item<bool>() ? restored(kept_) : Kept()};
+  return columns_.solution();
 }
 
 /// Columns in the order of processing. Where it is free, wholly kept columns come last: there they
