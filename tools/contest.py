@@ -4,7 +4,7 @@
     python3 tools/contest.py MODEL --calib FILE --text FILE --work FOLDER [--sizes 105.5MB 93.5MB 90.2MB]
         [--llama BIN --gguf F16.gguf --imatrix-text FILE [--types Q4_K_M Q3_K_M …]]
         [--peers PYTHON [--autoround 4:128 3:64 2:32] [--iterations 200] [--gptqmodel 4:128]]
-        [--tasks arc_easy,piqa --data FOLDER]
+        [--tasks arc_easy,piqa --data FOLDER [--items 500]]
 
 Every competitor's model is scored by the same program, `karat evaluate --against MODEL`, so that numbers differ by
 the weights alone: GGUF files as they are, the weights of AutoRound and GPTQModel as a folder that tools/contest_peers.py
@@ -78,8 +78,8 @@ def score(args, model):
                             args.limit, "--against", args.model)
     tasks = []
     if args.tasks:
-        tasks = args.karat.json("evaluate", model, "--tasks", args.tasks, "--data", args.data, "--against",
-                                args.model)["paired"]
+        tasks = args.karat.json("evaluate", model, "--tasks", args.tasks, "--data", args.data, "--limit",
+                                args.items, "--against", args.model)["paired"]
     return {"perplexity": found["perplexity"], "kl": found["kl"]["mean"], "kl_error": found["kl"]["standard_error"],
             "top1": found["top1_agreement"], "tasks": [row for row in tasks if row["metric"] == "acc"]}
 
@@ -123,6 +123,7 @@ def arguments():
     parser.add_argument("--iterations", type=int, default=200, help="of AutoRound")
     parser.add_argument("--tasks", help="as in karat evaluate --tasks")
     parser.add_argument("--data", type=pathlib.Path, help="as in karat evaluate --data")
+    parser.add_argument("--items", type=int, default=0, help="of each task, its first ones; 0: all")
     args = parser.parse_args()
     if args.llama and not (args.gguf and args.imatrix_text):
         parser.error("--llama takes --gguf and --imatrix-text too")
