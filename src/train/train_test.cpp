@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/temporary.h"
+#include "core/threads.h"
 #include "karat/architecture.h"
 #include "karat/error.h"
 #include "karat/safetensors.h"
@@ -223,6 +224,89 @@ TEST_CASE("GPT-2's Conv1D weights are saved as they are stored") {
   match_weights(arch, file);
   const Linear& up = arch.blocks[0].mlp.up;
   CHECK(file.get(up.name + ".weight").shape == std::vector<std::int64_t>{up.in, up.out});
+}
+
+TEST_CASE("training through a quantizer learns, and its record says how to quantize") {
+  Scene scene;
+  scene.options.steps = 80;
+  scene.options.validation = {scene.folder.path / "held-out.txt"};
+  scene.options.quantize = "lsq:weights=4,activations=4";
+  const TrainResult result = train(scene.options);
+  CHECK(result.curve.back().loss < 4.5);
+  REQUIRE(result.validation_losses.size() > 1);
+  double sum = 0;
+  for (const double loss : result.validation_losses) sum += loss;
+  CHECK(sum / static_cast<double>(result.validation_losses.size()) ==
+        doctest::Approx(*result.curve.back().validation).epsilon(1e-5));
+
+  Architecture arch = read_architecture(scene.options.out);
+  CHECK(Safetensors::open_folder(scene.options.out).tensors().size() == tensor_shapes(arch).size());
+  const auto record = nlohmann::json::parse(read_text(scene.options.out / "quantizer.json"));
+  CHECK(record.at("quantizer") == "lsq:weights=4,activations=4,zero=0,rows=0,decay=0.1");
+  CHECK(record.at("layers").size() == 14);
+  CHECK(record.at("exact") == true);
+  const auto learned = Safetensors::open(scene.options.out / "quantizer.safetensors");
+  CHECK(learned.tensors().size() == 28);
+  CHECK(learned.get(record.at("layers")[0].get<std::string>() + ".input_step").dtype == DType::f32);
+  const auto log = nlohmann::json::parse(read_text(scene.options.out / "training_log.json"));
+  CHECK(log.at("quantizer") == record);
+  CHECK(log.at("settings").at("quantizer") == record.at("quantizer"));
+
+  Scene plain;
+  plain.options.steps = 80;
+  train(plain.options);
+  CHECK(plain.weights() != scene.weights());
+  scene.options.replace = true;  // what it wrote may be replaced, the record included
+  scene.options.quantize.clear();
+  scene.options.validation.clear();
+  train(scene.options);
+  CHECK(plain.weights() == scene.weights());
+  CHECK_FALSE(fs::exists(scene.options.out / "quantizer.json"));
+}
+
+TEST_CASE("quantized training: the same bytes resumed and with any number of threads") {
+  for (const char* quantizer : {"quest:weights=2,activations=3,hadamard=8", "lsq:weights=2",
+                                "quarot:hadamard=4,weights=1,activations=1"}) {
+    CAPTURE(quantizer);
+    Scene whole, stopped;
+    whole.options.quantize = stopped.options.quantize = quantizer;
+    {
+      const ThreadScope scope(1);
+      train(whole.options);
+    }
+    const ThreadScope scope(3);
+    CHECK_THROWS_AS(train(stopped.options, stop_at(5)), Interrupted);
+    stopped.options.resume = true;
+    TrainOptions other = stopped.options;
+    other.quantize = "ste";
+    CHECK(failure(other).find("quantizer = \"ste:") != std::string::npos);
+    other.quantize.clear();
+    CHECK(failure(other).find("quantizer = null") != std::string::npos);
+    train(stopped.options);
+    CHECK(whole.weights() == stopped.weights());
+    const fs::path learned = whole.options.out / "quantizer.safetensors";
+    CHECK(fs::exists(learned) == (std::string(quantizer).starts_with("lsq")));
+    if (fs::exists(learned))
+      CHECK(read_text(learned) == read_text(stopped.options.out / "quantizer.safetensors"));
+  }
+}
+
+TEST_CASE("a quantizer that cannot be is an error that leaves nothing") {
+  Scene scene;
+  const auto refused = [&](const char* quantizer, const char* says) {
+    scene.options.quantize = quantizer;
+    CAPTURE(quantizer);
+    CHECK(failure(scene.options).find(says) != std::string::npos);
+    CHECK(scene.clean());
+  };
+  refused("quest", "rows of 16 inputs, expected a multiple of 128");
+  refused("quest:hadamard=16", "rows of 24 inputs, expected a multiple of 16");
+  refused("quest:weights=12", "1 to 8, or 16");
+  refused("tricky", "lsq, pact, quarot, quest, ste");
+  refused("quest:grid=nf4", "uniform, e2m1");
+  scene.options.optimizer.lr = 1e30;
+  scene.options.optimizer.warmup = 0;
+  refused("quest:hadamard=8", "train: step ");
 }
 
 }  // namespace
