@@ -6,8 +6,8 @@
 
 Trains the shape without quantizer, with each method at each width (weights and activations alike) and QuEST without
 Hadamard, on the books of the shared corpus (KARAT_SHARED/corpus, see its README), and scores held-out documents. A
-run's result is FOLDER/runs/NAME; one that was interrupted goes on from its checkpoint, one that is there is not made
-again. Prints Markdown and writes FOLDER/rows.json. Errors are standard errors over validation sequences; those of a
+run's result is FOLDER/SHAPE-STEPS/NAME; one that was interrupted goes on from its checkpoint, one that is there is not made
+again. Prints Markdown and writes rows.json there. Errors are standard errors over validation sequences; those of a
 difference to QuEST are paired, since all see the same sequences. With --plan-hours nothing is trained to the end: ten
 steps of each are timed, and the steps that fit into that many hours are printed.
 """
@@ -40,13 +40,17 @@ def prepare(args):
     config = json.loads((ROOT / "models/karat-tiny/config.json").read_text())
     config |= {"hidden_size": args.width, "intermediate_size": 3 * args.width, "num_hidden_layers": args.layers,
                "num_attention_heads": args.width // 32, "num_key_value_heads": args.width // 32}
-    (args.work / "config.json").write_text(json.dumps(config))
-    for name, source, size in (("books.txt", "books.train.txt.xz", args.megabytes * 10**6),
-                               ("valid.txt", "valid.txt.xz", -1)):
-        if not (args.work / name).exists():
+    args.shape = f"{args.width}x{args.layers}"
+    args.config = args.work / f"config-{args.shape}.json"
+    args.config.write_text(json.dumps(config))
+    args.books, args.valid = args.work / f"books-{args.megabytes}.txt", args.work / "valid.txt"
+    for file, source, size in ((args.books, "books.train.txt.xz", args.megabytes * 10**6),
+                               (args.valid, "valid.txt.xz", -1)):
+        if not file.exists():
             text = lzma.open(CORPUS / source).read(size).decode(errors="ignore")
-            (args.work / f"{name}.part").write_text(text)
-            (args.work / f"{name}.part").rename(args.work / name)
+            part = file.with_suffix(".part")
+            part.write_text(text)
+            part.rename(file)
 
 
 def share_tokens(args, work):
@@ -67,8 +71,8 @@ def train(args, name, text, seed, steps, folder):
     if not (out / "training_log.json").exists():
         share_tokens(args, work)
         resume = ["--resume"] if (work / "checkpoint.safetensors").exists() else []
-        args.karat.json("train", args.work / "config.json", "--tokenizer", ROOT / "models/karat-tiny",
-                        "--data", args.work / "books.txt", "--validation", args.work / "valid.txt", "--out", out,
+        args.karat.json("train", args.config, "--tokenizer", ROOT / "models/karat-tiny",
+                        "--data", args.books, "--validation", args.valid, "--out", out,
                         "--work", work, "--steps", steps, "--batch", 16, "--micro-batch", 8, "--sequence", 256,
                         "--lr", args.lr, "--warmup", steps // 10, "--seed", seed, "--log-every", max(1, steps // 40),
                         "--validate-every", max(1, steps // 4), "--checkpoint-every", 100,
@@ -88,15 +92,16 @@ def runs(args):
 
 
 def plan(args):
-    """Seconds per step of each, and the steps of all that fill the hours."""
-    seconds = {}
+    """Seconds per step of each, and the steps of all that fill the hours. On a busy machine CPU seconds say more."""
+    seconds, cpu = {}, {}
     for name, method, bits, seed, text in runs(args):
-        log = train(args, name, text, seed, 10, args.work / "timing")
+        log = train(args, name, text, seed, 10, args.work / f"{args.shape}-10")
         seconds[name] = log["seconds"] / log["steps"]
-        print(f"{name}: {seconds[name]:.3f} s a step", file=sys.stderr)
+        cpu[name] = log["cpu_seconds"] / log["steps"]
+        print(f"{name}: {seconds[name]:.3f} s, {cpu[name]:.3f} CPU s a step", file=sys.stderr)
     steps = args.plan_hours * 3600 / sum(seconds.values())
-    print(f"{len(seconds)} runs, {sum(seconds.values()):.2f} s for a step of each: {int(steps)} steps in "
-          f"{args.plan_hours} hours")
+    print(f"{len(seconds)} runs, {sum(seconds.values()):.2f} s, {sum(cpu.values()):.2f} CPU s for a step of each: "
+          f"{int(steps)} steps in {args.plan_hours} hours")
 
 
 def error_of(losses):
@@ -155,10 +160,10 @@ def main():
     prepare(args)
     if args.plan_hours:
         return plan(args)
-    rows = []
+    rows, folder = [], args.work / f"{args.shape}-{args.steps}"
     for entry in runs(args):
-        rows.append(row_of(entry, train(args, entry[0], entry[4], entry[3], args.steps, args.work / "runs")))
-        (args.work / "rows.json").write_text(json.dumps(rows))
+        rows.append(row_of(entry, train(args, entry[0], entry[4], entry[3], args.steps, folder)))
+        (folder / "rows.json").write_text(json.dumps(rows))
         print(f"{entry[0]}: {rows[-1]['loss']:.4f} ± {rows[-1]['error']:.4f}", file=sys.stderr)
     print(text_of(rows))
 
