@@ -2,7 +2,7 @@
 """Quantizers of training beside each other: one small Llama, one text, the same steps for all.
 
     python3 tools/qat_contest.py --work FOLDER [--steps 2000] [--methods quest lsq pact ste quarot] [--bits 4 3 2 1]
-        [--seeds 1] [--layers 2] [--width 128] [--threads N] [--plan-hours 6]
+        [--seeds 1] [--layers 2] [--width 128] [--batch 16] [--threads N] [--plan-hours 6]
 
 Trains the shape without quantizer, with each method at each width (weights and activations alike) and QuEST without
 Hadamard, on the books of the shared corpus (KARAT_SHARED/corpus, see its README), and scores held-out documents. A
@@ -40,8 +40,7 @@ def prepare(args):
     config = json.loads((ROOT / "models/karat-tiny/config.json").read_text())
     config |= {"hidden_size": args.width, "intermediate_size": 3 * args.width, "num_hidden_layers": args.layers,
                "num_attention_heads": args.width // 32, "num_key_value_heads": args.width // 32}
-    args.shape = f"{args.width}x{args.layers}"
-    args.config = args.work / f"config-{args.shape}.json"
+    args.config = args.work / f"config-{args.width}x{args.layers}.json"
     args.config.write_text(json.dumps(config))
     args.books, args.valid = args.work / f"books-{args.megabytes}.txt", args.work / "valid.txt"
     for file, source, size in ((args.books, "books.train.txt.xz", args.megabytes * 10**6),
@@ -64,8 +63,8 @@ def share_tokens(args, work):
                 os.link(file, target / file.name)
 
 
-def train(args, name, text, seed, steps, folder):
-    """The training log of one run, made unless it is there."""
+def train(args, name, text, seed, steps, folder, sequences=256):
+    """The training log of one run, made unless it is there. Validated every quarter of it."""
     out, work = folder / name, args.work / "checkpoints" / folder.name / name
     folder.mkdir(exist_ok=True)
     if not (out / "training_log.json").exists():
@@ -73,10 +72,10 @@ def train(args, name, text, seed, steps, folder):
         resume = ["--resume"] if (work / "checkpoint.safetensors").exists() else []
         args.karat.json("train", args.config, "--tokenizer", ROOT / "models/karat-tiny",
                         "--data", args.books, "--validation", args.valid, "--out", out,
-                        "--work", work, "--steps", steps, "--batch", 16, "--micro-batch", 8, "--sequence", 256,
+                        "--work", work, "--steps", steps, "--batch", args.batch, "--micro-batch", max(1, args.batch // 2), "--sequence", 256,
                         "--lr", args.lr, "--warmup", steps // 10, "--seed", seed, "--log-every", max(1, steps // 40),
                         "--validate-every", max(1, steps // 4), "--checkpoint-every", 100,
-                        "--validation-sequences", 256, "--dtype", "f32", *(["--quantize", text] if text else []),
+                        "--validation-sequences", sequences, "--dtype", "f32", *(["--quantize", text] if text else []),
                         *resume)
         share_tokens(args, work)
     return json.loads((out / "training_log.json").read_text())
@@ -95,7 +94,7 @@ def plan(args):
     """Seconds per step of each, and the steps of all that fill the hours. On a busy machine CPU seconds say more."""
     seconds, cpu = {}, {}
     for name, method, bits, seed, text in runs(args):
-        log = train(args, name, text, seed, 10, args.work / f"{args.shape}-10")
+        log = train(args, name, text, seed, 10, args.work / f"{args.shape}-timing", sequences=2)
         seconds[name] = log["seconds"] / log["steps"]
         cpu[name] = log["cpu_seconds"] / log["steps"]
         print(f"{name}: {seconds[name]:.3f} s, {cpu[name]:.3f} CPU s a step", file=sys.stderr)
@@ -150,6 +149,7 @@ def main():
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--bits", nargs="+", type=int, default=[4, 3, 2, 1])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--batch", type=int, default=16, help="sequences of 256 tokens a step")
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--width", type=int, default=128, help="hidden size, a multiple of 128")
     parser.add_argument("--lr", type=float, default=4e-3)
@@ -157,6 +157,7 @@ def main():
     parser.add_argument("--plan-hours", type=float)
     args = parser.parse_args()
     args.karat = Karat(args.karat, args.threads)
+    args.shape = f"{args.width}x{args.layers}-batch{args.batch}"
     prepare(args)
     if args.plan_hours:
         return plan(args)

@@ -33,7 +33,7 @@ class Trainer {
   void step();
   void record(double loss, double lr, double norm);
   void report();
-  Weights start();
+  Weights start();  // the first weights, and what is learned beside them: fills learned_
   torch::Tensor batch_of(std::int64_t step);
   double validate() const;
   void save();

@@ -10,7 +10,11 @@
 #include "karat/error.h"
 #include "karat/safetensors.h"
 #include "karat/tokenizer.h"
+#include "model/parallel.h"
+#include "train/data.h"
+#include "train/gradient.h"
 #include "train/testing.h"
+#include "tuner/shared/training_quantizer.h"
 
 namespace karat {
 namespace {
@@ -262,6 +266,43 @@ TEST_CASE("training through a quantizer learns, and its record says how to quant
   train(scene.options);
   CHECK(plain.weights() == scene.weights());
   CHECK_FALSE(fs::exists(scene.options.out / "quantizer.json"));
+}
+
+TEST_CASE("what is written quantizes to the model that was trained") {
+  for (const char* name : {"lsq:weights=3,activations=2,rows=1", "quest:hadamard=8,sparse=1"}) {
+    CAPTURE(name);
+    Scene scene;
+    scene.options.validation = {scene.folder.path / "held-out.txt"};
+    scene.options.quantize = name;
+    const TrainResult result = train(scene.options);
+
+    Architecture arch = read_architecture(scene.options.out);
+    const Safetensors file = Safetensors::open_folder(scene.options.out);
+    match_weights(arch, file);
+    Weights weights = load_ends(arch, file);
+    for (std::size_t i = 0; i < arch.blocks.size(); ++i) weights.merge(load_block(arch, file, i));
+    const fs::path learned = scene.options.out / "quantizer.safetensors";
+    std::optional<Safetensors> steps;
+    if (fs::exists(learned)) steps.emplace(Safetensors::open(learned));
+    if (steps)
+      for (const TensorView& view : steps->tensors()) weights[view.name] = map_tensor(view);
+    const auto record = nlohmann::json::parse(read_text(scene.options.out / "quantizer.json"));
+    const auto quantizer = make_training_quantizer(record.at("quantizer").get<std::string>());
+    const auto losses = [&](const LinearProduct& multiply) {
+      const TemporaryFolder cache;
+      const auto stream = TokenStreamFile::open(
+          {scene.options.validation}, scene.options.tokenizer,
+          *Tokenizer::open(scene.options.out).find("<|endoftext|>"), cache.path, {});
+      WindowOrder windows(stream.size(), 32, 0);
+      std::vector<torch::Tensor> rows;
+      for (std::size_t i = 0; i < result.validation_losses.size(); ++i)
+        rows.push_back(stream.slice(windows.begin_of(std::int64_t(i)), 32));
+      const SerialTorch single;
+      return sequence_losses(arch, weights, torch::cat(rows), multiply);
+    };
+    CHECK(losses(quantized_product(quantizer.value)) == result.validation_losses);
+    CHECK(losses({}) != result.validation_losses);
+  }
 }
 
 TEST_CASE("quantized training: the same bytes resumed and with any number of threads") {
