@@ -1,10 +1,13 @@
 """karat train from end to end: through a quantizer, stopped and resumed, and refused."""
 import json
+import lzma
+import os
 import signal
 import subprocess
+import sys
 import time
 
-from support import CALIBRATION, EVALUATION, KARAT, MODEL, TestCase, main, read_safetensors
+from support import CALIBRATION, EVALUATION, KARAT, MODEL, ROOT, TestCase, main, read_safetensors
 
 
 class Train(TestCase):
@@ -60,6 +63,23 @@ class Train(TestCase):
                            "quest:grid=e2m1,weights=3": "4 or 16", "ste:weights=16,activations=16": "at least one",
                            "quest:hadamard=48": "power of two", "quest:grid=trellis": "uniform, e2m1"}.items():
             self.assert_refused(*self.arguments("out", "--quantize", text), says=says)
+
+    def test_the_contest_prints_a_table_and_makes_no_run_twice(self):
+        corpus = self.folder / "shared/corpus"
+        corpus.mkdir(parents=True)
+        for name, text in (("books.train.txt.xz", CALIBRATION), ("valid.txt.xz", EVALUATION)):
+            (corpus / name).write_bytes(lzma.compress(text.read_bytes()[:40000]))
+        command = [sys.executable, ROOT / "tools/qat_contest.py", "--karat", KARAT, "--work", self.folder / "work",
+                   "--steps", "4", "--batch", "2", "--layers", "1", "--bits", "1", "--methods", "quest", "ste"]
+        done = [subprocess.run(command, env=os.environ | {"KARAT_SHARED": str(self.folder / "shared")},
+                               capture_output=True, text=True, timeout=300) for _ in range(2)]
+        self.assertEqual(done[0].returncode, 0, done[0].stderr)
+        self.assertRegex(done[0].stdout, r"\| QuEST, seed 1 \| \d\.\d{4} \| ")
+        self.assertRegex(done[0].stdout, r"\| STE \(absmax\), seed 1 \| \d\.\d{4} \([+-]0\.\d{4} ± 0\.\d{4}\) \| ")
+        self.assertEqual(done[0].stdout, done[1].stdout)
+        self.assertNotIn("tokens/s", done[1].stderr)
+        rows = json.loads((self.folder / "work/128x1-batch2-4/rows.json").read_text())
+        self.assertEqual([row["name"] for row in rows], ["full-1", "quest-1-1", "ste-1-1"])
 
     def test_help_lists_the_quantizers(self):
         text = self.run_karat("train", "--help")
