@@ -60,6 +60,7 @@ if(KARAT_TORCH)
   karat_layer(explain TORCH LIGHT KNOWS pipeline recipe core)
   karat_layer(tuner TORCH KNOWS model recipe load core)
   karat_layer(train TORCH LIGHT KNOWS tuner model load core)
+  karat_layer(vision TORCH KNOWS train tuner model load core)
   set(torch_layers model calibrate recipe ${axes} method pipeline compare explain tuner train)
 
   foreach(axis IN LISTS axis_types)

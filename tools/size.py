@@ -48,6 +48,7 @@ KNOWS = {
     "explain": LOW | {"recipe", "pipeline"},
     "tuner": LOW | {"load", "model", "recipe"},
     "train": LOW | {"load", "model", "tuner"},
+    "vision": LOW | {"load", "model", "tuner", "train"},
     "cli": LOW | {"load", "run"},
     "cli/torch": LOW | {"model"},
 }

@@ -1,6 +1,8 @@
 // Loss of a batch and its gradients in every weight.
 #pragma once
 
+#include <functional>
+
 #include "karat/graph.h"
 
 namespace karat {
@@ -15,12 +17,18 @@ struct LossAndGradients {
   Weights gradients;
 };
 
-/// Mean loss of ids [batch, time] and its gradients, through graphs of `micro_batch` sequences.
+/// Mean loss, as a graph of the leaves, of `count` items of a batch from `first` on.
+using PartLoss = std::function<torch::Tensor(std::int64_t first, std::int64_t count)>;
+
+/// Mean loss of a batch of any kind and its gradients, through graphs of `micro_batch` items.
 ///
 /// On the CPU each graph runs on one thread of our pool and as many graphs as there are threads run
 /// side by side: small matrices gain little from a BLAS that divides each product, and lose much to
 /// its barriers when the machine is busy. Parts are added in their order in the batch, so the bits
 /// do not depend on the number of threads. Call it within a SerialTorch.
+LossAndGradients gradients_in_parts(const Weights& leaves, std::int64_t batch,
+                                    std::int64_t micro_batch, const PartLoss& mean_loss);
+/// Of ids [batch, time].
 LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& leaves,
                                     const torch::Tensor& ids, std::int64_t micro_batch,
                                     const LinearProduct& multiply = {});
