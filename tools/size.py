@@ -46,7 +46,9 @@ KNOWS = {
     "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "run"},
     "compare": LOW | {"load", "format", "calibrate", "recipe", "selector", "pipeline", "evaluate", "report", "run"},
     "explain": LOW | {"recipe", "pipeline"},
-    "train": LOW | {"load", "model"},
+    "tuner": LOW | {"load", "model", "recipe"},
+    "train": LOW | {"load", "model", "tuner"},
+    "vision": LOW | {"load", "model", "tuner", "train"},
     "cli": LOW | {"load", "run"},
     "cli/torch": LOW | {"model"},
 }

@@ -144,6 +144,11 @@ void both_sides(float* x, std::int64_t rows, std::int64_t columns, const auto& r
 
 }  // namespace
 
+void walsh_hadamard(float* x, std::int64_t length) {
+  if (length < kLanes) return walsh_hadamard(x, length, 1);
+  twin_for_cpu(transform_column_avx2, transform_column_avx2, transform_column_any)(x, length);
+}
+
 Rotation::Rotation(std::int64_t n, std::uint32_t seed, Side side)
     : odd_(n),
       stream_(2 * std::uint64_t{seed} + (side == Side::outputs ? 1 : 0)),
@@ -200,11 +205,9 @@ void Rotation::mix(float* x, std::int64_t columns, bool transposed) const {
 
 /// x [odd, power, columns] becomes (1 ⊗ H) x, up to a factor √power.
 void Rotation::transform(float* x, std::int64_t columns) const {
-  const auto transform_one =
-      twin_for_cpu(transform_column_avx2, transform_column_avx2, transform_column_any);
   for (std::int64_t i = 0; i < odd_; ++i, x += power_ * columns)
-    if (columns == 1 && power_ >= kLanes)
-      transform_one(x, power_);
+    if (columns == 1)
+      walsh_hadamard(x, power_);
     else
       walsh_hadamard(x, power_, columns);
 }

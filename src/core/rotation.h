@@ -36,6 +36,9 @@ class Rotation {
   std::vector<float> cosines_;        // [4·odd] √(2/m)·cos(π i / 2m)
 };
 
+/// x [length] becomes H x, up to a factor √length; length is a power of two.
+void walsh_hadamard(float* x, std::int64_t length);
+
 /// x [left.size(), right.size()] becomes L x Rᵀ; back: Lᵀ x R. Work is cut over threads.
 void rotate(const Rotation& left, const Rotation& right, float* x);
 void rotate_back(const Rotation& left, const Rotation& right, float* x);

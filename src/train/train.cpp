@@ -15,6 +15,7 @@
 #include "train/export.h"
 #include "train/gradient.h"
 #include "train/initial.h"
+#include "train/learned.h"
 #include "train/prepare.h"
 #include "train/work_folder.h"
 
@@ -32,7 +33,8 @@ class Trainer {
   void step();
   void record(double loss, double lr, double norm);
   void report();
-  torch::Tensor next_batch();
+  Weights start();  // the first weights, and what is learned beside them: fills learned_
+  torch::Tensor batch_of(std::int64_t step);
   double validate() const;
   void save();
   torch::Device device() const { return options_.cuda ? torch::kCUDA : torch::kCPU; }
@@ -42,11 +44,14 @@ class Trainer {
   const ProgressFn& listener_;
   WorkFolder work_;
   TrainConfig config_;
+  NamedQuantizer quantizer_;
+  LinearProduct multiply_;  // empty where nothing is quantized
   TokenId separator_;
   std::int64_t sequence_;
   TokenStreamFile data_;
   WindowOrder order_;
-  Weights weights_;  // leaves, float32
+  OwnRules learned_;  // of what the quantizer learns
+  Weights weights_;   // leaves, float32: the model's and what the quantizer learns
   AdamW optimizer_;
   torch::Tensor validation_;  // ids [sequences, sequence]
   Checkpoint state_;
@@ -66,13 +71,25 @@ Trainer::Trainer(const TrainOptions& options, const ProgressFn& listener)
       listener_(listener),
       work_(options),
       config_(read_config(options.config)),
+      quantizer_(quantizer_of(options, config_.arch)),
+      multiply_(quantizer_.value.operands ? quantized_product(quantizer_.value) : LinearProduct()),
       separator_(separator_of(config_.arch, options.tokenizer)),
       sequence_(sequence_of(options, config_.arch)),
       data_(TokenStreamFile::open({options.data, options.field}, options.tokenizer, separator_,
                                   work_.path(), listener)),
       order_(data_.size(), sequence_, options.seed),
-      weights_(as_leaves(initial_weights(config_.arch, options.seed, config_.deviation), device())),
-      optimizer_(options.optimizer, weights_) {}
+      weights_(as_leaves(start(), device())),
+      optimizer_(options.optimizer, weights_, learned_) {}
+
+Weights Trainer::start() {
+  const SerialTorch single;
+  Weights weights = initial_weights(config_.arch, options_.seed, config_.deviation);
+  const auto ids = batch_of(0).narrow(0, 0, std::min(options_.micro_batch, options_.batch));
+  Weights learned = learned_parameters(config_.arch, quantizer_.value, weights, ids.cpu());
+  learned_ = learned_rules(learned, quantizer_.value.decay);
+  weights.merge(learned);
+  return weights;
+}
 
 void Trainer::begin() {
   if (!options_.validation.empty()) {
@@ -86,27 +103,27 @@ void Trainer::begin() {
       rows.push_back(stream.slice(windows.begin_of(i), sequence_));
     validation_ = torch::cat(rows).to(device());
   }
-  state_.identity = identity_of(options_, config_, data_.hash());
+  state_.identity = identity_of(options_, config_, quantizer_.text, data_.hash());
   if (options_.resume) {
     state_ = load_checkpoint(checkpoint_file(), state_.identity, weights_, optimizer_);
     clock_.seconds_before = state_.result.seconds;
     clock_.cpu_before = state_.result.cpu_seconds;
   }
   for (const auto& [name, tensor] : weights_) {
-    if (state_.step == 0) state_.result.parameters += tensor.numel();
+    if (state_.step == 0 && !learned_.contains(name)) state_.result.parameters += tensor.numel();
   }
   first_step_ = state_.step;
 }
 
-torch::Tensor Trainer::next_batch() {
+torch::Tensor Trainer::batch_of(std::int64_t step) {
   std::vector<torch::Tensor> rows;
   for (std::int64_t i = 0; i < options_.batch; ++i)
-    rows.push_back(data_.slice(order_.begin_of(state_.step * options_.batch + i), sequence_));
+    rows.push_back(data_.slice(order_.begin_of(step * options_.batch + i), sequence_));
   return torch::cat(rows).to(device());
 }
 
 double Trainer::validate() const {
-  return mean_loss(config_.arch, weights_, validation_, options_.micro_batch);
+  return mean_loss(config_.arch, weights_, validation_, options_.micro_batch, multiply_);
 }
 
 void Trainer::save() {
@@ -116,8 +133,8 @@ void Trainer::save() {
 }
 
 void Trainer::step() {
-  auto [loss, gradients] =
-      loss_and_gradients(config_.arch, weights_, next_batch(), options_.micro_batch);
+  auto [loss, gradients] = loss_and_gradients(config_.arch, weights_, batch_of(state_.step),
+                                              options_.micro_batch, multiply_);
   const double norm = clip_gradients(gradients, options_.optimizer.clip);
   if (!std::isfinite(loss) || !std::isfinite(norm))
     fail(fmt::format("train: step {}", state_.step + 1),
@@ -188,11 +205,20 @@ TrainResult Trainer::run() {
       if (options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0) save();
       report();
     }
+    if (validation_.defined())
+      state_.result.validation_losses =
+          sequence_losses(config_.arch, weights_, validation_, multiply_);
   }
   clock_.stamp(state_.result);
   OutputFolder output(output_of(options_));
-  export_model(output.path(), config_.arch, weights_, config_.parsed, options_.tokenizer,
-               options_.dtype, training_log(options_, state_, data_.size()));
+  Weights model = weights_, learned;
+  for (const auto& [name, rule] : learned_) learned.insert(model.extract(name));
+  nlohmann::json log = training_log(options_, state_, data_.size());
+  if (multiply_)
+    log["quantizer"] =
+        export_quantizer(output.path(), config_.arch, quantizer_, learned, options_.dtype);
+  export_model(output.path(), config_.arch, model, config_.parsed, options_.tokenizer,
+               options_.dtype, log);
   check_folder(output.path());
   output.commit();
   work_.finish();
