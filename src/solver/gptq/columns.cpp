@@ -50,7 +50,9 @@ Columns::Columns(const Layer& layer, const torch::Tensor& hessian, const Kept& k
       back_(order.argsort()),
       static_groups_(options.static_groups) {
   // Inputs that were always 0 have an empty row in H, so they neither give nor take corrections.
-  const torch::Tensor ordered = hessian.index_select(0, order).index_select(1, order);
+  const bool moves = !torch::equal(order, torch::arange(order.size(0)));
+  const torch::Tensor ordered =
+      moves ? hessian.index_select(0, order).index_select(1, order) : hessian;
   weight_ = layer.weight.t().index_select(0, order);
   factor_ = inverse_factor(ordered, options.damp, layer.name);
   error_ = torch::zeros_like(weight_);
