@@ -76,6 +76,10 @@ if(KARAT_TORCH)
                               ${PROJECT_SOURCE_DIR}/src/grid/shared/trellis_search.cpp
                               ${PROJECT_SOURCE_DIR}/src/grid/column-trellis/column.cpp PROPERTIES
     COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON)
+  # The twins of one source, each for its instruction set.
+  file(GLOB column_steps CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/grid/column-trellis/step_*.cpp)
+  set_source_files_properties(${column_steps} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON
+                                                         SKIP_PRECOMPILE_HEADERS ON)
   karat_registry(layer_tuner FOLDER tuner/quantizer TABLE training_quantizer_table
                  HEADER tuner/shared/training_quantizer.h TYPE TrainingQuantizer ARGUMENTS "Options&" SUFFIX _training)
   karat_registry(layer_method FOLDER method TABLE method_table HEADER karat/recipe.h

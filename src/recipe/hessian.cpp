@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/finite.h"
 #include "karat/error.h"
@@ -29,18 +30,38 @@ torch::Tensor scaled(const torch::Tensor& factor) {
   return mean > 0 ? factor / mean : factor;
 }
 
+/// to = L⁻¹ of a lower triangular L, to [n, n] being 0: halves are inverted, and what lies below
+/// them is −(L₂₂⁻¹ L₂₁) L₁₁⁻¹.
+void invert_lower(const torch::Tensor& lower, const torch::Tensor& to) {
+  constexpr std::int64_t kLeast = 256;
+  const std::int64_t n = lower.size(0), half = n / 2;
+  if (n <= kLeast) {
+    to.copy_(torch::linalg_solve_triangular(lower, torch::eye(n, lower.options()),
+                                            /*upper=*/false));
+    return;
+  }
+  const auto part = [&](const torch::Tensor& whole, bool below, bool right) {
+    return whole.slice(0, below ? half : 0, below ? n : half)
+        .slice(1, right ? half : 0, right ? n : half);
+  };
+  invert_lower(part(lower, false, false), part(to, false, false));
+  invert_lower(part(lower, true, true), part(to, true, true));
+  const torch::Tensor product = part(to, true, true).matmul(part(lower, true, false));
+  part(to, true, false).addmm_(product, part(to, false, false), 0, -1);
+}
+
 /// finish(lower) of the lower factor of the damped H, flipped both ways, as finite numbers.
 torch::Tensor damped_factor(const torch::Tensor& hessian, double damp, const std::string& layer,
                             const auto& finish) {
   check_finite(hessian, layer);
-  torch::Tensor h = hessian.to(torch::kFloat32).clone();
-  torch::Tensor diagonal = h.diagonal();
-  diagonal.masked_fill_(diagonal == 0, 1);
+  const torch::Tensor given = hessian.diagonal().to(torch::kFloat32);
+  const torch::Tensor diagonal = given.masked_fill(given == 0, 1);
   const double mean = diagonal.mean().item<double>();
-  const torch::Tensor identity = torch::eye(h.size(0), h.options());
   for (double share = damp;; share = std::min(1.0, share * 10)) {
-    const torch::Tensor flipped = (h + share * mean * identity).flip({0, 1});
-    const auto [lower, info] = torch::linalg_cholesky_ex(flipped);
+    // Matrices of 8192 inputs are 256 MiB: none is kept beyond its use.
+    torch::Tensor flipped = hessian.to(torch::kFloat32).flip({0, 1});
+    flipped.diagonal().copy_((diagonal + share * mean).flip(0));
+    const auto [lower, info] = torch::linalg_cholesky_ex(std::exchange(flipped, {}));
     if (info.item<int>() == 0) {
       const torch::Tensor factor = finish(lower);
       if (all_finite(factor)) return factor;
@@ -82,10 +103,9 @@ torch::Tensor upper_factor(const torch::Tensor& hessian, double damp, const std:
 
 torch::Tensor inverse_factor(const torch::Tensor& hessian, double damp, const std::string& layer) {
   return damped_factor(hessian, damp, layer, [](const torch::Tensor& lower) {
-    return torch::linalg_solve_triangular(lower, torch::eye(lower.size(0), lower.options()),
-                                          /*upper=*/false)
-        .flip({0, 1})
-        .contiguous();
+    const torch::Tensor inverse = torch::zeros(lower.sizes(), lower.options());
+    invert_lower(lower, inverse);
+    return inverse.flip({0, 1}).contiguous();
   });
 }
 

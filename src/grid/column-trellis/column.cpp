@@ -15,12 +15,19 @@ constexpr std::int64_t kAround = 16;    // rows that a first pass reads around t
 constexpr float kLost = 1e6;            // the cost of a seam that a byte doesn't tell
 constexpr float kTail = 2.5;            // numbers from here on are met by few values
 
-/// Codes of the rows of a state or a seam, the lowest row's in its lowest bits.
+/// Codes of the rows of a state or a seam, which are numbers in base 2^bits.
 std::uint8_t code_in(unsigned state, std::int64_t row, int bits) {
   return static_cast<std::uint8_t>(state >> row * bits & ((1u << bits) - 1));
 }
 
-/// The sum of a state, of all tables or of some.
+/// The same codes from the other end.
+unsigned reversed(unsigned codes, int rows, int bits) {
+  unsigned found = 0;
+  for (int r = 0; r < rows; ++r) found = found << bits | code_in(codes, r, bits);
+  return found;
+}
+
+/// The sum of a state, whose lowest bits are the lowest row's code, of all tables or of some.
 int sum_of(const ColumnCode& code, unsigned state, int first_table, int last_table) {
   std::uint8_t codes[ColumnCode::kMostRows] = {};
   for (int r = 0; r < code.rows; ++r) codes[r] = code_in(state, r, code.bits);
@@ -56,15 +63,16 @@ ColumnSearch::ColumnSearch(int bits, ColumnStep step)
       finest_(static_cast<float>(unit_of(bits) / (code_.step * code_.step))),
       unit_(finest_) {
   const unsigned choices = 1u << bits, between = 1u << (code_.rows - 2) * bits;
-  const unsigned oldest = (code_.rows - 1) * bits;
   for (unsigned c = 0; c < choices; ++c) {
     for (unsigned q = 0; q < between; ++q)
-      near_.push_back(
-          static_cast<std::uint8_t>(sum_of(code_, q << bits | c, 1, ColumnCode::kTables)));
-    for (unsigned o = 0; o < choices; ++o)
-      far_.push_back(static_cast<std::uint8_t>(sum_of(code_, o << oldest | c, 0, 1)));
-    const auto [least_near, most_near] = std::minmax_element(near_.end() - between, near_.end());
-    const auto [least_far, most_far] = std::minmax_element(far_.end() - choices, far_.end());
+      near_.push_back(static_cast<std::uint8_t>(
+          sum_of(code_, reversed(q, code_.rows - 2, bits) << bits | c, 1, ColumnCode::kTables)));
+    far_.push_back(static_cast<std::uint8_t>(sum_of(code_, c, 0, 1)));
+  }
+  const auto [least_far, most_far] = std::ranges::minmax_element(far_);
+  for (unsigned c = 0; c < choices; ++c) {
+    const auto first = near_.begin() + static_cast<std::ptrdiff_t>(c * between);
+    const auto [least_near, most_near] = std::minmax_element(first, first + between);
     least_ = std::min(c == 0 ? *least_near + *least_far : least_, *least_near + *least_far);
     most_ = std::max(most_, *most_near + *most_far);
   }
@@ -100,29 +108,33 @@ int ColumnSearch::search(const float* x, std::int64_t n, int seam, std::int64_t 
   std::fill_n(costs(0), seams, seam == kFree ? 0 : kMostCost);
   if (seam != kFree) costs(0)[seam] = 0;
   for (std::int64_t t = 0; t < n; ++t) {
-    // Few values are there to choose from in the tails, and where the seam's codes are fixed.
+    // Few values are there to choose from in the tails, after them, and where the seam's codes are
+    // fixed: a path may have none near.
     const bool few = std::abs(x[t]) > kTail || (seam != kFree && (t < above || t >= n - above));
-    step_(sums_, costs_of(place(t), few), costs(t), costs(t + 1));
+    const auto step = [&](bool wide) {
+      return step_(sums_, costs_of(place(t), wide), costs(t), costs(t + 1));
+    };
+    if (few || step(false) >= kMostCost) step(true);
   }
 
   auto now = seam != kFree ? seam : std::min_element(costs(n), costs(n) + seams) - costs(n);
   auto found = now;
   for (std::int64_t t = n - 1; t >= 0; --t) {
-    const std::int64_t c = now % choices, q = now / choices;
+    const std::int64_t c = now / between, q = now % between;
     float least = kInfinity;
     std::int64_t oldest = 0;
     for (std::int64_t o = 0; o < choices; ++o) {
       // What came before the first row is known.
-      if (seam != kFree && t < above && o != code_in(seam, above - 1 - t, bits)) continue;
-      const int sum = near_[c * between + q] + far_[c * choices + o];
+      if (seam != kFree && t < above && o != code_in(seam, t, bits)) continue;
+      const int sum = near_[now] + far_[c ^ o];
       const float error = place(t) - static_cast<float>(sum);
-      const int before = costs(t)[o * between + q];
+      const int before = costs(t)[q * choices + o];
       const float cost = (before < kMostCost ? before : kLost) + error * error / unit_;
       if (cost < least) oldest = o;
       least = std::min(least, cost);
     }
     codes[t] = static_cast<std::uint8_t>(c);
-    now = oldest * between + q;
+    now = q * choices + oldest;
     if (t == at) found = now;
   }
   return static_cast<int>(found);

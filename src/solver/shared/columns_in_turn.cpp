@@ -22,6 +22,11 @@ ColumnsInTurn::ColumnsInTurn(const Layer& layer, const Kept& layer_kept, const G
     group_.push_back(order[turn].item<std::int64_t>() / slabs_.width());
 }
 
+torch::Tensor ColumnsInTurn::ordered(const torch::Tensor& hessian) const {
+  if (torch::equal(order_, torch::arange(in()))) return hessian;
+  return hessian.index_select(0, order_).index_select(1, order_);
+}
+
 std::int64_t ColumnsInTurn::rounded_with(std::int64_t turn, std::int64_t end) const {
   const std::int64_t width = slabs_.width();
   return std::min({end, turn + block_, turn - turn % width + width});

@@ -21,10 +21,8 @@ class ColumnsInTurn {
   std::int64_t out() const { return weight.size(1); }
   bool static_groups() const { return static_groups_; }
   const Slabs& slabs() const { return slabs_; }
-  /// H [in, in] in the order of processing.
-  torch::Tensor ordered(const torch::Tensor& hessian) const {
-    return hessian.index_select(0, order_).index_select(1, order_);
-  }
+  /// H [in, in] in the order of processing; H itself, and no copy, where that is the layer's.
+  torch::Tensor ordered(const torch::Tensor& hessian) const;
   /// [in, …] in the order of processing -> the layer's.
   torch::Tensor in_layers_order(const torch::Tensor& x) const { return x.index_select(0, back_); }
 
