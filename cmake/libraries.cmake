@@ -31,14 +31,7 @@ set_source_files_properties(${PROJECT_SOURCE_DIR}/src/task/definition.cpp PROPER
   COMPILE_DEFINITIONS "KARAT_TASKS_BELOW_PREFIX=\"${CMAKE_INSTALL_DATADIR}/karat/tasks\";KARAT_SOURCE_TASKS=\"${PROJECT_SOURCE_DIR}/tasks\";KARAT_INSTALLED_TASKS=\"${CMAKE_INSTALL_FULL_DATADIR}/karat/tasks\"")
 set(run_layers core load format kernel run evaluate report task)
 
-karat_registry(layer_core FOLDER core/block TABLE block_table HEADER core/block.h
-               TYPE "const BlockType&" ARGUMENTS "" SUFFIX _block)
-# What blocks decode to is the same to the last bit everywhere: no product may be fused with a sum.
-file(GLOB block_types CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/core/block/*.cpp)
-set_source_files_properties(${block_types} PROPERTIES
-  COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON)
-karat_registry(layer_format FOLDER format/codec TABLE codec_table HEADER format/codec.h
-               TYPE "const Codec&" ARGUMENTS "" SUFFIX _codec)
+karat_formats(layer_core layer_format)
 karat_registry(layer_load FOLDER load/gguf/family TABLE gguf_family_table HEADER load/gguf/family.h
                TYPE GgufFamily ARGUMENTS "const GgufKeys&" SUFFIX _gguf)
 karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/family.h

@@ -6,7 +6,7 @@
 # defines   const std::map<std::string, TYPE (*)(ARGUMENTS)>& karat::TABLE();
 function(karat_registry target)
   cmake_parse_arguments(ARG "" "FOLDER;TABLE;HEADER;TYPE;ARGUMENTS;SUFFIX" "" ${ARGN})
-  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${ARG_FOLDER}/*.cpp)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../src/${ARG_FOLDER}/*.cpp)
   list(FILTER files EXCLUDE REGEX "_test\\.cpp$")
   set(declarations "")
   set(entries "")

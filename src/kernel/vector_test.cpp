@@ -39,7 +39,7 @@ void check_near(const Guarded& a, const Guarded& b, float bound, float floor,
   CHECK_MESSAGE(worst <= bound, what, " of ", a.size() / 4, ": ", worst);
 }
 
-constexpr std::int64_t kSizes[] = {1, 2, 7, 8, 9, 31, 64, 1000};
+constexpr std::int64_t kLengths[] = {1, 2, 7, 8, 9, 31, 64, 1000};
 
 }  // namespace
 
@@ -79,7 +79,7 @@ TEST_CASE("every set agrees with the reference") {
   Rng rng(21);
   for (const KernelSet* set : usable_kernels()) {
     MESSAGE("vector helpers under test: ", set->isa);
-    for (const std::int64_t n : kSizes) {
+    for (const std::int64_t n : kLengths) {
       const Guarded x = draw(rng, n, 4), weight = draw(rng, n, 2), bias = draw(rng, n, 1);
       const auto both = [&](const char* what, float floor, const auto& apply) {
         const Guarded got = copy(x), expected = copy(x);
@@ -88,8 +88,7 @@ TEST_CASE("every set agrees with the reference") {
         check_near(got, expected, 1e-6f, floor, what);
       };
       both("exponentials", 0, [&](const KernelSet& k, float* y) { k.exponentials(y, n); });
-      both("their sum", 0,
-           [&](const KernelSet& k, float* y) { y[0] = k.exponentials(y, n).sum; });
+      both("their sum", 0, [&](const KernelSet& k, float* y) { y[0] = k.exponentials(y, n).sum; });
       both("the largest", 0,
            [&](const KernelSet& k, float* y) { y[0] = k.exponentials(y, n).top; });
       both("silu", 0, [&](const KernelSet& k, float* y) { k.silu(y, n); });

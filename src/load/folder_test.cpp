@@ -19,7 +19,7 @@ constexpr const char* kConfig = R"({"model_type":"llama","vocab_size":8,"hidden_
 constexpr const char* kPointer =
     "version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 988097824\n";
 
-std::string refusal(const fs::path& path) {
+std::string folder_refusal(const fs::path& path) {
   return error_of([&] { read_architecture(path); });
 }
 /// What a folder of this one file is refused with, once its config.json is read.
@@ -27,47 +27,48 @@ std::string weights_refusal(const char* name) {
   const TempFolder folder;
   folder.write("config.json", kConfig);
   folder.write(name, "x");
-  CHECK(refusal(folder.path()) == "no error");
+  CHECK(folder_refusal(folder.path()) == "no error");
   return error_of([&] { Safetensors::open_folder(folder.path()); });
 }
 
 }  // namespace
 
 TEST_CASE("no folder: Karat downloads nothing") {
-  contains(refusal("org/name-of-a-model"), "hf download org/name-of-a-model");
-  contains(refusal("org/name-of-a-model"), "Karat downloads nothing");
-  contains(refusal("./no/such/folder"), "got no such folder, expected a folder with config.json");
-  contains(refusal("./no/such/folder"), "Karat downloads nothing");
+  contains(folder_refusal("org/name-of-a-model"), "hf download org/name-of-a-model");
+  contains(folder_refusal("org/name-of-a-model"), "Karat downloads nothing");
+  contains(folder_refusal("./no/such/folder"),
+           "got no such folder, expected a folder with config.json");
+  contains(folder_refusal("./no/such/folder"), "Karat downloads nothing");
 }
 
 TEST_CASE("a file in a folder's place") {
   const TempFolder folder;
   folder.write("model.gguf", "GGUF\3");
-  contains(refusal(folder / "model.gguf"), "model.gguf: got a version of 4 bytes");
+  contains(folder_refusal(folder / "model.gguf"), "model.gguf: got a version of 4 bytes");
   folder.write("model.safetensors", "x");
-  contains(refusal(folder / "model.safetensors"), "got a file, expected a folder");
+  contains(folder_refusal(folder / "model.safetensors"), "got a file, expected a folder");
   folder.write("config.json", kConfig);
-  contains(refusal(folder / "model.safetensors"), "give " + folder.path().string());
+  contains(folder_refusal(folder / "model.safetensors"), "give " + folder.path().string());
 }
 
 TEST_CASE("folders without config.json are told by what they hold") {
   const TempFolder folder;
-  contains(refusal(folder.path()), "got an empty folder");
+  contains(folder_refusal(folder.path()), "got an empty folder");
   folder.write("notes.txt", "x");
-  contains(refusal(folder.path()), "got no config.json");
+  contains(folder_refusal(folder.path()), "got no config.json");
   fs::create_directory(folder / "below");
   folder.write("below/config.json", kConfig);
-  contains(refusal(folder.path()), "give that folder");
-  contains(refusal(folder.path()), (folder / "below").string());
+  contains(folder_refusal(folder.path()), "give that folder");
+  contains(folder_refusal(folder.path()), (folder / "below").string());
   folder.write("params.json", "{}");
-  contains(refusal(folder.path()), "got params.json and no config.json");
+  contains(folder_refusal(folder.path()), "got params.json and no config.json");
   folder.write("small-q4.gguf", "GGUF");
-  contains(refusal(folder.path()), "got GGUF files and no config.json");
-  contains(refusal(folder.path()), "give the file: " + (folder / "small-q4.gguf").string());
+  contains(folder_refusal(folder.path()), "got GGUF files and no config.json");
+  contains(folder_refusal(folder.path()), "give the file: " + (folder / "small-q4.gguf").string());
   folder.write("adapter_config.json", R"({"base_model_name_or_path":"org/base"})");
-  contains(refusal(folder.path()), "it belongs to org/base; merge it first");
+  contains(folder_refusal(folder.path()), "it belongs to org/base; merge it first");
   folder.write("adapter_config.json", "garbage");
-  contains(refusal(folder.path()), "it belongs to its base model");
+  contains(folder_refusal(folder.path()), "it belongs to its base model");
 }
 
 TEST_CASE("a cache's folders point to the snapshot") {
@@ -76,11 +77,11 @@ TEST_CASE("a cache's folders point to the snapshot") {
   fs::create_directories(snapshot);
   fs::create_directories(model / "refs");
   for (const fs::path& folder : {cache.path(), cache / "hub", model})
-    contains(refusal(folder), "give " + snapshot.string());
+    contains(folder_refusal(folder), "give " + snapshot.string());
   fs::create_symlink("../../blobs/gone", snapshot / "config.json");
-  contains(refusal(snapshot), "a link to ../../blobs/gone, which is not there");
+  contains(folder_refusal(snapshot), "a link to ../../blobs/gone, which is not there");
   fs::create_symlink("gone", cache / "link");
-  contains(refusal(cache / "link"), "a link to gone");
+  contains(folder_refusal(cache / "link"), "a link to gone");
 }
 
 TEST_CASE("a broken link is named: a file that counts is an error, one that travels a warning") {
@@ -89,7 +90,7 @@ TEST_CASE("a broken link is named: a file that counts is an error, one that trav
     const TempFolder folder;
     folder.write("config.json", kConfig);
     fs::create_symlink("../../blobs/gone", folder / name);
-    contains(refusal(folder.path()), name + gone);
+    contains(folder_refusal(folder.path()), name + gone);
   }
   for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
                            "special_tokens_map.json", "added_tokens.json", "vocab.json"}) {
@@ -116,10 +117,11 @@ TEST_CASE("a broken link is named: a file that counts is an error, one that trav
 TEST_CASE("an adapter beside the weights changes what they compute") {
   const TempFolder folder;
   folder.write("config.json", kConfig);
-  CHECK(refusal(folder.path()) == "no error");
+  CHECK(folder_refusal(folder.path()) == "no error");
   folder.write("adapter_config.json", "{}");
-  contains(refusal(folder.path()), "got an adapter (adapter_config.json) beside the weights");
-  contains(refusal(folder.path()), "merge it first");
+  contains(folder_refusal(folder.path()),
+           "got an adapter (adapter_config.json) beside the weights");
+  contains(folder_refusal(folder.path()), "merge it first");
 }
 
 TEST_CASE("weights of other kinds are told by their files") {
@@ -141,7 +143,7 @@ TEST_CASE("weights of other kinds are told by their files") {
 TEST_CASE("what git-lfs left in a file's place is told, in weights and in JSON") {
   const TempFolder folder;
   folder.write("config.json", kPointer);
-  contains(refusal(folder.path()), "config.json: got a git-lfs pointer");
+  contains(folder_refusal(folder.path()), "config.json: got a git-lfs pointer");
   folder.write("config.json", kConfig);
   folder.write("model.safetensors", kPointer);
   contains(error_of([&] { Safetensors::open_folder(folder.path()); }),

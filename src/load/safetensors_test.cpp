@@ -21,7 +21,7 @@ OwnedTensor tensor(std::string name, DType dtype, std::vector<std::int64_t> shap
 }
 
 /// The error of parsing `bytes` as the file "f".
-std::string refusal(std::string_view bytes) {
+std::string bytes_refusal(std::string_view bytes) {
   return error_of([&] { parse_safetensors(std::as_bytes(std::span(bytes)), "f"); });
 }
 
@@ -109,17 +109,17 @@ TEST_CASE("a full disk fails loudly and leaves no file") {
 TEST_CASE("cut off at any length, the file is refused") {
   for (std::size_t length = 0; length < kGolden.size(); ++length) {
     CAPTURE(length);
-    CHECK(refusal(kGolden.substr(0, length)).starts_with("read f"));
+    CHECK(bytes_refusal(kGolden.substr(0, length)).starts_with("read f"));
   }
-  CHECK(refusal(kGolden + "x").starts_with("read f"));
+  CHECK(bytes_refusal(kGolden + "x").starts_with("read f"));
 }
 
 TEST_CASE("the file's errors say what is wrong") {
-  const auto with = [](std::string_view header) { return refusal(framed(header, "abcd")); };
-  contains(refusal("1234567"), "got 7 bytes, expected at least 8");
-  contains(refusal(std::string(64, '\xff')),
+  const auto with = [](std::string_view header) { return bytes_refusal(framed(header, "abcd")); };
+  contains(bytes_refusal("1234567"), "got 7 bytes, expected at least 8");
+  contains(bytes_refusal(std::string(64, '\xff')),
            "header of 18446744073709551615 bytes, expected at most 56");
-  contains(refusal(framed("", "")), "does not begin with '{'");
+  contains(bytes_refusal(framed("", "")), "does not begin with '{'");
   contains(with("[1]"), "does not begin with '{'");
   contains(with("{]"), "got \"]\" at byte 1, line 1 of the header, expected well-formed JSON");
   contains(with(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}} x)"), "well-formed JSON");
@@ -165,15 +165,15 @@ TEST_CASE("types of other names are carried along with their bytes, and read by 
   }
   contains(error_of([&] { to_floats(file.get("a")); }), "tensor a: got F4, expected F32");
   for (const char* shape : {"9223372036854775807,2", "9223372036854775807", "40"})
-    contains(refusal(framed(R"({"a":{"dtype":"F4","shape":[)" + std::string(shape) +
-                                R"(],"data_offsets":[0,4]}})",
-                            "abcd")),
+    contains(bytes_refusal(framed(R"({"a":{"dtype":"F4","shape":[)" + std::string(shape) +
+                                      R"(],"data_offsets":[0,4]}})",
+                                  "abcd")),
              "tensor a: got 4 bytes, expected F4 of shape");
 }
 
 TEST_CASE("shapes that overflow are refused, not multiplied") {
   const auto with = [](std::string_view shape) {
-    return refusal(framed(
+    return bytes_refusal(framed(
         R"({"a":{"dtype":"F32","shape":[)" + std::string(shape) + R"(],"data_offsets":[0,4]}})",
         "abcd"));
   };
@@ -190,7 +190,7 @@ TEST_CASE("shapes that overflow are refused, not multiplied") {
 }
 
 TEST_CASE("structures that are not a safetensors header are refused") {
-  const auto with = [](std::string_view header) { return refusal(framed(header, "abcd")); };
+  const auto with = [](std::string_view header) { return bytes_refusal(framed(header, "abcd")); };
   const std::string a = R"("a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]})";
   contains(with("{" + a + "," + a + "}"), "tensor a");
   contains(with("{" + a + R"(,"a":{"dtype":"U8","shape":[0],"data_offsets":[4,4]}})"), "a twice");

@@ -24,12 +24,12 @@ TextFile read(std::string_view content, const std::string& field = "text",
   return TextFile::open(folder / name, field);
 }
 
-std::string refusal(std::string_view content, const std::string& field = "text") {
+std::string text_refusal(std::string_view content, const std::string& field = "text") {
   return testing::error_of([&] { read(content, field); });
 }
 
 void check_refused(std::string_view content, std::string_view what, std::string_view hint = "") {
-  const std::string error = refusal(content);
+  const std::string error = text_refusal(content);
   CAPTURE(error);
   CHECK(error.find(what) != error.npos);
   CHECK(error.find(hint) != error.npos);
@@ -139,34 +139,39 @@ TEST_CASE("JSON in another dress is refused by name, never scored") {
 
 TEST_CASE("text in which JSON stands is text") {
   const std::string record = "{\"text\": \"a\"}\n", prose = "A line of prose.\n";
-  for (const std::string& text : {
-           std::string("{\"a\", \"b\"},\n{\"c\", \"d\"},\n"),            // an initializer
-           std::string("[{a: 1}, {b: 2}]\n"), std::string("[{\n  a: 1\n}]\n"),  // JavaScript
-           "# Title\n\n" + prose + "```json\n" + record + record + "```\n",
-           "# Title\n\n" + prose + "    {\n      \"text\": \"a\"\n    }\n",
-           "Answer with:\n" + record,
-           repeated(prose, 3) + repeated(record, 2),
-           "# one\n" + record + "# two\n" + record,
-           repeated(prose, 500) + repeated(record, 31) + repeated(prose, 500),
-           std::string("x = [\n  {\"a\": 1},\n  {\"a\": 2},\n]\nprint(x)\n"),
-           std::string("for x in y:\n    z = {}\nif (a) {\n}\n{}\n{}\n"),
-           std::string("\"Come in,\" he said.\n\"No.\"\n\"Yes.\"\n\"Why?\"\nShe left.\n"),
-           std::string("\"a\", \"b\"\n\"c\", \"d\"\n"),  // CSV
-           std::string("[1] First.\n[2] Second.\n"), std::string("[]\n[x]\n"),
-           std::string("[\"Quoted](url)\n\nand \"more\", too\n"),
-           std::string("data: the plural of datum\n"), std::string("data: 5\nid: 7\n"),
-           std::string("id: 7\nname: x\ndata: {\"a\": 1}\n"),  // YAML
-           std::string("{'a': 1}\n{'a': 2}\n"), std::string("1\n2\ntrue\nnull\n"),
-           std::string("\x1e") + prose}) {
+  for (const std::string& text :
+       {std::string("{\"a\", \"b\"},\n{\"c\", \"d\"},\n"),  // an initializer
+        std::string("[{a: 1}, {b: 2}]\n"),
+        std::string("[{\n  a: 1\n}]\n"),  // JavaScript
+        "# Title\n\n" + prose + "```json\n" + record + record + "```\n",
+        "# Title\n\n" + prose + "    {\n      \"text\": \"a\"\n    }\n",
+        "Answer with:\n" + record,
+        repeated(prose, 3) + repeated(record, 2),
+        "# one\n" + record + "# two\n" + record,
+        repeated(prose, 500) + repeated(record, 31) + repeated(prose, 500),
+        std::string("x = [\n  {\"a\": 1},\n  {\"a\": 2},\n]\nprint(x)\n"),
+        std::string("for x in y:\n    z = {}\nif (a) {\n}\n{}\n{}\n"),
+        std::string("\"Come in,\" he said.\n\"No.\"\n\"Yes.\"\n\"Why?\"\nShe left.\n"),
+        std::string("\"a\", \"b\"\n\"c\", \"d\"\n"),  // CSV
+        std::string("[1] First.\n[2] Second.\n"),
+        std::string("[]\n[x]\n"),
+        std::string("[\"Quoted](url)\n\nand \"more\", too\n"),
+        std::string("data: the plural of datum\n"),
+        std::string("data: 5\nid: 7\n"),
+        std::string("id: 7\nname: x\ndata: {\"a\": 1}\n"),  // YAML
+        std::string("{'a': 1}\n{'a': 2}\n"),
+        std::string("1\n2\ntrue\nnull\n"),
+        std::string("\x1e") + prose}) {
     CAPTURE(text);
-    CHECK(refusal(text) == "no error");
-    if (refusal(text) == "no error") CHECK(read(text).text() == text);
+    CHECK(text_refusal(text) == "no error");
+    if (text_refusal(text) == "no error") CHECK(read(text).text() == text);
   }
 }
 
 TEST_CASE("a bad record is an error that names its line, never text to score") {
-  CHECK(refusal("{\"text\": \"a\"}\n\n{broken\n").find("t line 3: got an object without end") !=
-        std::string::npos);
+  CHECK(
+      text_refusal("{\"text\": \"a\"}\n\n{broken\n").find("t line 3: got an object without end") !=
+      std::string::npos);
   check_refused("{\"text\": \"a\"}\nprose\n", "line 2: got “prose”", "read as JSON records");
   check_refused("{\"text\": \"a\"}\n{\"text\": 1 1}\n", "line 2", "well-formed JSON");
   check_refused("{\"text\": \"a\n{\"text\": \"b\"}\n{\"text\": \"c\"}\n", "line 1");
@@ -191,7 +196,7 @@ TEST_CASE("a record without the text that was asked for says which texts it has"
                 "jq -c '.[\"text\"][]' ");
   check_refused("{\n  \"version\": \"1\",\n  \"data\": [\n    {\"text\": \"a\"}\n  ]\n}\n",
                 "no string \"text\": it has version", "the list “data” becomes records with: jq");
-  CHECK(refusal("{\"text\": \"a\"}", "body").find("no string \"body\": it has text") !=
+  CHECK(text_refusal("{\"text\": \"a\"}", "body").find("no string \"body\": it has text") !=
         std::string::npos);
 }
 
@@ -222,7 +227,7 @@ TEST_CASE("that strings are read is said, and that a plain text has JSON objects
   };
   CHECK(notices(2).empty());
   CHECK(notices(3) == List{(folder / "t").string() + " is read as plain text, and so are the JSON "
-                                                    "objects in 3 of its 12 lines"});
+                                                     "objects in 3 of its 12 lines"});
 }
 
 TEST_CASE("nothing but blanks is no text") {

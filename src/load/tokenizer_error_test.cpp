@@ -15,7 +15,7 @@ using nlohmann::json;
 
 namespace {
 
-std::string error_of(const char* file, const std::string& content) {
+std::string error_in(const char* file, const std::string& content) {
   const TemporaryFolder folder;
   write_file(folder.path / file, content);
   try {
@@ -38,10 +38,10 @@ json good() {
 std::string error_with(const char* pointer, const json& value) {
   json file = good();
   file[json::json_pointer(pointer)] = value;
-  return error_of("tokenizer.json", file.dump());
+  return error_in("tokenizer.json", file.dump());
 }
 
-bool contains(const std::string& text, const std::string& part) {
+bool says(const std::string& text, const std::string& part) {
   const bool found = text.find(part) != text.npos;
   if (!found) MESSAGE(text << " | lacks | " << part);
   return found;
@@ -65,51 +65,50 @@ TEST_CASE("a folder without tokenizer") {
 }
 
 TEST_CASE("files that are not JSON, or not a tokenizer") {
-  CHECK(contains(error_of("tokenizer.json", ""), "expected well-formed JSON"));
-  CHECK(contains(error_of("tokenizer.json", R"({"model": )"), "expected well-formed JSON"));
-  CHECK(contains(error_of("tokenizer.json", good().dump().substr(0, 200)),
-                 "expected well-formed JSON"));
-  CHECK(contains(error_of("tokenizer.json", "{\"\xff\": 1}"), "expected well-formed JSON"));
-  CHECK(contains(error_of("tokenizer.json", "[]"), "expected an object"));
-  CHECK(contains(error_of("tokenizer.json", "{}"), "no model"));
+  CHECK(says(error_in("tokenizer.json", ""), "expected well-formed JSON"));
+  CHECK(says(error_in("tokenizer.json", R"({"model": )"), "expected well-formed JSON"));
   CHECK(
-      contains(error_of("tokenizer.json", std::string(1 << 20, '[')), "expected a flat document"));
-  CHECK(contains(error_of("tokenizer.model", ""), "sentencepiece model"));
-  CHECK(contains(error_of("tokenizer.model", "not a protobuf"), "sentencepiece model"));
+      says(error_in("tokenizer.json", good().dump().substr(0, 200)), "expected well-formed JSON"));
+  CHECK(says(error_in("tokenizer.json", "{\"\xff\": 1}"), "expected well-formed JSON"));
+  CHECK(says(error_in("tokenizer.json", "[]"), "expected an object"));
+  CHECK(says(error_in("tokenizer.json", "{}"), "no model"));
+  CHECK(says(error_in("tokenizer.json", std::string(1 << 20, '[')), "expected a flat document"));
+  CHECK(says(error_in("tokenizer.model", ""), "sentencepiece model"));
+  CHECK(says(error_in("tokenizer.model", "not a protobuf"), "sentencepiece model"));
 }
 
 TEST_CASE("ids: out of range, twice, contradictory") {
-  CHECK(contains(error_with("/model/vocab/b", 0), "id 0 for “a” and for “b”"));
-  CHECK(contains(error_with("/model/vocab/b", -1), "id -1 of token “b”"));
-  CHECK(contains(error_with("/model/vocab/b", 1 << 30), "id 1073741824 of token “b”"));
-  CHECK(contains(error_with("/model/vocab/b", 18446744073709551615u), "less than 4194304"));
-  CHECK(contains(error_with("/model/vocab/b", 1.5), "id 1.5 of “b”"));
-  CHECK(contains(error_with("/model/vocab/b", "1"), "id \"1\" of “b”"));
-  CHECK(contains(error_with("/added_tokens/0/id", 1), "id 1 for “<s>”"));
-  CHECK(contains(error_with("/added_tokens/0/id", -4), "id -4"));
-  CHECK(contains(error_with("/added_tokens/0/id", 1LL << 40), "id 1099511627776"));
-  CHECK(contains(error_with("/added_tokens/0/content", "a"), "id 4 for “a”"));
-  CHECK(contains(error_with("/added_tokens/1", {{"id", 4}, {"content", "</s>"}}),
-                 "id 4 for “<s>” and for “</s>”"));
-  CHECK(contains(error_with("/added_tokens/1", {{"id", 5}, {"content", "<s>"}}),
-                 "ids 4 and 5 for “<s>”"));
+  CHECK(says(error_with("/model/vocab/b", 0), "id 0 for “a” and for “b”"));
+  CHECK(says(error_with("/model/vocab/b", -1), "id -1 of token “b”"));
+  CHECK(says(error_with("/model/vocab/b", 1 << 30), "id 1073741824 of token “b”"));
+  CHECK(says(error_with("/model/vocab/b", 18446744073709551615u), "less than 4194304"));
+  CHECK(says(error_with("/model/vocab/b", 1.5), "id 1.5 of “b”"));
+  CHECK(says(error_with("/model/vocab/b", "1"), "id \"1\" of “b”"));
+  CHECK(says(error_with("/added_tokens/0/id", 1), "id 1 for “<s>”"));
+  CHECK(says(error_with("/added_tokens/0/id", -4), "id -4"));
+  CHECK(says(error_with("/added_tokens/0/id", 1LL << 40), "id 1099511627776"));
+  CHECK(says(error_with("/added_tokens/0/content", "a"), "id 4 for “a”"));
+  CHECK(says(error_with("/added_tokens/1", {{"id", 4}, {"content", "</s>"}}),
+             "id 4 for “<s>” and for “</s>”"));
+  CHECK(says(error_with("/added_tokens/1", {{"id", 5}, {"content", "<s>"}}),
+             "ids 4 and 5 for “<s>”"));
 }
 
 TEST_CASE("vocabulary and merges that do not fit") {
-  CHECK(contains(error_with("/model/merges/0", {"a", "c"}), "“c” in merge 0"));
-  CHECK(contains(error_with("/model/merges/0", {"b", "a"}), "“ba” in merge 0"));
-  CHECK(contains(error_with("/model/merges/0", "a b c"), "left right"));
-  CHECK(contains(error_with("/model/merges/0", "ab"), "left right"));
-  CHECK(contains(error_with("/model/merges/0", {"a", "b", "c"}), "left right"));
-  CHECK(contains(error_with("/model/merges/0", 7), "left right"));
-  CHECK(contains(error_with("/model/merges", 7), "expected an array"));
-  CHECK(contains(error_with("/model/vocab", json::array()), "expected an object of token: id"));
-  CHECK(contains(error_with("/model/unk_token", "<none>"), "expected a token of vocab"));
+  CHECK(says(error_with("/model/merges/0", {"a", "c"}), "“c” in merge 0"));
+  CHECK(says(error_with("/model/merges/0", {"b", "a"}), "“ba” in merge 0"));
+  CHECK(says(error_with("/model/merges/0", "a b c"), "left right"));
+  CHECK(says(error_with("/model/merges/0", "ab"), "left right"));
+  CHECK(says(error_with("/model/merges/0", {"a", "b", "c"}), "left right"));
+  CHECK(says(error_with("/model/merges/0", 7), "left right"));
+  CHECK(says(error_with("/model/merges", 7), "expected an array"));
+  CHECK(says(error_with("/model/vocab", json::array()), "expected an object of token: id"));
+  CHECK(says(error_with("/model/unk_token", "<none>"), "expected a token of vocab"));
 }
 
 TEST_CASE("what Karat does not understand is named") {
   const auto named = [](const char* pointer, const json& value, const char* name) {
-    CHECK(contains(error_with(pointer, value), name));
+    CHECK(says(error_with(pointer, value), name));
   };
   named("/model/type", "Unigram", "model type Unigram");
   named("/model/dropout", 0.1, "0.1");
@@ -135,23 +134,22 @@ TEST_CASE("parts that contradict themselves") {
     base[key] = value;
     return base;
   };
-  CHECK(contains(error_with("/pre_tokenizer", with(split, "pattern", {{"Regex", "(a"}})), "“(a”"));
-  CHECK(contains(error_with("/pre_tokenizer", with(split, "pattern", {{"String", ""}})),
-                 "an empty string"));
-  CHECK(contains(error_with("/pre_tokenizer", split), "no pattern"));
+  CHECK(says(error_with("/pre_tokenizer", with(split, "pattern", {{"Regex", "(a"}})), "“(a”"));
+  CHECK(says(error_with("/pre_tokenizer", with(split, "pattern", {{"String", ""}})),
+             "an empty string"));
+  CHECK(says(error_with("/pre_tokenizer", split), "no pattern"));
   const json space = {{"String", " "}};
-  CHECK(contains(
-      error_with("/pre_tokenizer", with(with(split, "pattern", space), "behavior", "Glued")),
-      "Glued"));
+  CHECK(says(error_with("/pre_tokenizer", with(with(split, "pattern", space), "behavior", "Glued")),
+             "Glued"));
   json nested = {{"type", "Digits"}};
   for (int i = 0; i < 20; ++i)
     nested = {{"type", "Sequence"}, {"pretokenizers", json::array({nested})}};
-  CHECK(contains(error_with("/pre_tokenizer", nested), "deeply nested"));
+  CHECK(says(error_with("/pre_tokenizer", nested), "deeply nested"));
   json frame = {{"type", "TemplateProcessing"}, {"special_tokens", json::object()}};
   frame["single"] = json::parse(R"([{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}])");
-  CHECK(contains(error_with("/post_processor", frame), "no <s>"));
+  CHECK(says(error_with("/post_processor", frame), "no <s>"));
   frame["special_tokens"]["<s>"] = {{"ids", {99}}};
-  CHECK(contains(error_with("/post_processor", frame), "post_processor: id 99"));
+  CHECK(says(error_with("/post_processor", frame), "post_processor: id 99"));
   frame["single"] = json::array();
-  CHECK(contains(error_with("/post_processor", frame), "without sequence A"));
+  CHECK(says(error_with("/post_processor", frame), "without sequence A"));
 }

@@ -13,19 +13,19 @@ using namespace karat;
 namespace fs = std::filesystem;
 using karat::testing::error_of;
 using karat::testing::TempFolder;
-using json = nlohmann::ordered_json;  // ids follow the order of keys
+using nlohmann::ordered_json;  // ids follow the order of keys
 
 namespace {
 
 const fs::path kFixtures = fs::path(KARAT_SOURCE_DIR) / "tests/fixtures/tokenizers";
 
-json tokenizer_of(const std::string& base) {
-  return json::parse(read_text(kFixtures / base / "tokenizer.json"));
+ordered_json tokenizer_of(const std::string& base) {
+  return ordered_json::parse(read_text(kFixtures / base / "tokenizer.json"));
 }
 
-std::string merges_of(const json& model) {
+std::string merges_of(const ordered_json& model) {
   std::string lines = "#version: 0.2\n";
-  for (const json& merge : model["merges"])
+  for (const ordered_json& merge : model["merges"])
     lines += (merge.is_string() ? merge.get<std::string>()
                                 : merge[0].get<std::string>() + " " + merge[1].get<std::string>()) +
              "\n";
@@ -33,21 +33,21 @@ std::string merges_of(const json& model) {
 }
 
 /// A folder as the script laid it out.
-void lay_out(const TempFolder& folder, const json& one) {
+void lay_out(const TempFolder& folder, const ordered_json& one) {
   const std::string base = one["base"], layout = one["layout"];
   if (layout == "model") {
     fs::copy(kFixtures / base / "tokenizer.model", folder.path());
   } else if (layout == "json") {
     folder.write("tokenizer.json", tokenizer_of(base).dump());
   } else {
-    const json model = tokenizer_of(base)["model"];
+    const ordered_json model = tokenizer_of(base)["model"];
     folder.write("vocab.json", model["vocab"].dump());
     folder.write("merges.txt", merges_of(model));
   }
   for (const auto& [name, content] : one["files"].items()) folder.write(name, content.dump());
 }
 
-void check_folder(const json& one, const std::vector<std::string>& texts) {
+void check_folder(const ordered_json& one, const std::vector<std::string>& texts) {
   const TempFolder folder;
   lay_out(folder, one);
   const std::string label = one["base"].get<std::string>() + ": " + one["name"].get<std::string>();
@@ -62,7 +62,7 @@ void check_folder(const json& one, const std::vector<std::string>& texts) {
   CHECK(tokenizer.vocab_size() == one["size"].get<std::int64_t>());
   for (std::size_t i = 0; i < texts.size(); ++i) {
     CAPTURE(texts[i]);
-    const json& expected = one["cases"][i];
+    const ordered_json& expected = one["cases"][i];
     if (expected.is_null()) continue;
     const auto ids = expected["ids"].get<std::vector<TokenId>>();
     CHECK(tokenizer.encode(texts[i]) == ids);
@@ -71,7 +71,7 @@ void check_folder(const json& one, const std::vector<std::string>& texts) {
   }
 }
 
-std::string error_with(const char* file, const std::string& content) {
+std::string error_beside(const char* file, const std::string& content) {
   const TempFolder folder;
   folder.write("tokenizer.json", tokenizer_of("llama3").dump());
   folder.write(file, content);
@@ -85,7 +85,7 @@ std::string error_alone(const char* file, const std::string& content) {
   return error_of([&] { Tokenizer::open(folder.path()); });
 }
 
-void says(const std::string& error, const std::string& part) {
+void mentions(const std::string& error, const std::string& part) {
   CAPTURE(error);
   CHECK(error.find(part) != error.npos);
 }
@@ -93,31 +93,31 @@ void says(const std::string& error, const std::string& part) {
 }  // namespace
 
 TEST_CASE("the files beside a tokenizer are obeyed as transformers does") {
-  const json all = json::parse(read_text(kFixtures / "added.json"));
+  const ordered_json all = ordered_json::parse(read_text(kFixtures / "added.json"));
   const auto texts = all["texts"].get<std::vector<std::string>>();
   REQUIRE(all["folders"].size() > 100);
-  for (const json& one : all["folders"]) check_folder(one, texts);
+  for (const ordered_json& one : all["folders"]) check_folder(one, texts);
 }
 
 TEST_CASE("side files that are malformed are errors that name the file") {
   for (const char* file :
        {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}) {
     CAPTURE(file);
-    says(error_with(file, "{"), "expected well-formed JSON");
-    says(error_with(file, "{"), file);
-    says(error_with(file, "[]"), "an object");
+    mentions(error_beside(file, "{"), "expected well-formed JSON");
+    mentions(error_beside(file, "{"), file);
+    mentions(error_beside(file, "[]"), "an object");
   }
-  says(error_with("added_tokens.json", R"({"<x>": -1})"), "id -1 of “<x>”");
-  says(error_with("added_tokens.json", R"({"<x>": "1"})"), "expected an integer");
-  says(error_with("added_tokens.json", R"({"<x>": 99999999})"), "id 99999999 of “<x>”");
-  const auto config = [](const char* text) { return error_with("tokenizer_config.json", text); };
-  says(config(R"({"bos_token": 1})"), "bos_token: 1, expected a token");
-  says(config(R"({"bos_token": {"text": "<s>"}})"), "no content");
-  says(config(R"({"add_bos_token": "yes"})"), "add_bos_token: \"yes\"");
-  says(config(R"({"added_tokens_decoder": []})"), "an object of id: token");
-  says(config(R"({"added_tokens_decoder": {"x": {"content": "<x>"}}})"), "key x");
-  says(config(R"({"extra_special_tokens": [1]})"), "expected a token");
-  says(config(R"({"split_special_tokens": true})"), "split_special_tokens: true");
+  mentions(error_beside("added_tokens.json", R"({"<x>": -1})"), "id -1 of “<x>”");
+  mentions(error_beside("added_tokens.json", R"({"<x>": "1"})"), "expected an integer");
+  mentions(error_beside("added_tokens.json", R"({"<x>": 99999999})"), "id 99999999 of “<x>”");
+  const auto config = [](const char* text) { return error_beside("tokenizer_config.json", text); };
+  mentions(config(R"({"bos_token": 1})"), "bos_token: 1, expected a token");
+  mentions(config(R"({"bos_token": {"text": "<s>"}})"), "no content");
+  mentions(config(R"({"add_bos_token": "yes"})"), "add_bos_token: \"yes\"");
+  mentions(config(R"({"added_tokens_decoder": []})"), "an object of id: token");
+  mentions(config(R"({"added_tokens_decoder": {"x": {"content": "<x>"}}})"), "key x");
+  mentions(config(R"({"extra_special_tokens": [1]})"), "expected a token");
+  mentions(config(R"({"split_special_tokens": true})"), "split_special_tokens: true");
 }
 
 TEST_CASE("a token of the old name may be an object, where transformers 5 stops") {
@@ -149,26 +149,29 @@ TEST_CASE("piece() is the inverse of find()") {
 }
 
 TEST_CASE("tokenizers of another kind are refused by that kind's name") {
-  const auto json_of = [](const json& model) {
-    json file = tokenizer_of("gpt2");
+  const auto json_of = [](const ordered_json& model) {
+    ordered_json file = tokenizer_of("gpt2");
     file["model"] = model;
     file["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
     return error_alone("tokenizer.json", file.dump());
   };
-  const json pairs = json::array({json::array({"<unk>", 0.0}), json::array({"a", -1.5})});
-  says(json_of({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", pairs}}), "model type Unigram");
-  says(json_of({{"unk_id", 0}, {"vocab", pairs}}), "model type Unigram");
-  says(json_of({{"type", "WordPiece"}, {"unk_token", "[UNK]"}, {"vocab", json::object()}}),
-       "model type WordPiece");
-  says(json_of({{"max_input_chars_per_word", 100}, {"vocab", json::object()}}),
-       "model type WordPiece");
-  says(json_of({{"type", "WordLevel"}, {"vocab", json::object()}}), "model type WordLevel");
-  says(json_of({{"vocab", json::object()}}), "model type WordLevel");
-  says(error_alone("tokenizer.model", "IQ== 0\nIg== 1\n"), "a tiktoken vocabulary");
-  says(error_alone("tiktoken.model", "IQ== 0\n"), "a tiktoken vocabulary");
-  says(error_alone("tekken.json", "{}"), "tekken");
-  says(error_alone("vocab.txt", "[PAD]\n"), "a WordPiece vocabulary");
-  says(error_alone("vocab.json", "{}"), "without merges.txt");
+  const ordered_json pairs =
+      ordered_json::array({ordered_json::array({"<unk>", 0.0}), ordered_json::array({"a", -1.5})});
+  mentions(json_of({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", pairs}}), "model type Unigram");
+  mentions(json_of({{"unk_id", 0}, {"vocab", pairs}}), "model type Unigram");
+  mentions(
+      json_of({{"type", "WordPiece"}, {"unk_token", "[UNK]"}, {"vocab", ordered_json::object()}}),
+      "model type WordPiece");
+  mentions(json_of({{"max_input_chars_per_word", 100}, {"vocab", ordered_json::object()}}),
+           "model type WordPiece");
+  mentions(json_of({{"type", "WordLevel"}, {"vocab", ordered_json::object()}}),
+           "model type WordLevel");
+  mentions(json_of({{"vocab", ordered_json::object()}}), "model type WordLevel");
+  mentions(error_alone("tokenizer.model", "IQ== 0\nIg== 1\n"), "a tiktoken vocabulary");
+  mentions(error_alone("tiktoken.model", "IQ== 0\n"), "a tiktoken vocabulary");
+  mentions(error_alone("tekken.json", "{}"), "tekken");
+  mentions(error_alone("vocab.txt", "[PAD]\n"), "a WordPiece vocabulary");
+  mentions(error_alone("vocab.json", "{}"), "without merges.txt");
 }
 
 TEST_CASE("vocab.json and merges.txt: another class is refused by its name, as is a bad line") {
@@ -182,10 +185,10 @@ TEST_CASE("vocab.json and merges.txt: another class is refused by its name, as i
   const char* const gpt2 = R"({"tokenizer_class": "GPT2Tokenizer"})";
   CHECK(error(gpt2, "a b\n") == "no error");
   CHECK(error(gpt2, "#version: 0.2\r\na b\r\n") == "no error");
-  says(error(R"({"tokenizer_class": "RobertaTokenizerFast"})", "a b\n"), "RobertaTokenizer");
-  says(error("{}", "a b\n"), "whose class no file names");
-  says(error(gpt2, "a b c\n"), "left right");
-  says(error(gpt2, "a c\n"), "“c” in merge 0");
+  mentions(error(R"({"tokenizer_class": "RobertaTokenizerFast"})", "a b\n"), "RobertaTokenizer");
+  mentions(error("{}", "a b\n"), "whose class no file names");
+  mentions(error(gpt2, "a b c\n"), "left right");
+  mentions(error(gpt2, "a c\n"), "“c” in merge 0");
   folder.write("config.json", R"({"model_type": "opt"})");
-  says(error("{}", "a b\n"), "model type opt");
+  mentions(error("{}", "a b\n"), "model type opt");
 }

@@ -24,7 +24,6 @@ using nlohmann::json;
 
 namespace {
 
-const fs::path kFixtures = kTokenizerFixtures;
 const char* const kOurs[] = {"gpt2",      "llama3", "qwen2",        "llama2",
                              "metaspace", "smollm", "sentencepiece"};
 
@@ -47,7 +46,8 @@ json gpt2_json(const fs::path& folder) {
 
 TEST_CASE("every kind of tokenizer gives the ids and texts of Hugging Face") {
   for (const char* name : kOurs)
-    check_against(Tokenizer::open(kFixtures / name), kFixtures / name / "expected.json");
+    check_against(Tokenizer::open(kTokenizerFixtures / name),
+                  kTokenizerFixtures / name / "expected.json");
 }
 
 TEST_CASE("the published GPT-2 tokenizer" * doctest::test_suite("shared")) {
@@ -55,7 +55,7 @@ TEST_CASE("the published GPT-2 tokenizer" * doctest::test_suite("shared")) {
   if (missing(folder)) return;
   const TemporaryFolder temporary;
   write_file(temporary.path / "tokenizer.json", gpt2_json(folder).dump());
-  check_against(Tokenizer::open(temporary.path), kFixtures / "real/gpt2.json");
+  check_against(Tokenizer::open(temporary.path), kTokenizerFixtures / "real/gpt2.json");
 }
 
 TEST_CASE("the published Llama-2 and stories260K tokenizer.model, through sentencepiece" *
@@ -65,7 +65,8 @@ TEST_CASE("the published Llama-2 and stories260K tokenizer.model, through senten
       {"stories260k", shared("models/stories260K/hf")}};
   for (const auto& [name, folder] : models) {
     if (missing(folder)) continue;
-    check_against(Tokenizer::open(folder), kFixtures / ("real/" + std::string(name) + ".json"));
+    check_against(Tokenizer::open(folder),
+                  kTokenizerFixtures / ("real/" + std::string(name) + ".json"));
   }
 }
 
@@ -97,7 +98,7 @@ TEST_CASE("tokenizer_config.json beside tokenizer.model: BOS, EOS, legacy, added
 }
 
 TEST_CASE("find() knows exact tokens only") {
-  const Tokenizer tokenizer = Tokenizer::open(kFixtures / "llama3");
+  const Tokenizer tokenizer = Tokenizer::open(kTokenizerFixtures / "llama3");
   CHECK(tokenizer.find("<|begin_of_text|>") == tokenizer.bos());
   CHECK(tokenizer.find("a").has_value());
   CHECK(!tokenizer.find("<|begin_of_text|> "));
@@ -105,7 +106,7 @@ TEST_CASE("find() knows exact tokens only") {
 }
 
 TEST_CASE("ids that are no token decode to nothing") {
-  const Tokenizer tokenizer = Tokenizer::open(kFixtures / "gpt2");
+  const Tokenizer tokenizer = Tokenizer::open(kTokenizerFixtures / "gpt2");
   const TokenId a = tokenizer.find("a").value();
   const std::vector<TokenId> ids{-1, a, 1 << 30, static_cast<TokenId>(tokenizer.vocab_size()), a};
   CHECK(tokenizer.decode(ids) == "aa");
@@ -113,7 +114,7 @@ TEST_CASE("ids that are no token decode to nothing") {
 }
 
 TEST_CASE("malformed UTF-8 counts as U+FFFD") {
-  const Tokenizer tokenizer = Tokenizer::open(kFixtures / "gpt2");
+  const Tokenizer tokenizer = Tokenizer::open(kTokenizerFixtures / "gpt2");
   const auto same = [&](const char* malformed, const char* repaired) {
     CHECK(tokenizer.encode(malformed) == tokenizer.encode(repaired));
   };
@@ -127,7 +128,7 @@ TEST_CASE("malformed UTF-8 counts as U+FFFD") {
 
 TEST_CASE("a stream's pieces and its rest are the decoded whole") {
   for (const char* name : kOurs) {
-    const Tokenizer tokenizer = Tokenizer::open(kFixtures / name);
+    const Tokenizer tokenizer = Tokenizer::open(kTokenizerFixtures / name);
     for (const std::string& text : texts()) {
       const auto ids = tokenizer.encode(text);
       TokenStream stream(tokenizer);
@@ -146,7 +147,7 @@ TEST_CASE("a stream's pieces and its rest are the decoded whole") {
 }
 
 TEST_CASE("a stream holds back an unfinished character and shows it once it is complete") {
-  const Tokenizer tokenizer = Tokenizer::open(kFixtures / "llama2");
+  const Tokenizer tokenizer = Tokenizer::open(kTokenizerFixtures / "llama2");
   const auto byte = [&](const char* token) { return tokenizer.find(token).value(); };
   TokenStream stream(tokenizer);
   CHECK(stream.push(byte("<0xE6>")) == "");
@@ -163,7 +164,7 @@ TEST_CASE("a stream holds back an unfinished character and shows it once it is c
 TEST_CASE("a long text without a place to split takes seconds, not hours") {
   const std::string letters(1 << 20, 'a'), spaces = std::string(1 << 20, ' ') + "x";
   for (const char* name : kOurs) {
-    const Tokenizer tokenizer = Tokenizer::open(kFixtures / name);
+    const Tokenizer tokenizer = Tokenizer::open(kTokenizerFixtures / name);
     for (const std::string& text : {letters, spaces}) {
       const auto start = std::chrono::steady_clock::now();
       const auto ids = tokenizer.encode(text, false);
@@ -176,7 +177,7 @@ TEST_CASE("a long text without a place to split takes seconds, not hours") {
 }
 
 TEST_CASE("files() names what is there, for copying") {
-  const auto files = Tokenizer::files(kFixtures / "gpt2");
-  CHECK(files == std::vector<fs::path>{kFixtures / "gpt2/tokenizer.json"});
-  CHECK(Tokenizer::files(kFixtures).empty());
+  const auto files = Tokenizer::files(kTokenizerFixtures / "gpt2");
+  CHECK(files == std::vector<fs::path>{kTokenizerFixtures / "gpt2/tokenizer.json"});
+  CHECK(Tokenizer::files(kTokenizerFixtures).empty());
 }
