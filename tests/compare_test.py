@@ -116,7 +116,9 @@ class Compare(TestCase):
         before = page.read_bytes()
         self.assert_refused(*arguments, says="--force")
         self.assertEqual(page.read_bytes(), before)
-        self.run_karat(*arguments, "--force")
+        self.run_karat("compare", MODEL, *TEXT, "--methods", "rtn", "--html", page, "--report", report, "--force")
+        self.assertNotEqual(page.read_bytes(), before)
+        self.assertEqual(len(json.loads(report.read_text())["rows"]), 2)
 
     def test_peak_memory_is_of_each_row_alone(self):
         try:

@@ -37,8 +37,8 @@ struct CompareJob {
   std::vector<CompareRecipe> recipes = {};
   CalibrationRequest calibration = {};  // without its seed
   std::int64_t seeds = 1;               // 1 … seeds, of recipes that read the calibration text
-  std::string convention = "hf";
-  std::int64_t limit = 0;  // windows of the text; 0: all
+  std::string convention = {};          // empty: the default of evaluating
+  std::int64_t limit = 0;               // windows of the text; 0: all
   /// Each grid's group (or, without one, how many weights are kept) is chosen so that the bits per
   /// weight come closest to a target from below: `target_bits`, or the most that a recipe takes.
   bool equal_bits = false;
@@ -106,7 +106,7 @@ struct CompareReport {
   std::string date = {};  // UTC, ISO 8601
   /// The original; then the others by bits of a code (unless bits are equal), and by KL within.
   std::vector<CompareRow> rows = {};
-  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
+  std::vector<std::string> warnings = {};  // of the text and of the model's folder
 };
 /// Recipes are understood and texts read before anything is quantized; temporary folders are gone
 /// when this returns or throws. The original is opened for measuring alone, so that a row's peak

@@ -80,11 +80,13 @@ struct PackedView {
 
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
-/// written is the lowest that has what the layouts use (docs/format.md).
+/// written is the lowest that has what the layouts use, but `version` at least (docs/format.md).
 inline constexpr int kFormatVersion = 7;
+inline constexpr int kEndsVersion = 6;  // the first whose embedding and head may be packed
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"
   std::map<std::string, PackedLayout> layers;
+  int version = 1;  // as read; when written, the least
 };
 /// The JSON object to put under "quantization_config".
 std::string quantization_json(const QuantizationConfig& config);

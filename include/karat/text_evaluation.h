@@ -16,10 +16,12 @@ namespace karat {
 
 struct TextJob {
   std::filesystem::path model = {}, text = {};
-  std::string field = "text";      // the key of a JSON record's text
-  std::string conventions = "hf";  // comma-separated names, or "all": those that fit
-  std::int64_t stride = 0;         // of `strided`; 0: half a window
-  std::int64_t limit = 0;          // windows or documents; 0: all
+  std::string field = "text";  // the key of a JSON record's text
+  /// Comma-separated names, or "all": those that fit. Empty: the default, or `strided` with a
+  /// stride.
+  std::string conventions = {};
+  std::int64_t stride = 0;  // of `strided`; 0: half a window
+  std::int64_t limit = 0;   // windows or documents; 0: all
   std::filesystem::path original = {};
   std::filesystem::path save_logits = {};  // file for the original's logits; the model's, without
   std::filesystem::path logits = {};       // such a file, instead of the original
@@ -48,7 +50,7 @@ struct TextEvaluation {
   std::vector<Skipped> skipped = {};  // of "all"
   std::optional<LogitFile> logits = {};
   std::optional<Overlap> overlap = {};
-  std::vector<std::string> warnings = {};  // of the model's folder: Architecture::warnings
+  std::vector<std::string> warnings = {};  // of the text and of the model's folder
 };
 
 /// Throws Error before any model runs when options contradict each other, a file of logits is not

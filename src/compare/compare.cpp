@@ -18,6 +18,7 @@
 #include "core/output.h"
 #include "core/temporary.h"
 #include "core/threads.h"
+#include "evaluate/default_convention.h"
 #include "karat/error.h"
 #include "pipeline/steps.h"
 #include "report/html.h"
@@ -156,7 +157,8 @@ void check_calibration(const Context& c, const std::vector<RowPlan>& plans, Comp
 }
 
 void read_text_to_score(Context& c, CompareReport& report) {
-  const Convention& convention = find_convention(c.job.convention);
+  const bool chosen = !c.job.convention.empty();
+  const Convention& convention = find_convention(chosen ? c.job.convention : kDefaultConvention);
   const Tokenizer tokenizer = Tokenizer::open(c.job.model);
   const TextFile file = TextFile::open(c.job.text, c.job.calibration.field);
   c.windows = cut_windows(convention, tokenizer, named_text(c.job.text, file), c.arch.max_positions,
@@ -168,6 +170,10 @@ void read_text_to_score(Context& c, CompareReport& report) {
   report.text_sha256 = sha256(file.bytes());
   report.convention = convention.name;
   report.windows = static_cast<std::int64_t>(c.windows.size());
+  if (!chosen)
+    for (const std::string& line : few_windows_notice(named_text(c.job.text, file), report.windows,
+                                                      c.arch.max_positions, c.job.limit))
+      report.warnings.push_back(line);
   for (const Window& window : c.windows) report.tokens += window.scored();
   report.bos = c.bos;
 }

@@ -1,6 +1,5 @@
 #include "core/page_guard.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -8,6 +7,8 @@
 #include <csignal>
 #include <cstdint>
 #include <mutex>
+
+#include "core/platform.h"
 
 namespace karat {
 
@@ -36,8 +37,7 @@ bool replace_pages(std::uintptr_t address) {
     if (!range->alive || address < range->begin || address >= range->end) continue;
     const std::uintptr_t page = address / page_bytes * page_bytes;
     range->lost = true;
-    replaced = ::mmap(reinterpret_cast<void*>(page), range->end - page, PROT_READ,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+    replaced = replace_by_zeros(page, range->end - page);
     break;
   }
   --handlers;

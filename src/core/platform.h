@@ -108,6 +108,18 @@ inline void want_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::s
 #endif
 }
 
+/// Puts zeros, to be read alone, in place of the pages from `begin` on. Other threads may be
+/// reading there, since the system swaps pages at once. So on Linux it is the system's call itself:
+/// TSan takes the library's for a write that races with them.
+inline bool replace_by_zeros(std::uintptr_t begin, std::size_t bytes) {
+  constexpr long kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+#if defined(__linux__) && defined(SYS_mmap) && defined(__LP64__)
+  return ::syscall(SYS_mmap, begin, bytes, long{PROT_READ}, kFlags, -1L, 0L) != -1;
+#else
+  return ::mmap(reinterpret_cast<void*>(begin), bytes, PROT_READ, kFlags, -1, 0) != MAP_FAILED;
+#endif
+}
+
 /// What the processor counts of a thread.
 #if defined(__linux__)
 enum class Counted { cycles = PERF_COUNT_HW_CPU_CYCLES, instructions = PERF_COUNT_HW_INSTRUCTIONS };

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/text.h"
+#include "evaluate/default_convention.h"
 #include "evaluate/documents.h"
 #include "karat/error.h"
 #include "karat/evaluate.h"
@@ -42,15 +43,22 @@ std::int64_t length_of(const Convention& convention, std::int64_t context) {
   return convention.window == 0 ? context : convention.window;
 }
 
-/// What else a text of `tokens` may be cut by: a model's context may be longer than any text.
-std::string shorter_windows(std::int64_t tokens, std::int64_t context) {
+/// "hf2048 or llamacpp512": what else cuts a text of `tokens` into windows side by side, of
+/// `longest` tokens at most.
+std::string windows_that_fit(std::int64_t tokens, std::int64_t context, std::int64_t longest) {
   std::string names;
   for (const Convention& other : conventions()) {
     const std::int64_t length = length_of(other, context);
-    if (other.cut == Convention::Cut::windows && length <= context &&
+    if (other.cut == Convention::Cut::windows && length <= longest &&
         length * other.least_windows <= tokens)
       names += (names.empty() ? "" : " or ") + std::string(other.name);
   }
+  return names;
+}
+
+/// What to do about a text of `tokens`: a model's context may be longer than any text.
+std::string shorter_windows(std::int64_t tokens, std::int64_t context) {
+  const std::string names = windows_that_fit(tokens, context, context);
   return "give a longer text, or use " +
          (names.empty() ? std::string() : "the convention " + names + ", or ") +
          "the convention all, which takes those that fit";
@@ -156,6 +164,18 @@ CutText cut_text(const Convention& convention, const Tokenizer& tokenizer,
   if (cut.windows.empty()) fail("text " + text.name, "no document of two tokens", "at least one");
   cut.bos = describe_bos(convention, tokenizer);
   return cut;
+}
+
+std::vector<std::string> few_windows_notice(const NamedText& text, std::int64_t windows,
+                                            std::int64_t context, std::int64_t limit) {
+  constexpr std::int64_t kFew = 2;
+  const std::string others = windows_that_fit(windows * context, context, context - 1);
+  if (windows > kFew || (limit > 0 && windows >= limit) || others.empty()) return {};
+  return {text.name + ": the convention " + std::string(kDefaultConvention) + " makes " +
+          (windows == 1 ? "one window" : "two windows") + " of it, of " + std::to_string(context) +
+          " tokens, this model's context; such a perplexity compares only with those of models "
+          "of that context. The convention " +
+          others + " compares with others"};
 }
 
 std::vector<Window> cut_windows(const Convention& convention, const Tokenizer& tokenizer,

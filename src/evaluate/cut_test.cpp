@@ -5,9 +5,11 @@
 #include <numeric>
 #include <set>
 
+#include "evaluate/default_convention.h"
 #include "evaluate/documents.h"
 #include "evaluate/testing.h"
 #include "karat/evaluate.h"
+#include "karat/text_evaluation.h"
 
 namespace karat {
 namespace {
@@ -213,6 +215,41 @@ TEST_CASE("where BOS stands is said") {
   CHECK(said(with, "documents") == "before every document");
   CHECK(said(without, "documents") == "none: the tokenizer adds none");
   CHECK(said(with, "lm-eval") != said(without, "lm-eval"));
+}
+
+TEST_CASE("few windows of a long context are told of, with the conventions that fit the text") {
+  const auto notice = [](std::int64_t windows, std::int64_t context, std::int64_t limit = 0) {
+    const auto lines = few_windows_notice({"t.txt", ""}, windows, context, limit);
+    CHECK(lines.size() <= 1);
+    return lines.empty() ? "none" : lines.front();
+  };
+  CHECK(notice(1, 131072).find(
+            "t.txt: the convention hf makes one window of it, of 131072 tokens") == 0);
+  CHECK(notice(2, 8192).find("makes two windows") != std::string::npos);
+  CHECK(notice(2, 8192).ends_with("The convention hf2048 or llamacpp512 compares with others"));
+  CHECK(notice(2, 1024).ends_with("The convention llamacpp512 compares with others"));
+  CHECK(notice(3, 8192) == "none");
+  CHECK(notice(1, 512) == "none");   // no convention has shorter windows
+  CHECK(notice(1, 1023) == "none");  // llamacpp512 wants two of them
+  CHECK(notice(2, 8192, 2) == "none");
+  CHECK(notice(1, 8192, 2) != "none");
+}
+
+TEST_CASE("who names no convention is told of few windows, who names hf is not") {
+  const Bigrams model(true, 1100);
+  model.folder.write("text.txt", random_letters(1300));
+  TextJob job{.model = model.folder.path(), .text = model.folder / "text.txt"};
+  const TextEvaluation found = evaluate_text(job);
+  CHECK(found.evaluations.at(0).convention == "hf");
+  REQUIRE(found.warnings.size() == 1);
+  CHECK(found.warnings[0].find("makes one window of it, of 1100 tokens") != std::string::npos);
+  job.conventions = "hf";
+  CHECK(evaluate_text(job).warnings.empty());
+  job.conventions = "";
+  job.stride = 1000;
+  const TextEvaluation strided = evaluate_text(job);
+  CHECK(strided.evaluations.at(0).convention == "strided");
+  CHECK(strided.warnings.empty());
 }
 
 }  // namespace

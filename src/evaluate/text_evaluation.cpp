@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "evaluate/default_convention.h"
 #include "evaluate/logit_cache.h"
 #include "karat/error.h"
 #include "karat/runtime.h"
@@ -22,12 +23,14 @@ struct Chosen {
 };
 
 Chosen choose_conventions(const TextJob& job) {
-  Chosen chosen{.all = job.conventions == "all"};
+  const std::string_view names = !job.conventions.empty() ? std::string_view(job.conventions)
+                                 : job.stride > 0         ? "strided"
+                                                          : kDefaultConvention;
+  Chosen chosen{.all = names == "all"};
   if (chosen.all) chosen.conventions.assign(conventions().begin(), conventions().end());
-  for (std::size_t begin = 0; !chosen.all && begin <= job.conventions.size();) {
-    const std::size_t end = std::min(job.conventions.find(',', begin), job.conventions.size());
-    chosen.conventions.push_back(
-        find_convention(std::string_view(job.conventions).substr(begin, end - begin)));
+  for (std::size_t begin = 0; !chosen.all && begin <= names.size();) {
+    const std::size_t end = std::min(names.find(',', begin), names.size());
+    chosen.conventions.push_back(find_convention(names.substr(begin, end - begin)));
     begin = end + 1;
   }
   const auto strided = std::find_if(chosen.conventions.begin(), chosen.conventions.end(),
@@ -104,6 +107,8 @@ class Work {
     if (cuts.empty())
       fail("evaluate " + job_.text.string(), "a text that fits no convention", "a longer one",
            result_.skipped.front().reason);
+    if (job_.conventions.empty() && cuts.front().first->name == kDefaultConvention)
+      warn_of_few_windows(cuts.front().second);
     for (const auto& [convention, cut] : cuts)
       result_.evaluations.push_back(score(*convention, cut));
     return std::move(result_);
@@ -126,6 +131,13 @@ class Work {
               const fs::path& folder) const {
     return cut_text(convention, tokenizer, folder, named_text(job_.text, file_), context_,
                     job_.limit);
+  }
+
+  void warn_of_few_windows(const CutText& cut) {
+    for (const std::string& line :
+         few_windows_notice(named_text(job_.text, file_),
+                            static_cast<std::int64_t>(cut.windows.size()), context_, job_.limit))
+      result_.warnings.push_back(line);
   }
 
   /// Both models read the tokens of the first, which mean something else to an original of another

@@ -151,7 +151,7 @@ Ordered layout_json(const PackedLayout& layout) {
 std::string quantization_json(const QuantizationConfig& config) {
   Ordered groups = Ordered::array();
   std::vector<PackedLayout> seen;  // in order of the first layer that has it
-  int version = 1;
+  int version = config.version;
   for (const auto& [name, layout] : config.layers) {
     check_layout("write quantization_config, layer " + name, layout);
     const auto at = static_cast<std::size_t>(std::ranges::find(seen, layout) - seen.begin());
@@ -177,6 +177,7 @@ std::optional<QuantizationConfig> parse_quantization(std::string_view config_jso
   if (found == root.end() || found->is_null()) return std::nullopt;
   const std::int64_t version = read_header(*found);
   QuantizationConfig config;
+  config.version = static_cast<int>(version);
   config.method = text(*found, "method");
   const Json& layouts = field(*found, "layouts");
   if (!layouts.is_array()) fail(kWhere, brief(layouts), "an array \"layouts\"");

@@ -131,10 +131,10 @@ void in_parts(std::span<const MatrixProduct> products, const Alike& alike, const
   std::vector<MatrixProduct> rest(products.begin(), products.end());
   while (!rest.empty()) {
     const MatrixView& first = *rest.front().matrix;
-    const auto others = std::ranges::stable_partition(
-        rest, [&](const MatrixProduct& p) { return alike(first, *p.matrix); });
-    body(std::span<const MatrixProduct>(rest.begin(), others.begin()));
-    rest.erase(rest.begin(), others.begin());
+    const auto others = std::stable_partition(
+        rest.begin(), rest.end(), [&](const MatrixProduct& p) { return alike(first, *p.matrix); });
+    body(std::span<const MatrixProduct>(rest.begin(), others));
+    rest.erase(rest.begin(), others);
   }
 }
 

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
@@ -166,9 +166,9 @@ TEST_CASE("a long text without a place to split takes seconds, not hours") {
   for (const char* name : kOurs) {
     const Tokenizer tokenizer = Tokenizer::open(kTokenizerFixtures / name);
     for (const std::string& text : {letters, spaces}) {
-      const auto start = std::chrono::steady_clock::now();
+      const std::clock_t start = std::clock();  // of this process, whatever else the machine does
       const auto ids = tokenizer.encode(text, false);
-      CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
+      CHECK(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC < 20);
       // metaspace collapses spaces, smollm adds one in front
       if (std::string_view(name) != "metaspace" && std::string_view(name) != "smollm")
         CHECK(tokenizer.decode(ids) == text);

@@ -21,8 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kEndsVersion = 6;  // of the format, which brought packed embeddings and heads
-
 /// A tensor of a GGUF type in the type of dense_tensors().
 OwnedTensor as_halves(const TensorView& view) {
   OwnedTensor halves{view.name, DType::f16, view.shape, {}};
@@ -79,14 +77,11 @@ std::int64_t weight_bytes(const fs::path& folder) {
   return bytes;
 }
 
-/// The original config.json with a quantization_config, of at least the version `least`.
-std::string quantized_config(const std::filesystem::path& folder, const QuantizationConfig& config,
-                             int least) {
+/// The original config.json with a quantization_config.
+std::string quantized_config(const std::filesystem::path& folder,
+                             const QuantizationConfig& config) {
   nlohmann::ordered_json json = nlohmann::ordered_json::parse(config_text(folder));
-  nlohmann::ordered_json quantization = nlohmann::ordered_json::parse(quantization_json(config));
-  nlohmann::ordered_json& version = quantization.at("format_version");
-  version = std::max(version.get<int>(), least);
-  json["quantization_config"] = std::move(quantization);
+  json["quantization_config"] = nlohmann::ordered_json::parse(quantization_json(config));
   return json.dump(2) + "\n";
 }
 
@@ -115,8 +110,8 @@ void save(const Output& output, const Source& model, const BlockStore& ends,
   shards.finish();
   model.files.check();  // before what was read of it appears
   for (const QuantizedBlock& block : open) block.file.check();
-  const int least = report.ends.empty() ? 1 : kEndsVersion;
-  write_file(folder.path() / "config.json", quantized_config(model.folder, config, least));
+  if (!report.ends.empty()) config.version = kEndsVersion;
+  write_file(folder.path() / "config.json", quantized_config(model.folder, config));
   for (const auto& [file, text] : side_texts(model.folder)) {
     fs::create_directories((folder.path() / file).parent_path());
     write_file(folder.path() / file, text);

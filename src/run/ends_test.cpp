@@ -56,9 +56,8 @@ struct EndTwins {
   static PackedTensors named(const std::string& name, const PackedMatrix& m) {
     PackedTensors packed{pack(name, m), {}, {}};
     for (const OwnedTensor& tensor : packed.tensors) packed.views.push_back(tensor.view());
-    packed.view = packed_view(name, m.layout, m.out, m.in, [&](std::string_view one) {
-      return find_view(packed.views, one);
-    });
+    packed.view = packed_view(name, m.layout, m.out, m.in,
+                              [&](std::string_view one) { return find_view(packed.views, one); });
     return packed;
   }
 
@@ -66,7 +65,7 @@ struct EndTwins {
   std::map<std::string, std::vector<float>> values;  // by tensor
   std::map<std::string, std::int64_t> bits;
   std::vector<OwnedTensor> plain, small;
-  QuantizationConfig quantization{.method = "test", .layers = {}};
+  QuantizationConfig quantization{.method = "test", .layers = {}, .version = kEndsVersion};
   TempFolder dense, packed;
 };
 
@@ -174,8 +173,47 @@ TEST_CASE("ends that cannot be read are refused by name") {
   auto config = nlohmann::json::parse(read_text(twins.packed.path() / "config.json"));
   TempFolder damaged;
   write_model(damaged.path(), config, parts);
-  CHECK(error_of([&] { LanguageModel::open(damaged.path()); })
-            .find("model.embed_tokens.scales: got nothing") != std::string::npos);
+  CHECK(error_of([&] {
+          LanguageModel::open(damaged.path());
+        }).find("model.embed_tokens.scales: got nothing") != std::string::npos);
+}
+
+TEST_CASE("packed ends in a folder of a version that had none are refused by name") {
+  for (const auto& [family, first] :
+       {std::pair{"llama-tied", "model.embed_tokens"}, std::pair{"llama3", "model.embed_tokens"},
+        std::pair{"gpt2", "transformer.wte"}}) {
+    const EndTwins twins(family, {.bits = 8, .group = 16});
+    auto config = nlohmann::json::parse(read_text(twins.packed.path() / "config.json"));
+    nlohmann::json& version = config["quantization_config"]["format_version"];
+    CHECK(version == 6);
+    version = 5;
+    TempFolder older;
+    write_model(older.path(), config, twins.small);
+    CHECK(
+        error_of([&] {
+          LanguageModel::open(older.path());
+        }).find(std::string("got packed ") + first + " in format version 5, expected version 6") !=
+        std::string::npos);
+  }
+}
+
+TEST_CASE("a packed head beside a dense embedding is refused in such a folder too") {
+  const EndTwins twins("llama3", {.bits = 8, .group = 16});
+  auto config = nlohmann::json::parse(read_text(twins.packed.path() / "config.json"));
+  nlohmann::json& quantization = config["quantization_config"];
+  quantization["layouts"][0]["layers"] = {"lm_head"};
+  std::vector<OwnedTensor> parts = twins.small;
+  std::erase_if(parts, [](const OwnedTensor& t) { return t.name.starts_with("model.embed_tok"); });
+  for (const OwnedTensor& tensor : twins.plain)
+    if (tensor.name == "model.embed_tokens.weight") parts.push_back(tensor);
+  TempFolder folder;
+  write_model(folder.path(), config, parts);
+  CHECK(error_of([&] { LanguageModel::open(folder.path()); }) == "no error");
+  quantization["format_version"] = 1;
+  write_model(folder.path(), config, parts);
+  CHECK(error_of([&] {
+          LanguageModel::open(folder.path());
+        }).find("got packed lm_head in format version 1, expected version 6") != std::string::npos);
 }
 
 }  // namespace

@@ -66,6 +66,10 @@ class Finder {
     const std::string name = layer_of(weight);
     const PackedLayout* layout = packed_layout(name);
     if (layout == nullptr) return Matrix(get(weight));
+    if (const int version = model_.quantization->version; version < kEndsVersion)
+      fail("open " + model_.folder.string(),
+           "packed " + name + " in format version " + std::to_string(version),
+           "version " + std::to_string(kEndsVersion) + " or more, which may pack it");
     if (layout->rotation && weight == model_.arch.embedding)
       fail("open " + model_.folder.string(), "an embedding with a rotation",
            "one whose rows can be read alone", "only linear layers and heads may be rotated");

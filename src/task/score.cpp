@@ -189,9 +189,10 @@ void PackScorer::resolve(std::span<const float> states, std::int64_t first_row,
     for (std::int64_t r = begin; r < end; ++r) {
       const auto row = std::span(logits).subspan(static_cast<std::size_t>(r) * vocab, vocab);
       const LogSoftmax of = log_softmax(row);
-      for (Target& target : std::ranges::equal_range(targets, first_row + r, {}, &Target::row)) {
-        target.nll = negative_log_likelihood(row, of, target.token);
-        target.greedy = of.best == target.token;
+      auto target = std::ranges::lower_bound(targets, first_row + r, {}, &Target::row);
+      for (; target != targets.end() && target->row == first_row + r; ++target) {
+        target->nll = negative_log_likelihood(row, of, target->token);
+        target->greedy = of.best == target->token;
       }
     }
   });

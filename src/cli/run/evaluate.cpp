@@ -21,7 +21,7 @@ constexpr const char* kTaskOptions = "With --tasks";
 
 struct EvaluateArguments {
   TextJob job;
-  std::string convention, activations;
+  std::string activations;
   bool json = false;
   TaskArguments tasks = {};
 };
@@ -76,9 +76,6 @@ void run(const CLI::App& app, EvaluateArguments& arguments) {
   const Runtime::Scope scope(chosen_runtime(arguments));
   if (!tasks.names.empty())
     return run_tasks(tasks, job.model, job.original, job.limit, arguments.json);
-  job.conventions = !arguments.convention.empty() ? arguments.convention
-                    : job.stride > 0              ? "strided"
-                                                  : "hf";
   job.command = command_line();
   job.progress = terminal_progress();
   const TextEvaluation result = evaluate_text(job);
@@ -123,7 +120,7 @@ void declare_text(CLI::App& app, EvaluateArguments& arguments) {
   TextJob& job = arguments.job;
   app.option_defaults()->group(kTextOptions);
   app.add_option("--field", job.field, "The key of a JSON record's text")->capture_default_str();
-  app.add_option("--convention", arguments.convention,
+  app.add_option("--convention", job.conventions,
                  "How the text is cut and scored (default: hf): comma-separated names, or all");
   app.add_option("--stride", job.stride, "Tokens from window to window of the convention strided");
   app.add_option("--save-logits", job.save_logits,

@@ -66,8 +66,8 @@ void declare_texts(CLI::App& app, CompareArguments& a) {
   app.add_option("--seeds", a.job.seeds, "Calibration seeds 1 … N; rows are their mean")
       ->capture_default_str();
   app.add_option("--text", a.job.text, "Text to score: plain UTF-8, or JSON records")->required();
-  app.add_option("--convention", a.job.convention, "How it is cut; see `karat evaluate --help`")
-      ->capture_default_str();
+  app.add_option("--convention", a.job.convention,
+                 "How it is cut (default: hf); see `karat evaluate --help`");
   app.add_option("--limit", a.job.limit, "Most windows or documents; 0: all")
       ->capture_default_str();
 }
