@@ -1,5 +1,7 @@
 #include "calibrate/input_stats.h"
 
+#include <utility>
+
 #include "model/parallel.h"
 
 namespace karat {
@@ -33,13 +35,13 @@ void InputStats::observe(const Linear& layer, const torch::Tensor& input) {
   if (needs_.input_square) add(sum.input_square, x.square().sum(0, false, torch::kFloat64));
 }
 
-void InputStats::finish(std::map<std::string, LinearStats>& stats) const {
+void InputStats::finish(std::map<std::string, LinearStats>& stats) {
   std::map<std::string, LinearStats> means;
-  for (const auto& [name, sum] : sums_) {
+  for (auto& [name, sum] : std::exchange(sums_, {})) {
     const auto tokens = static_cast<double>(sum.tokens);
     if (needs_.hessian) {
       mirror(sum.hessian);
-      means[name].hessian = sum.hessian * (2 / tokens);
+      means[name].hessian = sum.hessian.mul_(2 / tokens);  // two such matrices take much memory
     }
     if (needs_.input_abs) means[name].input_abs = (sum.input_abs / tokens).to(torch::kFloat32);
     if (needs_.input_square)

@@ -17,8 +17,8 @@ class InputStats {
 
   /// The observer of one forward pass; must not outlive this. Empty when nothing is needed.
   LinearObserver observer();
-  /// Adds what was needed to the layers' entries.
-  void finish(std::map<std::string, LinearStats>& stats) const;
+  /// Adds what was needed to the layers' entries; what was gathered is then theirs alone.
+  void finish(std::map<std::string, LinearStats>& stats);
 
  private:
   struct Sum {

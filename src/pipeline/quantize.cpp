@@ -1,6 +1,7 @@
 // quantize: the second sweep. Each block is solved as it comes by. Later blocks see what this one
 // computes with its new weights, as in GPTQ, or what the original did, as in DAQ (Recipe::inputs).
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <numeric>
@@ -105,8 +106,9 @@ void quantize(const Source& model, const Assembled& recipe, const CalibrationSet
     ChangedTensors changed;
     if (recipe.transform.fold) changed = fold(model.arch, block, recipe, todo);
     const std::vector<std::size_t> order = by_size(linears);
-    parallel_indices(static_cast<std::int64_t>(order.size()), options.device, [&](auto next) {
-      const std::size_t i = order[static_cast<std::size_t>(next)];
+    std::atomic<std::size_t> next = 0;  // threads begin with shares, not with what comes first
+    parallel_indices(static_cast<std::int64_t>(order.size()), options.device, [&](auto) {
+      const std::size_t i = order[next++];
       layers[i] = solve_layer(recipe, plan.widths, todo.at(linears[i]->name), decoded[i]);
     });
     for (std::size_t i = 0; i < linears.size(); ++i)
