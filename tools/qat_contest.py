@@ -113,7 +113,8 @@ def row_of(entry, log):
     return {"name": name, "method": method, "bits": bits, "seed": seed, "quantizer": text, "steps": log["steps"],
             "parameters": log["parameters"], "tokens": log["tokens_trained"], "loss": statistics.mean(losses),
             "error": error_of(losses), "seconds_per_step": log["seconds"] / log["steps"],
-            "cpu_seconds_per_step": log["cpu_seconds"] / log["steps"], "losses": losses}
+            "cpu_seconds_per_step": log["cpu_seconds"] / log["steps"],
+            "gradient_alignment": log["gradient_alignment"], "losses": losses}
 
 
 def text_of(rows):

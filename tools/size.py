@@ -47,7 +47,7 @@ KNOWS = {
     "compare": LOW | {"load", "format", "calibrate", "recipe", "selector", "pipeline", "evaluate", "report", "run"},
     "explain": LOW | {"recipe", "pipeline"},
     "tuner": LOW | {"load", "model", "recipe"},
-    "train": LOW | {"load", "model", "tuner"},
+    "train": LOW | {"load", "model", "recipe", "tuner"},
     "vision": LOW | {"load", "model", "tuner", "train"},
     "cli": LOW | {"load", "run"},
     "cli/torch": LOW | {"model"},

@@ -66,6 +66,9 @@ struct TrainResult {
   std::int64_t tokens = 0;  // trained on, repeats counted
   double seconds = 0, cpu_seconds = 0;
   std::vector<double> validation_losses = {};  // of each sequence, at the end
+  /// Where inputs were quantized, at the end: cosine between the gradients that enter each block
+  /// with quantized inputs and without, on the first validation sequences.
+  std::vector<double> gradient_alignment = {};
   std::vector<std::string> warnings = {};      // of the config: Architecture::warnings
 };
 

@@ -65,7 +65,8 @@ json training_log(const TrainOptions& options, const Checkpoint& state,
           {"threads", thread_count()},
           {"device", options.cuda ? "cuda" : "cpu"},
           {"curve", to_json(result.curve)},
-          {"validation_losses", result.validation_losses}};
+          {"validation_losses", result.validation_losses},
+          {"gradient_alignment", result.gradient_alignment}};
 }
 
 void export_model(const fs::path& folder, const Architecture& arch, const Weights& weights,

@@ -49,6 +49,20 @@ void for_each_part(std::int64_t batch, std::int64_t micro_batch, std::int64_t si
   }
 }
 
+/// Gradients of the mean loss in what enters each block.
+std::vector<torch::Tensor> gradients_of_inputs(const Architecture& arch, const Weights& weights,
+                                               const torch::Tensor& ids,
+                                               const LinearProduct& multiply) {
+  const torch::AutoGradMode grad(true);
+  std::vector<torch::Tensor> inputs;
+  torch::Tensor x = embed(arch, weights, ids).detach().requires_grad_();
+  for (std::size_t i = 0; i < arch.blocks.size(); ++i) {
+    inputs.push_back(x);
+    x = block_forward(arch, i, weights, x, {}, multiply);
+  }
+  return torch::autograd::grad({next_token_loss(arch, weights, x, ids)}, inputs);
+}
+
 std::int64_t side_by_side(const Weights& weights) {
   return weights.begin()->second.is_cuda() ? 1 : thread_count();
 }
@@ -115,6 +129,18 @@ std::vector<double> sequence_losses(const Architecture& arch, const Weights& wei
       },
       [](std::int64_t) {});
   return losses;
+}
+
+std::vector<double> gradient_alignment(const Architecture& arch, const Weights& leaves,
+                                       const torch::Tensor& ids, const LinearProduct& one,
+                                       const LinearProduct& other) {
+  const auto first = gradients_of_inputs(arch, leaves, ids, one);
+  const auto second = gradients_of_inputs(arch, leaves, ids, other);
+  std::vector<double> cosines;
+  for (std::size_t i = 0; i < first.size(); ++i)
+    cosines.push_back(
+        ((first[i] * second[i]).sum() / (first[i].norm() * second[i].norm())).item<double>());
+  return cosines;
 }
 
 }  // namespace karat

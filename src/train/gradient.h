@@ -40,4 +40,11 @@ double mean_loss(const Architecture& arch, const Weights& weights, const torch::
 std::vector<double> sequence_losses(const Architecture& arch, const Weights& weights,
                                     const torch::Tensor& ids, const LinearProduct& multiply = {});
 
+/// Cosines between the gradients in what enters each block, [blocks], of the mean loss of ids
+/// [batch, time] with one product and with another: how far a quantizer bends them on their way
+/// down (QuEST, arXiv 2502.05003). One graph of each.
+std::vector<double> gradient_alignment(const Architecture& arch, const Weights& leaves,
+                                       const torch::Tensor& ids, const LinearProduct& one,
+                                       const LinearProduct& other);
+
 }  // namespace karat

@@ -9,6 +9,7 @@
 #include "model/parallel.h"
 #include "train/initial.h"
 #include "train/testing.h"
+#include "tuner/shared/training_quantizer.h"
 
 namespace karat {
 namespace {
@@ -88,6 +89,23 @@ TEST_CASE("a product of the caller's takes the place of every layer's own") {
   for (const std::string& name : names)
     doubled[name + ".weight"] = leaves.at(name + ".weight").detach() * 2;
   CHECK(torch::allclose(y, block_forward(arch, 0, doubled, x), 1e-5, 1e-6));
+}
+
+TEST_CASE("gradients are aligned with themselves, and less so the further down a quantizer bends") {
+  const Architecture arch = architecture_of(kTinyLlama);
+  const Weights leaves = leaves_of(arch);
+  const torch::Tensor ids = torch::arange(2 * 24, torch::kInt64).view({2, 24});
+  const auto fine = quantized_product(make_training_quantizer("ste:weights=16").value);
+  const auto coarse =
+      quantized_product(make_training_quantizer("ste:weights=16,activations=2").value);
+  for (const double cosine : gradient_alignment(arch, leaves, ids, coarse, coarse))
+    CHECK(cosine == doctest::Approx(1).epsilon(1e-5));
+  const auto near = gradient_alignment(arch, leaves, ids, fine, {});
+  const auto far = gradient_alignment(arch, leaves, ids, coarse, {});
+  REQUIRE(far.size() == arch.blocks.size());
+  CHECK(near[0] > far[0]);
+  CHECK(far[1] > far[0]);
+  CHECK(far[1] < 1);
 }
 
 TEST_CASE("losses of sequences have the batch's loss as their mean") {

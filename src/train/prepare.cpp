@@ -9,6 +9,7 @@
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "karat/text_file.h"
+#include "recipe/axis_text.h"
 
 namespace karat {
 namespace fs = std::filesystem;
@@ -86,6 +87,12 @@ NamedQuantizer quantizer_of(const TrainOptions& options, const Architecture& arc
   for (const Block& block : arch.blocks)
     for (const Linear* layer : block.linears()) quantizer.value.check(*layer);
   return quantizer;
+}
+
+LinearProduct with_plain_inputs(const NamedQuantizer& quantizer) {
+  if (option_of(quantizer.text, "weights").value_or("16") == "16") return {};
+  return quantized_product(
+      make_training_quantizer(with_option(quantizer.text, "activations", "16")).value);
 }
 
 json identity_of(const TrainOptions& o, const TrainConfig& config, const std::string& quantizer,

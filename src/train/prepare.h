@@ -19,6 +19,10 @@ void check_options(const TrainOptions& options);
 /// Throws Error on one that is malformed or that cannot quantize a layer.
 NamedQuantizer quantizer_of(const TrainOptions& options, const Architecture& arch);
 
+/// What the layers multiply where only their inputs are left alone; empty without a quantizer, and
+/// where the weights are not quantized either.
+LinearProduct with_plain_inputs(const NamedQuantizer& quantizer);
+
 /// The config as text, as JSON and as the architecture that its family makes of it.
 struct TrainConfig {
   std::string text;

@@ -9,6 +9,7 @@
 #include "core/output.h"
 #include "karat/error.h"
 #include "model/parallel.h"
+#include "recipe/axis_text.h"
 #include "train/checkpoint.h"
 #include "train/clock.h"
 #include "train/data.h"
@@ -36,6 +37,7 @@ class Trainer {
   Weights start();  // the first weights, and what is learned beside them: fills learned_
   torch::Tensor batch_of(std::int64_t step);
   double validate() const;
+  void judge();  // the trained model on the validation sequences
   void save();
   torch::Device device() const { return options_.cuda ? torch::kCUDA : torch::kCPU; }
   fs::path checkpoint_file() const { return work_.path() / kCheckpointName; }
@@ -195,6 +197,16 @@ void Trainer::report() {
       fmt::format("step {} is in {}; go on with --resume", state_.step, work_.path().string())};
 }
 
+void Trainer::judge() {
+  constexpr std::int64_t kAligned = 8;  // sequences
+  TrainResult& result = state_.result;
+  result.validation_losses = sequence_losses(config_.arch, weights_, validation_, multiply_);
+  if (option_of(quantizer_.text, "activations").value_or("16") != "16")
+    result.gradient_alignment = gradient_alignment(
+        config_.arch, weights_, validation_.narrow(0, 0, std::min(kAligned, validation_.size(0))),
+        multiply_, with_plain_inputs(quantizer_));
+}
+
 TrainResult Trainer::run() {
   begin();
   {
@@ -205,9 +217,7 @@ TrainResult Trainer::run() {
       if (options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0) save();
       report();
     }
-    if (validation_.defined())
-      state_.result.validation_losses =
-          sequence_losses(config_.arch, weights_, validation_, multiply_);
+    if (validation_.defined()) judge();
   }
   clock_.stamp(state_.result);
   OutputFolder output(output_of(options_));

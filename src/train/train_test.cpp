@@ -243,6 +243,10 @@ TEST_CASE("training through a quantizer learns, and its record says how to quant
   CHECK(sum / static_cast<double>(result.validation_losses.size()) ==
         doctest::Approx(*result.curve.back().validation).epsilon(1e-5));
 
+  REQUIRE(result.gradient_alignment.size() == 2);
+  CHECK(result.gradient_alignment[0] > 0.1);
+  CHECK(result.gradient_alignment[1] < 1);
+
   Architecture arch = read_architecture(scene.options.out);
   CHECK(Safetensors::open_folder(scene.options.out).tensors().size() == tensor_shapes(arch).size());
   const auto record = nlohmann::json::parse(read_text(scene.options.out / "quantizer.json"));
