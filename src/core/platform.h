@@ -27,8 +27,7 @@
 #if defined(__x86_64__)
 #define KARAT_FOR_AVX2 [[gnu::target("avx2")]]
 #define KARAT_FOR_AVX512 [[gnu::target("avx512f")]]
-#define KARAT_FOR_AVX512_BYTES \
-  [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=256")]]
+#define KARAT_FOR_AVX512_BYTES [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl")]]
 /// In a function for AVX2 or AVX-512's bytes, of vectors of 32 bytes: for each byte of `index`,
 /// that byte of `table` that its lowest four bits name, or 0 if it is 128 or more. The table's
 /// halves are alike.
