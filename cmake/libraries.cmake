@@ -39,22 +39,22 @@ karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/fami
 
 set(torch_layers "")
 if(KARAT_TORCH)
-  set(axis_types Metric Selector Transform Grid Solver)  # src/pipeline/axes.h lists them too
+  set(axis_types Metric Selector Transform Grid Solver Tuner)  # src/pipeline/axes.h lists them too
   string(TOLOWER "${axis_types}" axes)
   karat_layer(model TORCH LIGHT KNOWS load core)
   karat_layer(calibrate TORCH LIGHT KNOWS model load core)
   karat_layer(recipe TORCH LIGHT KNOWS core)  # what the axes share: options, the Hessian's inverse
+  set(tuner_knows model load)  # it holds the quantizers of training too
   foreach(axis IN LISTS axes)
-    karat_layer(${axis} TORCH KNOWS recipe format core)
+    karat_layer(${axis} TORCH KNOWS ${${axis}_knows} recipe format core)
   endforeach()
   karat_layer(method TORCH LIGHT KNOWS ${axes} core)
   karat_layer(pipeline TORCH LIGHT KNOWS method ${axes} recipe calibrate model run load format core)
   karat_layer(compare TORCH LIGHT KNOWS pipeline selector recipe calibrate evaluate report run load format core)
   karat_layer(explain TORCH LIGHT KNOWS pipeline recipe core)
-  karat_layer(tuner TORCH KNOWS model recipe load core)
   karat_layer(train TORCH LIGHT KNOWS tuner model recipe load core)
   karat_layer(vision TORCH KNOWS train tuner model load core)
-  set(torch_layers model calibrate recipe ${axes} method pipeline compare explain tuner train)
+  set(torch_layers model calibrate recipe ${axes} method pipeline compare explain train)
 
   foreach(axis IN LISTS axis_types)
     string(TOLOWER ${axis} folder)

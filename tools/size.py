@@ -18,6 +18,7 @@ AXES = set(re.search(r"set\(axis_types ([\w ]+)\)", LAYERS).group(1).lower().spl
 # folder -> most lines of one source file; the first match counts
 GATES = [
     ("src/method", 200),
+    ("src/tuner/shared", 400),  # the foundation of training too
     *((f"src/{axis}", 200) for axis in sorted(AXES)),
     ("src/kernel", 500),
     ("include", 150),
@@ -42,11 +43,11 @@ KNOWS = {
     "calibrate": LOW | {"load", "model"},
     "recipe": LOW,
     **{axis: LOW | {"format", "recipe"} for axis in AXES},
+    "tuner": LOW | {"format", "load", "model", "recipe"},
     "method": LOW | AXES | {"recipe"},
     "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "run"},
     "compare": LOW | {"load", "format", "calibrate", "recipe", "selector", "pipeline", "evaluate", "report", "run"},
     "explain": LOW | {"recipe", "pipeline"},
-    "tuner": LOW | {"load", "model", "recipe"},
     "train": LOW | {"load", "model", "recipe", "tuner"},
     "vision": LOW | {"load", "model", "tuner", "train"},
     "cli": LOW | {"load", "run"},

@@ -2,7 +2,6 @@
 // of every linear layer. The sweep serves a union of needs and never learns which method asked.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -11,6 +10,7 @@
 
 #include "karat/architecture.h"
 #include "karat/graph.h"
+#include "karat/needs.h"
 #include "karat/progress.h"
 #include "karat/safetensors.h"
 #include "karat/tokenizer.h"
@@ -44,44 +44,6 @@ struct CalibrationSet {
 CalibrationSet read_calibration(const std::filesystem::path& file, const Tokenizer& tokenizer,
                                 const CalibrationOptions& options);
 
-/// What the factors of a layer's Fisher information are found from: its tokens, as if they were
-/// independent, or whole sequences (sketches A and B of YAQA, arXiv 2505.22988).
-enum class Sketch { none, tokens, sequences };
-
-/// Which statistics somebody asks for.
-struct Needs {
-  bool gradient = false;
-  bool fisher = false;
-  bool hessian = false;
-  bool input_abs = false;
-  bool input_square = false;
-  bool token_weights = false;
-  bool guided = false;            // needs SweepOptions::token_weights
-  bool ends = false;              // SweepResult::ends
-  Sketch factors = Sketch::none;  // of drawn labels, so no other gradients in the same sweep
-
-  bool text_gradients() const { return gradient || fisher || token_weights || ends; }
-  bool backward() const { return text_gradients() || factors != Sketch::none; }
-  bool inputs() const { return hessian || input_abs || input_square || guided; }
-  bool any() const { return backward() || inputs(); }
-  Needs forward() const {  // what no backward pass is needed for
-    return {
-        .hessian = hessian, .input_abs = input_abs, .input_square = input_square, .guided = guided};
-  }
-  Needs operator|(const Needs& other) const {
-    return {gradient || other.gradient,
-            fisher || other.fisher,
-            hessian || other.hessian,
-            input_abs || other.input_abs,
-            input_square || other.input_square,
-            token_weights || other.token_weights,
-            guided || other.guided,
-            ends || other.ends,
-            std::max(factors, other.factors)};
-  }
-  bool operator==(const Needs&) const = default;
-};
-
 /// What a sweep gathers for one linear layer, F32 on the sweep's device; undefined unless needed.
 /// L is the mean next-token cross-entropy of one sequence, X [tokens, in] the layer's inputs in
 /// all.
@@ -103,6 +65,9 @@ struct BlockVisit {
   std::size_t index;
   Weights& weights;  // F32; may be changed (see SweepOptions::propagate)
   const std::map<std::string, LinearStats> stats;  // by Linear::name; empty without needs
+  /// Where blocks are needed, each sequence's [1, time, hidden]: what this block reads (see
+  /// SweepOptions::propagate), and what the original one writes in the original model.
+  const std::vector<torch::Tensor> inputs = {}, outputs = {};
 
   /// What was gathered for a layer. May be called from many threads at once.
   LinearStats stats_of(const std::string& linear) const {
@@ -124,6 +89,10 @@ struct SweepOptions {
   /// Of a layer, by name: what a sweep with gradients found on the same sequences.
   std::function<torch::Tensor(const std::string& linear)> token_weights = {};
   ProgressFn progress = {};
+  /// Where the activations of blocks go when they take more than `resident` bytes (0: half of the
+  /// memory that is free). Empty: they have to fit.
+  std::filesystem::path scratch = {};
+  double resident = 0;
 };
 
 /// Fisher information of the rows of embedding and head: mean over sequences of Σ (∂L/∂W)² over a

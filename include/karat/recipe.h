@@ -31,6 +31,7 @@ struct Recipe {
   Axis<Transform> transform = {"none"};
   Axis<Grid> grid = {"uniform"};
   Axis<Solver> solver = {"nearest"};
+  Axis<Tuner> tuner = {"none"};
   /// Of the quantizing sweep: "quantized", what the blocks quantized so far compute, or "original".
   std::string inputs = "quantized";
   /// Weights brought back to FP16 once all is quantized: Detach in text, "0.0005,rounds=2".
@@ -82,8 +83,10 @@ struct Budget {
 /// What a caller changes about a method. An axis text replaces the whole axis; the shortcuts set
 /// one option of it.
 struct Overrides {
-  std::string metric = {}, selector = {}, transform = {}, grid = {}, solver = {};  // empty: kept
-  std::string bits = {}, group = {}, ratio = {};  // grid:bits, grid:group, selector:ratio
+  std::string metric = {}, selector = {}, transform = {}, grid = {}, solver = {},
+              tuner = {};  // empty: kept
+  std::string bits = {}, group = {}, ratio = {},
+              iterations = {};  // grid:bits, grid:group, selector:ratio, tuner:iterations
   std::string inputs = {}, detach = {}, ends = {}, size = {}, file_bits = {};
   bool operator==(const Overrides&) const = default;
 };
@@ -119,10 +122,11 @@ struct Assembled {
   Widths widths = {};
   std::optional<Budget> budget = {};
   Solver solver = {};
+  Tuner tuner = {};
   Detach detach = {};
   std::optional<Ends> ends = {};
   /// Of the quantizing sweep.
-  Needs solve_needs() const { return transform.needs | grid.needs | solver.needs; }
+  Needs solve_needs() const { return transform.needs | grid.needs | solver.needs | tuner.needs; }
   Needs needs() const { return metric.needs | solve_needs() | widths_needs(); }
   /// Of choosing the widths.
   Needs widths_needs() const;

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "calibrate/activations.h"
 #include "calibrate/ends_stats.h"
 #include "calibrate/factor_stats.h"
 #include "calibrate/guided_stats.h"
@@ -16,8 +17,6 @@
 
 namespace karat {
 namespace {
-
-using HiddenStates = std::vector<torch::Tensor>;  // [1, time, hidden] of every sequence
 
 LinearObserver both(const LinearObserver& first, const LinearObserver& second) {
   if (!first || !second) return first ? first : second;
@@ -40,6 +39,8 @@ void check_set(const Architecture& arch, const CalibrationSet& set, const SweepO
     reject("guided statistics without token weights", "those of a sweep with gradients");
   if (options.needs.factors != Sketch::none && options.needs.text_gradients())
     reject("gradients of drawn labels and of the text's", "one of the two");
+  if (options.needs.backward() && options.needs.blocks)
+    reject("gradients and inputs of blocks", "one of the two");
   if (options.needs.backward() && options.first > 0)
     reject("gradients from a later block on", "all blocks");
   const auto time = set.ids.size(1);
@@ -74,30 +75,18 @@ class Sweep {
   }
 
   void forward_only() {
-    reserve(2);
+    const bool spills = options_.needs.blocks && !options_.scratch.empty() &&
+                        activation_bytes(3) > resident_bytes();
+    if (!spills) reserve(options_.needs.blocks ? 4 : 2);
     Progress progress("statistics", blocks(), options_.progress);
-    HiddenStates x = embedded();
+    Forward at{.inputs = placed(embedded(true), spills), .placed = spills};
+    if (apart()) at.originals = placed(embedded(false), spills);
+    if (spills && !options_.propagate) at.spare = on_disk();
     for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
-      Weights weights = load(block);
-      if (block < options_.first) {
-        for (torch::Tensor& one : x) one = run(block, weights, one, {});
-        progress.step();
-        continue;
-      }
-      InputStats inputs(options_.needs);
-      GuidedStats guided(options_.needs, options_.token_weights);
-      HiddenStates y(x.size());
-      for (std::size_t s = 0; s < x.size(); ++s) {
-        y[s] = run(block, weights, x[s], both(inputs.observer(), guided.observer()));
-        if (!options_.propagate) x[s] = torch::Tensor();
-      }
-      std::map<std::string, LinearStats> stats;
-      inputs.finish(stats);
-      guided.finish(stats);
-      visit(block, weights, std::move(stats));
-      if (options_.propagate)
-        for (std::size_t s = 0; s < x.size(); ++s) y[s] = run(block, weights, x[s], {});
-      x = std::move(y);
+      if (block < options_.first)
+        pass_by(block, at);
+      else
+        visit_forward(block, at);
       progress.step();
     }
   }
@@ -107,7 +96,7 @@ class Sweep {
     reserve(blocks() + 1);
     Progress progress("gradient", 4 * blocks(),
                       options_.progress);  // a backward costs three forwards
-    std::vector<HiddenStates> inputs{embedded()};
+    std::vector<HiddenStates> inputs{embedded(true)};
     for (std::size_t block = 0; block < arch_.blocks.size(); ++block) {
       const Weights weights = load(block);
       HiddenStates y;
@@ -129,6 +118,87 @@ class Sweep {
   EndsFisher ends() const { return ends_ ? ends_->finish() : EndsFisher{}; }
 
  private:
+  /// Where a sweep without gradients has come to.
+  struct Forward {
+    HiddenStates inputs = {};     // of the next block
+    HiddenStates originals = {};  // its inputs in the original model, where these are kept apart
+    HiddenStates spare = {};      // places for its outputs, where these do not take their place
+    bool placed = false;          // all of these lie on disk
+  };
+  /// Whether the inputs that the visitor left are others than the original model's, and both are
+  /// asked for.
+  bool apart() const { return options_.needs.blocks && options_.propagate; }
+
+  double activation_bytes(std::int64_t layers) const {
+    return static_cast<double>(layers * ids_.numel()) * static_cast<double>(arch_.hidden) *
+           sizeof(float);
+  }
+  double resident_bytes() const {
+    return options_.resident > 0 ? options_.resident : available_memory() / 2;
+  }
+  HiddenStates on_disk() const {
+    return states_on_disk(options_.scratch, sequences(), ids_.size(1), arch_.hidden);
+  }
+  HiddenStates placed(HiddenStates x, bool spills) const {
+    if (!spills) return x;
+    HiddenStates places = on_disk();
+    for (std::size_t s = 0; s < x.size(); ++s) places[s].copy_(std::exchange(x[s], {}));
+    return places;
+  }
+
+  void run_all(std::size_t block, const Weights& weights, HiddenStates& x, bool in_place) const {
+    for (torch::Tensor& one : x) {
+      const torch::Tensor y = run(block, weights, one, {});
+      if (in_place)
+        one.copy_(y);
+      else
+        one = y;
+    }
+  }
+
+  /// A block that was visited before.
+  void pass_by(std::size_t block, Forward& at) const {
+    run_all(block, load(block), at.inputs, at.placed);
+    if (apart())
+      run_all(block, load_block(arch_, file_, block, options_.device), at.originals, at.placed);
+  }
+
+  /// What the block writes as it is loaded, which statistics see; nothing where nobody asks.
+  HiddenStates observed(std::size_t block, const Weights& weights, Forward& at,
+                        const LinearObserver& observe) {
+    if (apart() && !observe) return {};
+    HiddenStates y(at.inputs.size());
+    for (std::size_t s = 0; s < y.size(); ++s) {
+      const torch::Tensor one = run(block, weights, at.inputs[s], observe);
+      if (!apart()) y[s] = at.spare.empty() ? one : at.spare[s].copy_(one);
+      if (!options_.propagate && !options_.needs.blocks) at.inputs[s] = torch::Tensor();
+    }
+    return y;
+  }
+
+  void visit_forward(std::size_t block, Forward& at) {
+    Weights weights = load(block);
+    InputStats inputs(options_.needs);
+    GuidedStats guided(options_.needs, options_.token_weights);
+    HiddenStates y = observed(block, weights, at, both(inputs.observer(), guided.observer()));
+    if (apart()) {
+      run_all(block, weights, at.originals, at.placed);
+      y = at.originals;
+    }
+    std::map<std::string, LinearStats> stats;
+    inputs.finish(stats);
+    guided.finish(stats);
+    if (options_.needs.blocks)
+      visit(block, weights, std::move(stats), at.inputs, y);
+    else
+      visit(block, weights, std::move(stats));
+    if (options_.propagate)
+      run_all(block, weights, at.inputs, at.placed);
+    else
+      at.spare = std::exchange(at.inputs, std::move(y));
+    if (!at.placed) at.spare.clear();
+  }
+
   std::int64_t blocks() const { return static_cast<std::int64_t>(arch_.blocks.size()); }
   std::int64_t sequences() const { return ids_.size(0); }
   Weights load(std::size_t block) const {
@@ -145,19 +215,20 @@ class Sweep {
                  "ask for fewer or shorter sequences");
   }
 
-  void visit(std::size_t block, Weights& weights, std::map<std::string, LinearStats> stats) const {
+  void visit(std::size_t block, Weights& weights, std::map<std::string, LinearStats> stats,
+             HiddenStates inputs = {}, HiddenStates outputs = {}) const {
     file_.check();  // before the visitor uses what was made of it
-    BlockVisit visit{block, weights, std::move(stats)};
+    BlockVisit visit{block, weights, std::move(stats), std::move(inputs), std::move(outputs)};
     visitor_(visit);
     file_.check();
   }
 
   /// Only the rows of the mapped embedding that the ids name are up-cast.
-  HiddenStates embedded() const {
+  HiddenStates embedded(bool edited) const {
     Weights ends{{arch_.embedding, map_tensor(file_.get(arch_.embedding))}};
     if (!arch_.positions.empty())
       ends[arch_.positions] = map_tensor(file_.get(arch_.positions)).to(torch::kFloat32);
-    if (options_.edit) options_.edit(arch_.blocks.size(), ends);
+    if (edited && options_.edit) options_.edit(arch_.blocks.size(), ends);
     HiddenStates x;
     for (std::int64_t s = 0; s < sequences(); ++s)
       x.push_back(

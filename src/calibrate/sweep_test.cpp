@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "calibrate/memory.h"
+#include "core/temporary.h"
 #include "karat/calibrate.h"
 #include "karat/error.h"
 #include "model/testing.h"
@@ -210,4 +211,36 @@ TEST_CASE("a listener can stop the sweep and hears of every step") {
   CHECK(total > 0);
   options.progress = [](const ProgressEvent&) { return false; };
   CHECK_THROWS_AS(run_sweep(fixture, options), Interrupted);
+}
+
+TEST_CASE("blocks: what each reads and the original one writes, in memory or on disk") {
+  const FamilyFixture fixture("llama3");
+  const torch::Tensor ids = torch::cat({fixture.ids(), fixture.ids().flip(1)});
+  const auto originals = fixture.leaves();
+  for (const bool propagate : {false, true})
+    for (const double resident : {0.0, 1.0}) {
+      const torch::NoGradGuard no_grad;
+      CAPTURE(propagate);
+      CAPTURE(resident);
+      const TemporaryFolder scratch;
+      SweepOptions options{.needs = {.blocks = true}, .propagate = propagate};
+      options.scratch = scratch.path;
+      options.resident = resident;
+      std::vector<torch::Tensor> read, written;
+      for (const torch::Tensor& one : ids.split(1))
+        written.push_back(embed(fixture.arch, originals, one));
+      read = written;
+      sweep(fixture.arch, fixture.weights, set_of(ids), options, [&](BlockVisit& visit) {
+        REQUIRE(visit.inputs.size() == read.size());
+        for (std::size_t s = 0; s < read.size(); ++s) {
+          CHECK(torch::allclose(visit.inputs[s], propagate ? read[s] : written[s], 1e-5, 1e-6));
+          written[s] = block_forward(fixture.arch, visit.index, originals, written[s]);
+          CHECK(torch::allclose(visit.outputs[s], written[s], 1e-5, 1e-6));
+        }
+        for (auto& [name, weight] : visit.weights) weight = weight * 1.01;
+        for (torch::Tensor& one : read)
+          one = block_forward(fixture.arch, visit.index, visit.weights, one);
+      });
+      CHECK(std::filesystem::is_empty(scratch.path));
+    }
 }

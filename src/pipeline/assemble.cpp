@@ -92,6 +92,7 @@ void check_pair(const Assembled& made) {
 void check_grid(const Assembled& made, const Grid& grid) {
   if (made.selector.check) made.selector.check(grid);
   if (made.solver.check) made.solver.check(grid);
+  if (made.tuner.check) made.tuner.check(grid);
   if (made.transform.check) made.transform.check(grid, made.solve_needs());
 }
 
@@ -99,6 +100,9 @@ void check_grids(const Assembled& made) {
   check_grid(made, made.grid);
   for (const auto& [bits, grid] : made.widths.grids) check_grid(made, grid);
   if (!made.transform.rotates) return;
+  if (made.tuner.tune)
+    fail("recipe", "tuner " + made.recipe.tuner.text + " under a rotation",
+         "a transform that leaves the layer's basis", "say --transform none or --tuner none");
   if (made.solver.keeps)
     fail("recipe", "solver " + made.recipe.solver.text + " under a rotation",
          "a solver that keeps no weights of its own",

@@ -19,6 +19,7 @@ const Table<Selector>& selector_table();
 const Table<Transform>& transform_table();
 const Table<Grid>& grid_table();
 const Table<Solver>& solver_table();
+const Table<Tuner>& tuner_table();
 
 template <class Value>
 struct AxisEntry {
@@ -40,6 +41,8 @@ inline constexpr std::tuple kAxes{
                     grid_table, &Recipe::grid, &Overrides::grid, &Assembled::grid},
     AxisEntry<Solver>{"solver", "Which of them each weight takes: gptq:damp=0.01", solver_table,
                       &Recipe::solver, &Overrides::solver, &Assembled::solver},
+    AxisEntry<Tuner>{"tuner", "What of a block is learned afterwards: signround:iterations=200",
+                     tuner_table, &Recipe::tuner, &Overrides::tuner, &Assembled::tuner},
 };
 
 /// Calls `visit` with each AxisEntry.
@@ -59,6 +62,8 @@ inline constexpr Shortcut kShortcuts[] = {
      &Overrides::bits},
     {"group", "grid", "Inputs that share statistics: the grid's `group`", &Overrides::group},
     {"ratio", "selector", "Share kept at FP16: the selector's `ratio`", &Overrides::ratio},
+    {"iterations", "tuner", "Steps that each block is tuned for: the tuner's `iterations`",
+     &Overrides::iterations},
 };
 
 /// What a recipe says besides its axes.

@@ -35,6 +35,7 @@ class BlockStore {
   /// The folder is created; files in it are taken as they are.
   explicit BlockStore(std::filesystem::path folder);
 
+  const std::filesystem::path& folder() const { return folder_; }
   std::size_t finished() const;  // blocks 0 … finished − 1 are there
   void put(std::size_t block, const std::vector<QuantizedLayer>& layers,
            const ChangedTensors& changed = {});

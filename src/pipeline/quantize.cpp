@@ -5,11 +5,13 @@
 #include <chrono>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include "model/parallel.h"
 #include "pipeline/fold.h"
 #include "pipeline/quantized_layer.h"
 #include "pipeline/steps.h"
+#include "pipeline/tune.h"
 #include "recipe/basis.h"
 
 namespace karat {
@@ -46,31 +48,103 @@ Solution solve_rotated(const Solver& solver, const Grid& grid, const Layer& laye
   return solution;
 }
 
-/// transform (unless that is done), solve, store.
-Stored store_layer(const Assembled& recipe, const Grid& grid, const BlockLayer& one) {
-  const auto& [layer, kept, folded] = one;
-  const Basis basis =
-      recipe.transform.fit && !folded ? recipe.transform.fit(layer, kept, grid) : Basis{};
-  Solution solution = basis.rotation ? solve_rotated(recipe.solver, grid, layer, kept, basis)
-                                     : recipe.solver.solve(in_basis(layer, basis), kept, grid);
-  solution.basis = basis;
-  return grid.store(layer.name, solution);
+/// Of a layer, where the recipe mixes widths.
+const LayerWidth* width_of(const LayerWidths& widths, const std::string& layer) {
+  const auto found = widths.find(layer);
+  return found == widths.end() ? nullptr : &found->second;
 }
 
-QuantizedLayer solve_layer(const Assembled& recipe, const LayerWidths& widths,
-                           const BlockLayer& one, torch::Tensor& decoded) {
-  const Layer& layer = one.layer;
-  const auto width = widths.find(layer.name);
-  const bool mixed = width != widths.end();
-  const Grid& grid = mixed ? recipe.widths.grids.at(width->second.bits) : recipe.grid;
-  const auto start = std::chrono::steady_clock::now();
-  Stored stored = store_layer(recipe, grid, one);
-  decoded = stored.decoded;
-  QuantizedLayer done = quantized_layer(layer, std::move(stored));
-  if (mixed) note_width(width->second, done.report);
-  done.report.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return done;
+/// transform (unless that is done), solve.
+SolvedLayer solve_layer(const Assembled& recipe, const LayerWidths& widths, const BlockLayer& one) {
+  const auto& [layer, kept, folded] = one;
+  const LayerWidth* width = width_of(widths, layer.name);
+  const Grid& grid = width != nullptr ? recipe.widths.grids.at(width->bits) : recipe.grid;
+  const Basis basis =
+      recipe.transform.fit && !folded ? recipe.transform.fit(layer, kept, grid) : Basis{};
+  SolvedLayer solved{.name = layer.name, .grid = grid};
+  solved.solution = basis.rotation ? solve_rotated(recipe.solver, grid, layer, kept, basis)
+                                   : recipe.solver.solve(in_basis(layer, basis), kept, grid);
+  solved.solution.basis = basis;
+  return solved;
+}
+
+/// The block's layers in one order, from what is known of them to what is stored.
+class BlockWork {
+ public:
+  BlockWork(const Assembled& recipe, const LayerWidths& widths, const BlockLayers& todo,
+            const std::vector<const Linear*>& linears)
+      : recipe_(recipe), widths_(widths), todo_(todo), linears_(linears), order_(by_size(linears)) {
+    solved_.resize(linears.size());
+    seconds_.resize(linears.size());
+    done_.resize(linears.size());
+    decoded_.resize(linears.size());
+  }
+
+  /// All of them at once; else store() solves each as it comes to it, which takes less memory.
+  void solve() {
+    each([&](std::size_t i) {
+      solved_[i] = solve_layer(recipe_, widths_, todo_.at(linears_[i]->name));
+    });
+  }
+  std::vector<SolvedLayer>& solved() { return solved_; }
+
+  /// Puts what the stored tensors decode to into `weights`. To be called once.
+  const std::vector<QuantizedLayer>& store(Weights& weights) {
+    each([&](std::size_t i) {
+      const BlockLayer& one = todo_.at(linears_[i]->name);
+      const Layer& layer = one.layer;
+      SolvedLayer solved = std::exchange(solved_[i], {});
+      if (solved.name.empty()) solved = solve_layer(recipe_, widths_, one);
+      Stored stored = solved.grid.store(layer.name, solved.solution);
+      decoded_[i] = stored.decoded;
+      done_[i] = quantized_layer(layer, std::move(stored));
+      if (const LayerWidth* width = width_of(widths_, layer.name))
+        note_width(*width, done_[i].report);
+    });
+    for (std::size_t i = 0; i < done_.size(); ++i) {
+      done_[i].report.seconds = seconds_[i];
+      weights[linears_[i]->name + ".weight"] = decoded_[i];
+    }
+    return done_;
+  }
+
+ private:
+  void each(const std::function<void(std::size_t)>& body) {
+    std::atomic<std::size_t> next = 0;  // threads begin with shares, not with what comes first
+    parallel_indices(static_cast<std::int64_t>(order_.size()), torch::kCPU, [&](auto) {
+      const std::size_t i = order_[next++];
+      const auto start = std::chrono::steady_clock::now();
+      body(i);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      seconds_[i] += taken.count();
+    });
+  }
+  const Assembled& recipe_;
+  const LayerWidths& widths_;
+  const BlockLayers& todo_;
+  const std::vector<const Linear*>& linears_;
+  std::vector<std::size_t> order_;
+  std::vector<SolvedLayer> solved_;
+  std::vector<QuantizedLayer> done_;
+  std::vector<torch::Tensor> decoded_;
+  std::vector<double> seconds_;
+};
+
+/// Every layer of the block as the recipe is to see it.
+BlockLayers layers_of(const Assembled& recipe, const Plan& plan, const Carried& carried,
+                      const BlockVisit& block, const std::vector<const Linear*>& linears) {
+  BlockLayers todo;
+  for (const Linear* linear : linears) {
+    const std::string& name = linear->name;
+    Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
+    if (recipe.solve_needs().fisher) layer.stats.fisher = carried.get(name, "fisher");
+    if (recipe.solve_needs().factors != Sketch::none) {
+      layer.stats.input_factor = carried.get(name, "input_factor");
+      layer.stats.output_factor = carried.get(name, "output_factor");
+    }
+    todo[name] = {layer, mask_of(plan.kept, name, layer.weight)};
+  }
+  return todo;
 }
 
 }  // namespace
@@ -80,7 +154,9 @@ void quantize(const Source& model, const Assembled& recipe, const CalibrationSet
               const ProgressFn& progress) {
   SweepOptions options{.needs = recipe.solve_needs().forward(), .first = done.finished()};
   options.propagate = options.needs.any() && recipe.recipe.inputs == "quantized";
-  options.progress = progress;
+  TuneProgress tuning(recipe.tuner, model, text, options.first, progress);
+  if (!recipe.tuner.tune) options.progress = progress;
+  options.scratch = done.folder();
   options.token_weights = [&](const auto& layer) { return carried.get(layer, "token_weights"); };
   if (options.propagate)
     options.edit = [&](std::size_t block, Weights& weights) {
@@ -90,30 +166,15 @@ void quantize(const Source& model, const Assembled& recipe, const CalibrationSet
     };
   sweep(model.arch, model.files, text, options, [&](BlockVisit& block) {
     const auto linears = model.arch.blocks[block.index].linears();
-    std::vector<QuantizedLayer> layers(linears.size());
-    std::vector<torch::Tensor> decoded(linears.size());
-    BlockLayers todo;
-    for (const Linear* linear : linears) {
-      const std::string& name = linear->name;
-      Layer layer{name, block.weights.at(name + ".weight"), block.stats_of(name)};
-      if (recipe.solve_needs().fisher) layer.stats.fisher = carried.get(name, "fisher");
-      if (recipe.solve_needs().factors != Sketch::none) {
-        layer.stats.input_factor = carried.get(name, "input_factor");
-        layer.stats.output_factor = carried.get(name, "output_factor");
-      }
-      todo[name] = {layer, mask_of(plan.kept, name, layer.weight)};
-    }
+    BlockLayers todo = layers_of(recipe, plan, carried, block, linears);
     ChangedTensors changed;
     if (recipe.transform.fold) changed = fold(model.arch, block, recipe, todo);
-    const std::vector<std::size_t> order = by_size(linears);
-    std::atomic<std::size_t> next = 0;  // threads begin with shares, not with what comes first
-    parallel_indices(static_cast<std::int64_t>(order.size()), options.device, [&](auto) {
-      const std::size_t i = order[next++];
-      layers[i] = solve_layer(recipe, plan.widths, todo.at(linears[i]->name), decoded[i]);
-    });
-    for (std::size_t i = 0; i < linears.size(); ++i)
-      block.weights[linears[i]->name + ".weight"] = decoded[i];
-    done.put(block.index, layers, changed);
+    BlockWork work(recipe, plan.widths, todo, linears);
+    if (recipe.tuner.tune) {
+      work.solve();
+      tune(recipe.tuner, model.arch, block, work.solved(), tuning);
+    }
+    done.put(block.index, work.store(block.weights), changed);
   });
 }
 

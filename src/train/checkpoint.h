@@ -7,7 +7,7 @@
 
 #include "karat/graph.h"
 #include "karat/train.h"
-#include "train/adamw.h"
+#include "tuner/shared/adamw.h"
 
 namespace karat {
 

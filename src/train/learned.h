@@ -2,7 +2,7 @@
 #pragma once
 
 #include "karat/graph.h"
-#include "train/adamw.h"
+#include "tuner/shared/adamw.h"
 #include "tuner/shared/training_quantizer.h"
 
 namespace karat {

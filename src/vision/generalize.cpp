@@ -8,7 +8,7 @@
 #include "core/rng.h"
 #include "karat/error.h"
 #include "model/parallel.h"
-#include "train/adamw.h"
+#include "tuner/shared/adamw.h"
 #include "train/gradient.h"
 #include "train/learned.h"
 

@@ -33,6 +33,7 @@ std::string text_of(const Needs& needs) {
   if (needs.guided) names.push_back("guided");
   if (needs.factors != Sketch::none) names.push_back("factors");
   if (needs.ends) names.push_back("ends");
+  if (needs.blocks) names.push_back("blocks");
   return names.empty() ? "nothing" : list_text(names);
 }
 

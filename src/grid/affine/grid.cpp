@@ -74,6 +74,10 @@ Grid affine_grid(const PackedLayout& layout, Options& options) {
     grid.fit_rows = [levels](const Slab& slab) {
       return store_plain(min_max(slab.weight, slab.kept, levels));
     };
+  if (levels.integers && !layout.symmetric && !bilevel)
+    grid.even = EvenLevels{.top = levels.values.back(), .params = [](const auto& s, const auto& z) {
+                             return store_plain(line_of(s, z));
+                           }};
   grid.encode = [levels](const auto& weight, const GridParams& params) {
     return encode(weight, params[0], params[1], levels);
   };

@@ -1,4 +1,4 @@
-#include "train/adamw.h"
+#include "tuner/shared/adamw.h"
 
 #include <doctest/doctest.h>
 

@@ -1,0 +1,125 @@
+// tuner block-ap: learns the weights of a block together with the scale and zero of every group,
+// rounding being taken straight through (Block-AP of EfficientQAT, Chen et al., arXiv 2407.11062):
+// AdamW without decay, rates that fall along a cosine to a twentieth. Rates are in units of the
+// grid's step, a layer's mean scale, so that they fit models of any size of weights; zeros are
+// real.
+#include <cmath>
+#include <numbers>
+
+#include "tuner/shared/adamw.h"
+#include "tuner/shared/descent.h"
+#include "tuner/shared/groups.h"
+
+namespace karat {
+namespace {
+
+struct BlockApOptions {
+  std::int64_t iterations = 0, batch = 0;
+  double rate = 0, line_rate = 0;
+};
+
+constexpr double kLeastScale = 0x1p-24;  // an FP16 that is not 0
+
+/// A layer's weights and scales, both in units of the step, and zeros: its leaves in this order.
+class BlockApLayer {
+ public:
+  explicit BlockApLayer(const TunedLayer& layer)
+      : layer_(grouped_layer(layer)), unit_(layer_.lines.scale.mean().item<double>()) {
+    weight_ = (layer_.weight / unit_).requires_grad_();
+    scale_ = (layer_.lines.scale / unit_).requires_grad_();
+    zero_ = layer_.lines.zero.clone().requires_grad_();
+  }
+  std::vector<torch::Tensor> leaves() const { return {weight_, scale_, zero_}; }
+  torch::Tensor weights() const { return decoded_weights(layer_, weight_ * unit_, lines()); }
+  Solution solution(const Solution& start) const {
+    const torch::NoGradGuard no_grad;
+    return with_lines(layer_, start, weight_ * unit_, lines());
+  }
+
+ private:
+  GroupLines lines() const {
+    return stored_lines(layer_.levels, {(scale_ * unit_).clamp_min(kLeastScale), zero_});
+  }
+  GroupedLayer layer_;
+  double unit_;
+  torch::Tensor weight_, scale_, zero_;
+};
+
+/// Two optimizers, of weights and of lines.
+class BlockApSteps {
+ public:
+  BlockApSteps(const BlockApOptions& options, const std::vector<Learned>& layers)
+      : options_(options),
+        weights_(adam(), named(leaves_of(layers), true)),
+        lines_(adam(), named(leaves_of(layers), false)) {}
+
+  void update(std::int64_t step, std::vector<Learned>& layers,
+              const std::vector<std::vector<torch::Tensor>>& gradients) {
+    const double done = static_cast<double>(step) / static_cast<double>(options_.iterations);
+    const double left = 0.05 + 0.95 * 0.5 * (1 + std::cos(std::numbers::pi * done));
+    for (const bool weights : {true, false}) {
+      Weights leaves = named(leaves_of(layers), weights);
+      (weights ? weights_ : lines_)
+          .update(leaves, named(gradients, weights),
+                  left * (weights ? options_.rate : options_.line_rate), step);
+    }
+  }
+
+ private:
+  using Leaves = std::vector<std::vector<torch::Tensor>>;
+  static OptimizerOptions adam() {
+    return {.weight_decay = 0, .beta2 = 0.999, .epsilon = 1e-15, .clip = 0};
+  }
+  static Leaves leaves_of(const std::vector<Learned>& layers) {
+    Leaves leaves;
+    for (const Learned& layer : layers) leaves.push_back(layer.leaves);
+    return leaves;
+  }
+  /// Of all layers the weights, or the scales and zeros.
+  static Weights named(const Leaves& leaves, bool weights) {
+    Weights result;
+    for (std::size_t i = 0; i < leaves.size(); ++i)
+      for (std::size_t k = 0; k < leaves[i].size(); ++k)
+        if ((k == 0) == weights) result[std::to_string(i) + "." + std::to_string(k)] = leaves[i][k];
+    return result;
+  }
+  BlockApOptions options_;
+  AdamW weights_, lines_;
+};
+
+std::vector<Solution> train_block(const std::vector<TunedLayer>& layers, const BlockLoss& loss,
+                                  const BlockApOptions& options) {
+  std::vector<BlockApLayer> states;
+  for (const TunedLayer& layer : layers) states.emplace_back(layer);
+  std::vector<Learned> learned;
+  for (const BlockApLayer& state : states)
+    learned.push_back({state.leaves(), [&state] { return state.weights(); }});
+  BlockApSteps steps(options, learned);
+  descend({.owner = "tuner block-ap",
+           .steps = options.iterations,
+           .batch = options.batch,
+           .update = [&](std::int64_t step, auto& all,
+                         const auto& gradients) { steps.update(step, all, gradients); }},
+          learned, loss);
+  std::vector<Solution> solutions;
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    solutions.push_back(states[i].solution(layers[i].start));
+  return solutions;
+}
+
+}  // namespace
+
+Tuner block_ap_tuner(Options& given) {
+  BlockApOptions options;
+  options.iterations = given.integer("iterations", 256, 1, 1000000, "steps of each block");
+  options.batch = given.integer("batch", 8, 1, 1 << 20, "sequences of a step");
+  options.rate = given.number("lr", 0.005, 0, 1, "of the weights, in steps of the grid");
+  options.line_rate = given.number("line-lr", 0.005, 0, 1, "of scales and zeros, likewise");
+  return {.needs = {.blocks = true},
+          .check = [](const Grid& grid) { check_even("tuner block-ap", grid); },
+          .steps = [=](std::int64_t) { return options.iterations; },
+          .tune = [=](const auto& layers,
+                      const BlockLoss& loss) { return train_block(layers, loss, options); }};
+}
+
+}  // namespace karat
