@@ -2,6 +2,7 @@
 #pragma once
 
 #include "karat/graph.h"
+#include "tuner/shared/training_policy.h"
 
 namespace karat {
 
@@ -9,11 +10,6 @@ namespace karat {
 /// below, `multiply` is what block_forward() takes.
 torch::Tensor batch_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
                          const LinearProduct& multiply = {});
-
-struct LossAndGradients {
-  double loss = 0;
-  Weights gradients;
-};
 
 /// Mean loss of ids [batch, time] and its gradients, through graphs of `micro_batch` sequences.
 ///
