@@ -63,6 +63,7 @@ class Train(TestCase):
                            "quest:grid=e2m1,weights=3": "4 or 16", "ste:weights=16,activations=16": "at least one",
                            "quest:hadamard=48": "power of two", "quest:grid=trellis": "uniform, e2m1"}.items():
             self.assert_refused(*self.arguments("out", "--quantize", text), says=says)
+        self.assert_refused(*self.arguments("out", "--policy", "sgd"), says="expected sagm")
 
     def test_the_contest_prints_a_table_and_makes_no_run_twice(self):
         corpus = self.folder / "shared/corpus"
@@ -83,7 +84,7 @@ class Train(TestCase):
 
     def test_help_lists_the_quantizers(self):
         text = self.run_karat("train", "--help")
-        for word in ("quest", "lsq", "pact", "quarot", "ste", "hadamard=128", "activations=4"):
+        for word in ("quest", "lsq", "pact", "quarot", "ste", "hadamard=128", "activations=4", "sagm", "rho=0.05"):
             self.assertIn(word, text)
 
 

@@ -9,7 +9,7 @@ import tempfile
 from support import ROOT, TestCase, main
 
 PROGRAM = pathlib.Path(os.environ["KARAT_BUILD"]) / "karat_vision"
-SHORT = ["--steps", "6", "--validate-every", "3", "--window", "3", "--batch", "8", "--width", "8", "--quiet"]
+SHORT = ["--steps", "6", "--validate-every", "3", "--batch", "8", "--width", "8", "--quiet"]
 
 
 def vision(*arguments):
@@ -18,7 +18,7 @@ def vision(*arguments):
 
 class Vision(TestCase):
     def test_a_gated_run(self):
-        runs = [vision("--target", "dark", "--bits", "3", "--sagm", "--gate", *SHORT) for _ in range(2)]
+        runs = [vision("--target", "dark", "--bits", "3", "--policy", "gaqat:window=3", *SHORT) for _ in range(2)]
         first, second = (json.loads(run.stdout) for run in runs)
         self.assertEqual([point["step"] for point in first["curve"]], [3, 6])
         self.assertEqual(first["target_images"], 400)
@@ -29,7 +29,7 @@ class Vision(TestCase):
 
     def test_bad_input(self):
         for arguments, message in ((["--target", "moon"], "--target: got moon, expected bright, dark"),
-                                   (["--target", "dark", "--gate"], "two gradients"),
+                                   (["--target", "dark", "--policy", "gaqat"], "policy gaqat with 0 bits"),
                                    (["--target", "dark", "--bits", "9"], "9 bits, expected 2 to 8")):
             run = vision(*arguments, *SHORT)
             self.assertEqual((run.returncode, run.stdout), (2, ""))

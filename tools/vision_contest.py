@@ -18,15 +18,16 @@ import subprocess
 
 from karat_cli import ROOT, markdown
 
-SAGM = ["--sagm"]
-METHODS = {"full precision": (False, []), "full precision, SAGM": (False, SAGM), "LSQ": (True, []),
-           "LSQ, SAGM": (True, SAGM), "LSQ, SAGM, GAQAT": (True, [*SAGM, "--gate"]),
-           "LSQ, SAGM, GAQAT, never thawed": (True, [*SAGM, "--gate", "--never-thaw"])}
+# name -> whether convolutions are quantized, and which gradients a step takes. A threshold of 0 freezes nothing: that is
+# sagm with a record of the signs.
+METHODS = {"full precision": (False, ""), "full precision, SAGM": (False, "sagm"), "LSQ": (True, ""),
+           "LSQ, SAGM": (True, "gaqat:threshold=0"), "LSQ, SAGM, GAQAT": (True, "gaqat"),
+           "LSQ, SAGM, GAQAT, never thawed": (True, "gaqat:thaw=0")}
 
 
 def run(args, method, bits, domain, seed):
     """The result of one run, from the work folder where an earlier call left it; None: not run, with --only-print."""
-    quantized, flags = METHODS[method]
+    quantized, policy = METHODS[method]
     bits = bits if quantized else 0
     name = f"{method}_{bits}_{domain}_{seed}_{args.steps}_{args.width}".replace(" ", "-").replace(",", "")
     kept = args.work / f"{name}.json"
@@ -34,7 +35,7 @@ def run(args, method, bits, domain, seed):
         if args.only_print:
             return None
         command = [args.program, args.data, "--target", domain, "--bits", bits, "--seed", seed, "--steps", args.steps,
-                   "--width", args.width, *flags]
+                   "--width", args.width, "--policy", policy]
         found = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True).stdout
         scratch = kept.with_suffix(".tmp")
         scratch.write_text(found)

@@ -1,5 +1,5 @@
 // Domain generalization with quantized training, the host of GAQAT: one run, its result as JSON.
-//   build/release/karat_vision pacs.safetensors --target sketch --bits 4 --sagm --gate
+//   build/release/karat_vision pacs.safetensors --target sketch --bits 4 --policy gaqat
 // tools/vision_contest.py makes all runs of a table.
 #include <fmt/format.h>
 
@@ -17,9 +17,7 @@ namespace {
 struct Arguments {
   std::string data, target;
   std::int64_t per_domain = 400, side = 16;  // of made images
-  bool sagm = false, gate = false, quiet = false, never_thaw = false;
-  karat::SagmOptions sagm_options;
-  karat::GaqatOptions gate_options;
+  bool quiet = false;
   karat::GeneralizeOptions options;
 };
 
@@ -31,13 +29,7 @@ void declare(CLI::App& app, Arguments& a) {
       ->required();
   app.add_option("--target", a.target, "Name of the domain that is left out")->required();
   option("--bits", a.options.bits, "Of weights and inputs of the blocks' convolutions; 0: F32");
-  app.add_flag("--sagm", a.sagm, "Half of the gradient from a point up the slope");
-  option("--rho", a.sagm_options.rho, "Length of that way");
-  option("--alpha", a.sagm_options.alpha, "Share of the gradient taken off it; 0: SAM");
-  app.add_flag("--gate", a.gate, "GAQAT: freeze the task's gradient of calm scales");
-  option("--window", a.gate_options.window, "Steps between the gate's decisions");
-  option("--threshold", a.gate_options.threshold, "Disorder below which a scale is frozen");
-  app.add_flag("--never-thaw", a.never_thaw, "What is frozen stays so");
+  option("--policy", a.options.policy, "Which gradients a step takes: sagm, gaqat:window=100,…");
   option("--width", a.options.width, "Channels of the first stage");
   option("--steps", a.options.steps, "Optimizer steps");
   option("--batch", a.options.batch, "Images of each source domain in a step");
@@ -92,9 +84,6 @@ void run(Arguments& a) {
   if (found == set.domain_names.end())
     karat::fail("--target", a.target, fmt::format("{}", fmt::join(set.domain_names, ", ")));
   a.options.target = found - set.domain_names.begin();
-  a.gate_options.thaws = !a.never_thaw;
-  if (a.sagm) a.options.sagm = a.sagm_options;
-  if (a.gate) a.options.gate = a.gate_options;
   const auto result =
       karat::generalize(set, a.options, a.quiet ? karat::ProgressFn() : karat::ProgressFn(show));
   fmt::print("{}\n", result_of(result).dump(1));

@@ -42,6 +42,8 @@ struct TrainOptions {
   /// Through which quantizer of training_quantizers() the linear layers of the blocks see their
   /// weights and inputs, "quest:weights=4,activations=4"; empty: none. Embedding and head see none.
   std::string quantize;
+  /// Which gradients a step takes, of training_policies(), "sagm:rho=0.05"; empty: the batch's own.
+  std::string policy;
   std::uint64_t seed = 1;
   std::int64_t log_every = 20;             // steps per point of the curve
   std::int64_t validate_every = 250;       // steps
@@ -69,7 +71,7 @@ struct TrainResult {
   /// Where inputs were quantized, at the end: cosine between the gradients that enter each block
   /// with quantized inputs and without, on the first validation sequences.
   std::vector<double> gradient_alignment = {};
-  std::vector<std::string> warnings = {};      // of the config: Architecture::warnings
+  std::vector<std::string> warnings = {};  // of the config: Architecture::warnings
 };
 
 /// Trains and writes `out`. The weights depend on the options and the data alone: not on the number
@@ -78,12 +80,13 @@ struct TrainResult {
 /// finite (naming the step), and when `resume` meets other settings, config or data.
 TrainResult train(const TrainOptions& options, const ProgressFn& listener = {});
 
-/// A quantizer that TrainOptions::quantize may name, and its options with their defaults.
-struct TrainingQuantizerEntry {
+/// What TrainOptions::quantize or ::policy may name, and its options with their defaults.
+struct TrainingChoice {
   std::string name, summary;
   std::vector<OptionEntry> options;
 };
-std::vector<TrainingQuantizerEntry> training_quantizers();
+std::vector<TrainingChoice> training_quantizers();
+std::vector<TrainingChoice> training_policies();
 
 /// Learning rate of step 0 … steps−1.
 double learning_rate(const OptimizerOptions& options, std::int64_t step, std::int64_t steps);

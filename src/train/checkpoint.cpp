@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "core/checked.h"
 #include "core/file.h"
 #include "core/output.h"
@@ -14,6 +16,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::string_view kKey = "karat_checkpoint";
+const std::string kMemory = "memory.";  // how names of what a policy remembers begin
 
 Weights on_cpu(const Weights& weights) {
   Weights copies;
@@ -32,6 +35,14 @@ void restore(const Safetensors& file, const std::string& prefix, Weights& weight
            "F32 " + shape_text(tensor.sizes().vec()));
     tensor.detach().copy_(map_tensor(view));
   }
+}
+
+Weights memory_of(const Safetensors& file) {
+  Weights memory;
+  for (const TensorView& view : file.tensors())
+    if (view.name.starts_with(kMemory))
+      memory[view.name.substr(kMemory.size())] = map_tensor(view).to(torch::kFloat32).clone();
+  return memory;
 }
 
 std::vector<TrainPoint> curve_from(const json& points) {
@@ -103,11 +114,13 @@ std::vector<TensorView> views_of(const std::string& prefix, const Weights& weigh
 
 void save_checkpoint(const fs::path& file, const Checkpoint& checkpoint, const Weights& weights,
                      const AdamW& optimizer) {
-  const Weights parts[] = {on_cpu(weights), on_cpu(optimizer.first), on_cpu(optimizer.second)};
-  const std::string prefixes[] = {"weights.", "first.", "second."};
+  const std::pair<std::string, Weights> parts[] = {{"weights.", on_cpu(weights)},
+                                                   {"first.", on_cpu(optimizer.first)},
+                                                   {"second.", on_cpu(optimizer.second)},
+                                                   {kMemory, on_cpu(checkpoint.memory)}};
   std::vector<TensorView> views;
-  for (std::size_t i = 0; i < 3; ++i)
-    for (TensorView& view : views_of(prefixes[i], parts[i])) views.push_back(std::move(view));
+  for (const auto& [prefix, tensors] : parts)
+    for (TensorView& view : views_of(prefix, tensors)) views.push_back(std::move(view));
   const TrainResult& so_far = checkpoint.result;
   const json state = {{"identity", checkpoint.identity},  {"step", checkpoint.step},
                       {"loss_sum", checkpoint.loss_sum},  {"loss_count", checkpoint.loss_count},
@@ -142,6 +155,7 @@ Checkpoint load_checkpoint(const fs::path& file, const json& identity, Weights& 
     restore(tensors, "weights.", weights);
     restore(tensors, "first.", optimizer.first);
     restore(tensors, "second.", optimizer.second);
+    checkpoint.memory = memory_of(tensors);
   });
   return checkpoint;
 }

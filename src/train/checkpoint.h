@@ -17,6 +17,7 @@ struct Checkpoint {
   TrainResult result;       // so far
   double loss_sum = 0;      // of the steps since the last point of the curve
   std::int64_t loss_count = 0;
+  Weights memory = {};  // of the policy
 };
 
 /// The file appears whole: a run that is killed keeps the one before.

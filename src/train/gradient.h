@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "karat/graph.h"
+#include "tuner/shared/training_policy.h"
 
 namespace karat {
 
@@ -11,11 +12,6 @@ namespace karat {
 /// below, `multiply` is what block_forward() takes.
 torch::Tensor batch_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
                          const LinearProduct& multiply = {});
-
-struct LossAndGradients {
-  double loss = 0;
-  Weights gradients;
-};
 
 /// Mean loss, as a graph of the leaves, of `count` items of a batch from `first` on.
 using PartLoss = std::function<torch::Tensor(std::int64_t first, std::int64_t count)>;

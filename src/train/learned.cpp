@@ -26,4 +26,21 @@ OwnRules learned_rules(const Weights& learned, double decay) {
   return rules;
 }
 
+std::set<std::string> names_of(const OwnRules& rules) {
+  std::set<std::string> names;
+  for (const auto& [name, rule] : rules) names.insert(name);
+  return names;
+}
+
+Weights leaves_with_floors(const Weights& values, const OwnRules& rules) {
+  Weights leaves;
+  for (const auto& [name, value] : values) {
+    const auto rule = rules.find(name);
+    const torch::Tensor alone = value.detach();
+    leaves[name] = (rule == rules.end() ? alone.clone() : alone.clamp_min(rule->second.least))
+                       .requires_grad_(true);
+  }
+  return leaves;
+}
+
 }  // namespace karat

@@ -1,6 +1,9 @@
 // What a quantizer of training learns beside the weights.
 #pragma once
 
+#include <set>
+#include <string>
+
 #include "karat/graph.h"
 #include "tuner/shared/adamw.h"
 #include "tuner/shared/training_quantizer.h"
@@ -15,5 +18,8 @@ Weights learned_parameters(const Architecture& arch, const TrainingQuantizer& qu
 /// How AdamW changes them: at most by about the learning rate times their first size in a step,
 /// since a step of a quantizer may be 0.01 or 1; never below a thousandth of that size.
 OwnRules learned_rules(const Weights& learned, double decay);
+std::set<std::string> names_of(const OwnRules& rules);
+/// New leaves of these values, those that have rules not below their floors.
+Weights leaves_with_floors(const Weights& values, const OwnRules& rules);
 
 }  // namespace karat

@@ -20,6 +20,16 @@ void require(bool holds, std::string_view what, std::string_view got, std::strin
   if (!holds) fail(fmt::format("train: {}", what), got, expected);
 }
 
+/// Every entry of a table as it is without options.
+std::vector<TrainingChoice> choices_of(const auto& table, const auto& make) {
+  std::vector<TrainingChoice> choices;
+  for (const auto& entry : table) {
+    auto named = make(entry.first);
+    choices.push_back({entry.first, named.value.summary, named.options});
+  }
+  return choices;
+}
+
 }  // namespace
 
 void check_options(const TrainOptions& o) {
@@ -80,6 +90,14 @@ std::int64_t sequence_of(const TrainOptions& options, const Architecture& arch) 
   return sequence;
 }
 
+NamedPolicy policy_of(const TrainOptions& options, const NamedQuantizer& quantizer) {
+  if (options.policy.empty()) return {};
+  NamedPolicy policy = make_training_policy(options.policy);
+  require(!policy.value.needs_learned || quantizer.value.learned, "--policy", options.policy,
+          "--quantize with steps that are learned, as lsq and pact have");
+  return policy;
+}
+
 NamedQuantizer quantizer_of(const TrainOptions& options, const Architecture& arch) {
   if (options.quantize.empty()) return {};
   NamedQuantizer quantizer = make_training_quantizer(options.quantize);
@@ -96,11 +114,15 @@ LinearProduct with_plain_inputs(const NamedQuantizer& quantizer) {
 }
 
 json identity_of(const TrainOptions& o, const TrainConfig& config, const std::string& quantizer,
-                 const std::string& data_hash) {
+                 const std::string& policy, const std::string& data_hash) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? json() : json(text);
+  };
   const OptimizerOptions& a = o.optimizer;
   return {{"config", sha256(std::as_bytes(std::span(config.text)))},
           {"data", data_hash},
-          {"quantizer", quantizer.empty() ? json() : json(quantizer)},
+          {"quantizer", text_or_null(quantizer)},
+          {"policy", text_or_null(policy)},
           {"batch", o.batch},
           {"micro_batch", o.micro_batch},
           {"sequence", sequence_of(o, config.arch)},
@@ -115,13 +137,12 @@ json identity_of(const TrainOptions& o, const TrainConfig& config, const std::st
           {"clip", a.clip}};
 }
 
-std::vector<TrainingQuantizerEntry> training_quantizers() {
-  std::vector<TrainingQuantizerEntry> entries;
-  for (const auto& [name, make] : training_quantizer_table()) {
-    NamedQuantizer quantizer = make_training_quantizer(name);
-    entries.push_back({name, std::move(quantizer.value.summary), std::move(quantizer.options)});
-  }
-  return entries;
+std::vector<TrainingChoice> training_quantizers() {
+  return choices_of(training_quantizer_table(), make_training_quantizer);
+}
+
+std::vector<TrainingChoice> training_policies() {
+  return choices_of(training_policy_table(), make_training_policy);
 }
 
 }  // namespace karat

@@ -8,6 +8,7 @@
 #include "karat/tokenizer.h"
 #include "karat/torch.h"
 #include "karat/train.h"
+#include "tuner/shared/training_policy.h"
 #include "tuner/shared/training_quantizer.h"
 
 namespace karat {
@@ -18,6 +19,10 @@ void check_options(const TrainOptions& options);
 /// The quantizer that the options name, made for `arch`; one without operands where they name none.
 /// Throws Error on one that is malformed or that cannot quantize a layer.
 NamedQuantizer quantizer_of(const TrainOptions& options, const Architecture& arch);
+
+/// The policy that the options name; one without function where they name none. Throws Error where
+/// it needs what this quantizer does not learn.
+NamedPolicy policy_of(const TrainOptions& options, const NamedQuantizer& quantizer);
 
 /// What the layers multiply where only their inputs are left alone; empty without a quantizer, and
 /// where the weights are not quantized either.
@@ -41,6 +46,7 @@ std::int64_t sequence_of(const TrainOptions& options, const Architecture& arch);
 
 /// Everything that the weights depend on but the number of steps. Equal on both sides of a resume.
 nlohmann::json identity_of(const TrainOptions& options, const TrainConfig& config,
-                           const std::string& quantizer, const std::string& data_hash);
+                           const std::string& quantizer, const std::string& policy,
+                           const std::string& data_hash);
 
 }  // namespace karat

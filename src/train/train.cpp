@@ -36,6 +36,7 @@ class Trainer {
   void report();
   Weights start();  // the first weights, and what is learned beside them: fills learned_
   torch::Tensor batch_of(std::int64_t step);
+  LossAndGradients gradients_of(const torch::Tensor& ids);
   double validate() const;
   void judge();  // the trained model on the validation sequences
   void save();
@@ -47,6 +48,7 @@ class Trainer {
   WorkFolder work_;
   TrainConfig config_;
   NamedQuantizer quantizer_;
+  NamedPolicy policy_;
   LinearProduct multiply_;  // empty where nothing is quantized
   TokenId separator_;
   std::int64_t sequence_;
@@ -74,6 +76,7 @@ Trainer::Trainer(const TrainOptions& options, const ProgressFn& listener)
       work_(options),
       config_(read_config(options.config)),
       quantizer_(quantizer_of(options, config_.arch)),
+      policy_(policy_of(options, quantizer_)),
       multiply_(quantizer_.value.operands ? quantized_product(quantizer_.value) : LinearProduct()),
       separator_(separator_of(config_.arch, options.tokenizer)),
       sequence_(sequence_of(options, config_.arch)),
@@ -105,7 +108,7 @@ void Trainer::begin() {
       rows.push_back(stream.slice(windows.begin_of(i), sequence_));
     validation_ = torch::cat(rows).to(device());
   }
-  state_.identity = identity_of(options_, config_, quantizer_.text, data_.hash());
+  state_.identity = identity_of(options_, config_, quantizer_.text, policy_.text, data_.hash());
   if (options_.resume) {
     state_ = load_checkpoint(checkpoint_file(), state_.identity, weights_, optimizer_);
     clock_.seconds_before = state_.result.seconds;
@@ -134,9 +137,19 @@ void Trainer::save() {
   work_.keep();
 }
 
+LossAndGradients Trainer::gradients_of(const torch::Tensor& ids) {
+  const auto at = [&](const Weights& leaves) {
+    return loss_and_gradients(config_.arch, leaves, ids, options_.micro_batch, multiply_);
+  };
+  if (!policy_.value.gradients) return at(weights_);
+  const GradientsAt elsewhere = [&](const Weights& values) {
+    return at(leaves_with_floors(values, learned_));
+  };
+  return policy_.value.gradients({weights_, names_of(learned_), elsewhere, state_.memory});
+}
+
 void Trainer::step() {
-  auto [loss, gradients] = loss_and_gradients(config_.arch, weights_, batch_of(state_.step),
-                                              options_.micro_batch, multiply_);
+  auto [loss, gradients] = gradients_of(batch_of(state_.step));
   const double norm = clip_gradients(gradients, options_.optimizer.clip);
   if (!std::isfinite(loss) || !std::isfinite(norm))
     fail(fmt::format("train: step {}", state_.step + 1),

@@ -311,10 +311,12 @@ TEST_CASE("what is written quantizes to the model that was trained") {
 
 TEST_CASE("quantized training: the same bytes resumed and with any number of threads") {
   for (const char* quantizer : {"quest:weights=2,activations=3,hadamard=8", "lsq:weights=2",
-                                "quarot:hadamard=4,weights=1,activations=1"}) {
+                                "quarot:hadamard=4,weights=1,activations=1", "lsq:activations=3"}) {
     CAPTURE(quantizer);
     Scene whole, stopped;
     whole.options.quantize = stopped.options.quantize = quantizer;
+    if (quantizer == std::string("lsq:activations=3"))
+      whole.options.policy = stopped.options.policy = "gaqat:window=3,threshold=0.6";
     {
       const ThreadScope scope(1);
       train(whole.options);
@@ -336,6 +338,21 @@ TEST_CASE("quantized training: the same bytes resumed and with any number of thr
   }
 }
 
+TEST_CASE("a policy changes the weights, and a run does not go on with another") {
+  Scene plain, flat, stopped;
+  flat.options.policy = stopped.options.policy = "sagm:rho=0.5";
+  train(plain.options);
+  train(flat.options);
+  CHECK(plain.weights() != flat.weights());
+  CHECK_THROWS_AS(train(stopped.options, stop_at(5)), Interrupted);
+  stopped.options.resume = true;
+  TrainOptions other = stopped.options;
+  other.policy = "sagm";
+  CHECK(failure(other).find("policy = \"sagm:rho=0.05,alpha=0.001\"") != std::string::npos);
+  train(stopped.options);
+  CHECK(flat.weights() == stopped.weights());
+}
+
 TEST_CASE("a quantizer that cannot be is an error that leaves nothing") {
   Scene scene;
   const auto refused = [&](const char* quantizer, const char* says) {
@@ -349,6 +366,11 @@ TEST_CASE("a quantizer that cannot be is an error that leaves nothing") {
   refused("quest:weights=12", "1 to 8, or 16");
   refused("tricky", "lsq, pact, quarot, quest, ste");
   refused("quest:grid=nf4", "uniform, e2m1");
+  scene.options.policy = "sam";
+  refused("lsq", "'sam', expected gaqat, sagm");
+  scene.options.policy = "gaqat";
+  refused("ste", "--policy: got gaqat, expected --quantize with steps that are learned");
+  scene.options.policy.clear();
   scene.options.optimizer.lr = 1e30;
   scene.options.optimizer.warmup = 0;
   refused("quest:hadamard=8", "train: step ");

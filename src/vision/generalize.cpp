@@ -4,13 +4,17 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
+#include <set>
 
 #include "core/rng.h"
 #include "karat/error.h"
 #include "model/parallel.h"
-#include "tuner/shared/adamw.h"
 #include "train/gradient.h"
 #include "train/learned.h"
+#include "tuner/shared/adamw.h"
+#include "tuner/shared/scale_gate.h"
+#include "tuner/shared/training_policy.h"
 
 namespace karat {
 namespace {
@@ -49,8 +53,9 @@ class Generalization {
 
  private:
   void divide();
-  Weights step_gradients();
-  Weights gradients_of(const torch::Tensor& images, const torch::Tensor& labels);
+  LossAndGradients step_gradients();
+  LossAndGradients gradients_of(const Weights& leaves, const torch::Tensor& images,
+                                const torch::Tensor& labels) const;
   void record_scales();
   void validate();
   double accuracy(const std::vector<std::int64_t>& indices) const;
@@ -68,10 +73,11 @@ class Generalization {
   std::vector<Passes> passes_;  // of each source domain
   std::vector<std::int64_t> held_out_, target_;
   Weights leaves_;
-  Weights steps_;  // those of the leaves that are quantizers' steps
-  std::set<std::string> positive_;
+  OwnRules rules_;                 // of the leaves that are quantizers' steps
+  std::set<std::string> learned_;  // their names
+  const NamedPolicy policy_;
+  Weights memory_;  // the policy's
   std::optional<AdamW> optimizer_;
-  std::optional<GaqatGate> gate_;
   double loss_ = 0, loss_sum_ = 0;
   std::int64_t step_ = 0, losses_ = 0;
   GeneralizeResult result_;
@@ -82,32 +88,29 @@ Generalization::Generalization(const DomainImages& set, const GeneralizeOptions&
       options_(options),
       shape_{.classes = set.classes, .width = options.width},
       product_(options.bits == 0 ? plain_convolution : quantized_convolution(options.bits)),
-      seeds_(options.seed) {
+      seeds_(options.seed),
+      policy_(options.policy.empty() ? NamedPolicy() : make_training_policy(options.policy)) {
   leaves_ = vision_weights(shape_, seeds_.next());
   divide();
   if (options.bits > 0) {
     const auto first = torch::tensor(held_out_).narrow(
         0, 0, std::min<std::int64_t>(kScored, static_cast<std::int64_t>(held_out_.size())));
-    steps_ =
+    Weights steps =
         vision_steps(shape_, leaves_, as_input(set.images.index_select(0, first)), options.bits);
-    leaves_.insert(steps_.begin(), steps_.end());
+    rules_ = learned_rules(steps, /*decay=*/0);
+    learned_ = names_of(rules_);
+    leaves_.merge(steps);
   }
   for (auto& [name, leaf] : leaves_) {
     result_.parameters += leaf.numel();
     leaf.requires_grad_(true);
   }
-  for (const auto& [name, step] : steps_) positive_.insert(name);
   optimizer_.emplace(OptimizerOptions{.lr = options.lr,
                                       .final_lr = 0.01,
                                       .warmup = options.steps / 20,
                                       .weight_decay = options.decay,
                                       .beta2 = 0.999},
-                     leaves_, learned_rules(steps_, /*decay=*/0));
-  if (options.sagm && options.bits > 0) {
-    GaqatOptions gate = options.gate.value_or(GaqatOptions{});
-    if (!options.gate) gate.threshold = 0;  // records, and freezes nothing
-    gate_.emplace(steps_, gate);
-  }
+                     leaves_, rules_);
 }
 
 /// Who is trained on, held out, and the target's.
@@ -129,49 +132,40 @@ void Generalization::divide() {
   result_.target_images = std::ssize(target_);
 }
 
-Weights Generalization::gradients_of(const torch::Tensor& images, const torch::Tensor& labels) {
-  auto [loss, gradients] = gradients_in_parts(
-      leaves_, images.size(0), options_.micro_batch, [&](std::int64_t first, std::int64_t count) {
+LossAndGradients Generalization::gradients_of(const Weights& leaves, const torch::Tensor& images,
+                                              const torch::Tensor& labels) const {
+  return gradients_in_parts(
+      leaves, images.size(0), options_.micro_batch, [&](std::int64_t first, std::int64_t count) {
         return torch::cross_entropy_loss(
-            vision_logits(shape_, leaves_, images.narrow(0, first, count), product_),
+            vision_logits(shape_, leaves, images.narrow(0, first, count), product_),
             labels.narrow(0, first, count));
       });
-  loss_ = loss;
-  return gradients;
 }
 
-Weights Generalization::step_gradients() {
+LossAndGradients Generalization::step_gradients() {
   std::vector<std::int64_t> drawn;
   for (Passes& domain : passes_)
     for (std::int64_t i = 0; i < options_.batch; ++i) drawn.push_back(domain.next());
   const auto indices = torch::tensor(drawn);
   const auto images = augmented(set_.images.index_select(0, indices), seeds_.next());
   const auto labels = set_.labels.index_select(0, indices);
-  if (!options_.sagm) return gradients_of(images, labels);
-
-  double task_loss = 0;
-  bool first = true;
-  GradientPair pair = sagm_pair(leaves_, *options_.sagm, positive_, [&] {
-    Weights gradients = gradients_of(images, labels);
-    if (std::exchange(first, false)) task_loss = loss_;
-    return gradients;
-  });
-  loss_ = task_loss;
-  Weights combined = gate_ ? gate_->combine(pair.task, pair.smooth) : Weights();
-  for (auto& [name, gradient] : pair.task)
-    combined.try_emplace(name, (gradient + pair.smooth.at(name)) * 0.5);
-  return combined;
+  if (!policy_.value.gradients) return gradients_of(leaves_, images, labels);
+  const GradientsAt at = [&](const Weights& values) {
+    return gradients_of(leaves_with_floors(values, rules_), images, labels);
+  };
+  return policy_.value.gradients({leaves_, learned_, at, memory_});
 }
 
 void Generalization::record_scales() {
-  const std::int64_t window = options_.gate.value_or(GaqatOptions{}).window;
-  if (!gate_ || step_ % window != 0) return;
-  for (const auto& [name, disorder] : gate_->disorder())
+  if (!gate_decided(memory_)) return;
+  for (const std::string& name : learned_) {
+    const GateWindow window = gate_window(memory_, name);
     result_.scales.push_back({.step = step_,
                               .scale = name,
-                              .disorder = disorder.item<double>(),
-                              .conflict = gate_->conflict().at(name).item<double>(),
-                              .frozen = gate_->frozen().at(name).item<bool>()});
+                              .disorder = window.disorder.item<double>(),
+                              .conflict = window.conflict.item<double>(),
+                              .frozen = window.frozen.item<double>() > 0});
+  }
 }
 
 double Generalization::accuracy(const std::vector<std::int64_t>& indices) const {
@@ -221,7 +215,8 @@ void Generalization::tell(const ProgressFn& listener) const {
 GeneralizeResult Generalization::run(const ProgressFn& listener) {
   const SerialTorch single;
   while (step_ < options_.steps) {
-    Weights gradients = step_gradients();
+    auto [loss, gradients] = step_gradients();
+    loss_ = loss;
     const double norm = clip_gradients(gradients, 0);
     if (!std::isfinite(loss_) || !std::isfinite(norm))
       fail(fmt::format("generalize: step {}", step_ + 1),
@@ -249,9 +244,9 @@ void check(const DomainImages& set, const GeneralizeOptions& options) {
     reject(fmt::format("target {}", options.target), fmt::format("0 to {}", domains - 1));
   if (options.bits != 0 && (options.bits < 2 || options.bits > 8))
     reject(fmt::format("{} bits", options.bits), "2 to 8, or 0 for F32");
-  if (options.gate && !(options.sagm && options.bits > 0))
-    reject("a gate without two gradients of learned steps", "sagm and bits",
-           "it chooses between the task's gradient and the smooth one");
+  if (!options.policy.empty() && options.bits == 0 &&
+      make_training_policy(options.policy).value.needs_learned)
+    reject("policy " + options.policy + " with 0 bits", "2 to 8 bits", "it is about learned steps");
   if (options.width < 8 || options.width % 8 != 0)
     reject(fmt::format("width {}", options.width), "a multiple of 8");
   if (options.steps < 1 || options.batch < 1 || options.micro_batch < 1 ||

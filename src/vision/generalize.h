@@ -2,11 +2,10 @@
 // host of GAQAT (arXiv 2412.05551).
 #pragma once
 
-#include <optional>
+#include <string>
+#include <vector>
 
 #include "karat/progress.h"
-#include "tuner/policy/gaqat.h"
-#include "tuner/shared/sagm.h"
 #include "vision/images.h"
 #include "vision/network.h"
 
@@ -15,9 +14,9 @@ namespace karat {
 struct GeneralizeOptions {
   std::int64_t target = 0;  // the domain left out
   std::int64_t bits = 0;    // of weights and inputs of the blocks' convolutions, 2 to 8; 0: F32
-  std::optional<SagmOptions> sagm = {};   // else the task's gradient alone
-  std::optional<GaqatOptions> gate = {};  // of the steps' two gradients: takes bits and sagm
-  std::int64_t width = 16;                // VisionShape::width
+  std::string policy =
+      {};  // "sagm", "gaqat:window=50": which gradients a step takes; "": the loss's
+  std::int64_t width = 16;  // VisionShape::width
   std::int64_t steps = 600;
   std::int64_t batch = 32;           // images of each source domain in a step
   std::int64_t micro_batch = 24;     // images of a graph; decides the bits of the sum
@@ -33,7 +32,7 @@ struct GeneralizePoint {
   double source = 0, target = 0;  // accuracies: of the sources' held-out fifth, of the target
 };
 
-/// One scale's signs in the window that ended at `step` (tuner/policy/gaqat.h).
+/// One scale's signs in the window that ended at `step` (tuner/shared/scale_gate.h).
 struct ScalePoint {
   std::int64_t step = 0;
   std::string scale;
@@ -50,9 +49,9 @@ struct GeneralizeResult {
 };
 
 /// Trains on every domain but the target. Same options and images, same result, for any number of
-/// threads. Disorder is recorded wherever there are two gradients, gated or not. Throws Error on
-/// options that do not fit together and on a loss that is not finite, naming the step; Interrupted
-/// when `listener` asks to stop.
+/// threads. Signs are recorded where the policy gates: gaqat:threshold=0 is sagm with such a
+/// record. Throws Error on options that do not fit together and on a loss that is not finite,
+/// naming the step; Interrupted when `listener` asks to stop.
 GeneralizeResult generalize(const DomainImages& set, const GeneralizeOptions& options,
                             const ProgressFn& listener = {});
 

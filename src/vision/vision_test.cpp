@@ -45,8 +45,7 @@ TEST_CASE("with steps so small that rounding is fine, a quantized network comput
 TEST_CASE("a network learns its source domain") {
   GeneralizeOptions options = short_run();
   options.bits = 4;
-  options.sagm = SagmOptions{};
-  options.gate = GaqatOptions{.window = 6, .threshold = 0.5};
+  options.policy = "gaqat:window=6,threshold=0.5";
   options.steps = 60;
   const GeneralizeResult result = generalize(striped_domains(80, 16, 1), options);
   CHECK(result.curve.back().loss < 0.6 * std::log(4.0));
@@ -64,7 +63,7 @@ TEST_CASE("a run depends on its seed and not on the number of threads") {
   const auto loss = [&](int threads, std::uint64_t seed) {
     const ThreadScope scope(threads);
     GeneralizeOptions options = short_run();
-    options.sagm = SagmOptions{};
+    options.policy = "gaqat:window=4";
     options.seed = seed;
     return generalize(set, options).curve.back().loss;
   };
@@ -80,7 +79,8 @@ TEST_CASE("options that do not fit together are refused") {
   };
   refuses({.target = 2}, "target 2, expected 0 to 1");
   refuses({.bits = 1}, "1 bits, expected 2 to 8");
-  refuses({.gate = GaqatOptions{}}, "two gradients");
+  refuses({.policy = "gaqat"}, "policy gaqat with 0 bits, expected 2 to 8 bits");
+  refuses({.bits = 4, .policy = "sam"}, "'sam', expected gaqat, sagm");
   refuses({.width = 12}, "a multiple of 8");
   refuses({.steps = 0}, "from 1 on");
 }

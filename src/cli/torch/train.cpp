@@ -41,10 +41,10 @@ Bits are 1 to 8, or 16 for what is not quantized. Embedding and head are left al
 are the weights before quantizing, as float32 unless --dtype says otherwise, and quantizer.json,
 which says how to quantize them.)";
 
-/// What --quantize may name, for the end of the help.
-std::string quantizer_help() {
-  std::string text = "Quantizers of --quantize and their options:\n";
-  for (const TrainingQuantizerEntry& entry : training_quantizers()) {
+/// What an option may name, for the end of the help.
+std::string choices_help(const std::string& title, const std::vector<TrainingChoice>& choices) {
+  std::string text = title + " and their options:\n";
+  for (const TrainingChoice& entry : choices) {
     text += fmt::format("  {:<8}{}\n", entry.name, entry.summary);
     for (const OptionEntry& option : entry.options)
       text += fmt::format("    {:<16}{}\n", option.key + "=" + option.value, option.help);
@@ -95,6 +95,7 @@ void declare_schedule(CLI::App& app, TrainOptions& o) {
   option("--clip", o.optimizer.clip, "Largest global gradient norm; 0: none");
   app.add_option("--quantize", o.quantize,
                  "Quantizer of the linear layers: NAME:OPTION=VALUE,…, see below");
+  app.add_option("--policy", o.policy, "Which gradients a step takes: NAME:OPTION=VALUE,…");
   option("--seed", o.seed, "Of the initial weights and the order of the data")
       ->check(whole_number(std::numeric_limits<std::uint64_t>::max()));
   option("--log-every", o.log_every, "Steps per point of the curve");
@@ -138,7 +139,8 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
 
 Action train_verb(CLI::App& app) {
   app.description(kTrainHelp);
-  app.footer(quantizer_help());
+  app.footer(choices_help("Quantizers of --quantize", training_quantizers()) + "\n" +
+             choices_help("Policies of --policy", training_policies()));
   auto arguments = std::make_shared<TrainArguments>();
   declare_files(app, *arguments);
   declare_schedule(app, arguments->options);

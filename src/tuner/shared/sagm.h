@@ -1,12 +1,9 @@
-// Two gradients of one loss: where the parameters are, and where a step up the slope takes them.
-// SAGM (Wang et al., CVPR 2023, arXiv 2303.11505), after SAM (Foret et al., ICLR 2021).
+// Two gradients of one loss: where the values are, and where a step up the slope takes them. SAGM
+// (Wang et al., CVPR 2023, arXiv 2303.10353), after SAM (Foret et al., ICLR 2021): flat minima have
+// a low loss at both.
 #pragma once
 
-#include <functional>
-#include <set>
-#include <string>
-
-#include "karat/graph.h"
+#include "tuner/shared/training_policy.h"
 
 namespace karat {
 
@@ -14,17 +11,14 @@ namespace karat {
 struct SagmOptions {
   double rho = 0.05, alpha = 1e-3;
 };
+/// Reads rho= and alpha=.
+SagmOptions sagm_options(Options& options);
 
 struct GradientPair {
-  Weights task, smooth;  // ∇L(θ), ∇L(θ')
+  LossAndGradients task;  // at θ
+  Weights smooth;         // ∇L(θ')
 };
-
-/// `gradients` computes ∇L of all `leaves` as they are; it is called twice, the second time with
-/// the leaves at θ'. ‖g‖ is of all of them together. Those named in `positive` fall to a tenth of
-/// what they are at most, for a step of a quantizer must stay above 0. On return, also by an
-/// exception, the leaves have their bits back.
-GradientPair sagm_pair(Weights& leaves, const SagmOptions& options,
-                       const std::set<std::string>& positive,
-                       const std::function<Weights()>& gradients);
+/// ‖g‖ is of all values together; what a quantizer learns is moved with the weights.
+GradientPair sagm_pair(const Weights& values, const SagmOptions& options, const GradientsAt& at);
 
 }  // namespace karat

@@ -7,7 +7,6 @@
 
 #include "karat/error.h"
 #include "model/ops.h"
-#include "recipe/axis_text.h"
 #include "tuner/shared/estimator.h"
 
 namespace karat {
@@ -27,22 +26,7 @@ std::int64_t bits_option(Options& options, const std::string& key) {
 }  // namespace
 
 NamedQuantizer make_training_quantizer(std::string_view text) {
-  const std::string name = name_of(text);
-  const auto& table = training_quantizer_table();
-  const auto found = table.find(name);
-  if (found == table.end()) {
-    std::vector<std::string> known;
-    for (const auto& entry : table) known.push_back(entry.first);
-    fail("quantizer of training", "'" + name + "'", list_text(known),
-         "as in quest:weights=4,activations=4");
-  }
-  Options options("quantizer " + name, options_of(text));
-  NamedQuantizer result;
-  result.value = found->second(options);
-  options.finish();
-  result.text = fmt::format("{}:{}", name, options.text());
-  result.options = options.known();
-  return result;
+  return make_named(training_quantizer_table(), "quantizer", text);
 }
 
 LinearProduct quantized_product(const TrainingQuantizer& quantizer) {

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "karat/graph.h"
-#include "karat/options.h"
+#include "tuner/shared/named.h"
 
 namespace karat {
 
@@ -37,12 +37,7 @@ struct TrainingQuantizer {
 
 const std::map<std::string, TrainingQuantizer (*)(Options&)>& training_quantizer_table();
 
-/// One with the text that says it in full, "quest:weights=4,activations=4,…", and its options.
-struct NamedQuantizer {
-  TrainingQuantizer value = {};
-  std::string text = {};
-  std::vector<OptionEntry> options = {};
-};
+using NamedQuantizer = Named<TrainingQuantizer>;
 /// "quest:weights=4,activations=4". Throws Error on an unknown name or option, listing the known.
 NamedQuantizer make_training_quantizer(std::string_view text);
 /// The forward of a linear layer with it, for block_forward(). Keeps a copy of the quantizer.
