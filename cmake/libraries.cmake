@@ -59,7 +59,7 @@ if(KARAT_TORCH)
   karat_layer(pipeline TORCH LIGHT KNOWS method ${axes} recipe calibrate model run load format core)
   karat_layer(compare TORCH LIGHT KNOWS pipeline selector recipe calibrate evaluate report run load format core)
   karat_layer(explain TORCH LIGHT KNOWS pipeline recipe core)
-  karat_layer(train TORCH LIGHT KNOWS tuner model load core)
+  karat_layer(train TORCH LIGHT KNOWS tuner model recipe load core)
   set(torch_layers model calibrate recipe ${axes} method pipeline compare explain train)
 
   foreach(axis IN LISTS axis_types)
@@ -75,6 +75,8 @@ if(KARAT_TORCH)
                               ${PROJECT_SOURCE_DIR}/src/grid/shared/trellis_search.cpp
                               ${PROJECT_SOURCE_DIR}/src/grid/column-trellis/column.cpp PROPERTIES
     COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON)
+  karat_registry(layer_tuner FOLDER tuner/quantizer TABLE training_quantizer_table
+                 HEADER tuner/shared/training_quantizer.h TYPE TrainingQuantizer ARGUMENTS "Options&" SUFFIX _training)
   karat_registry(layer_method FOLDER method TABLE method_table HEADER karat/recipe.h
                  TYPE Recipe ARGUMENTS "" SUFFIX _method)
 endif()

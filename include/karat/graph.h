@@ -21,6 +21,11 @@ using Weights =
 using LinearObserver = std::function<void(const Linear& layer, const torch::Tensor& input,
                                           const torch::Tensor& output)>;
 
+/// Gives a linear layer's output [tokens, out], bias included, from its input x [tokens, in] and
+/// the block's weights, in the place of x Wᵀ + bias; empty: that. It may be asked in many threads.
+using LinearProduct =
+    std::function<torch::Tensor(const Linear& layer, const Weights& block, const torch::Tensor& x)>;
+
 /// A tensor over mapped bytes, in its own dtype, without copying. `view` must outlive it. One of a
 /// GGUF type is decoded to F32 instead.
 torch::Tensor map_tensor(const TensorView& view);
@@ -39,7 +44,8 @@ torch::Tensor embed(const Architecture& arch, const Weights& ends, const torch::
 /// x [batch, time, hidden] -> the same after block `index`. Attention never holds its [time, time]
 /// scores whole, forward or backward.
 torch::Tensor block_forward(const Architecture& arch, std::size_t index, const Weights& block,
-                            const torch::Tensor& x, const LinearObserver& observe = {});
+                            const torch::Tensor& x, const LinearObserver& observe = {},
+                            const LinearProduct& multiply = {});
 /// x [batch, time, hidden] after the last block -> logits [batch, time, vocab].
 torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch::Tensor& x);
 /// Mean next-token cross-entropy of ids [batch, time] given x after the last block; scalar. With

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "karat/options.h"
 #include "karat/progress.h"
 #include "karat/tensor_view.h"
 
@@ -38,6 +39,9 @@ struct TrainOptions {
   std::int64_t micro_batch = 2;  // sequences per graph; decides the bits of the sum, not threads
   std::int64_t sequence = 0;     // tokens; 0: the model's max_positions
   OptimizerOptions optimizer;
+  /// Through which quantizer of training_quantizers() the linear layers of the blocks see their
+  /// weights and inputs, "quest:weights=4,activations=4"; empty: none. Embedding and head see none.
+  std::string quantize;
   std::uint64_t seed = 1;
   std::int64_t log_every = 20;             // steps per point of the curve
   std::int64_t validate_every = 250;       // steps
@@ -61,7 +65,11 @@ struct TrainResult {
   std::int64_t parameters = 0;
   std::int64_t tokens = 0;  // trained on, repeats counted
   double seconds = 0, cpu_seconds = 0;
-  std::vector<std::string> warnings = {};  // of the config: Architecture::warnings
+  std::vector<double> validation_losses = {};  // of each sequence, at the end
+  /// Where inputs were quantized, at the end: cosine between the gradients that enter each block
+  /// with quantized inputs and without, on the first validation sequences.
+  std::vector<double> gradient_alignment = {};
+  std::vector<std::string> warnings = {};      // of the config: Architecture::warnings
 };
 
 /// Trains and writes `out`. The weights depend on the options and the data alone: not on the number
@@ -69,6 +77,13 @@ struct TrainResult {
 /// checkpoint is written and Interrupted thrown. Throws Error on bad input, on a loss that is not
 /// finite (naming the step), and when `resume` meets other settings, config or data.
 TrainResult train(const TrainOptions& options, const ProgressFn& listener = {});
+
+/// A quantizer that TrainOptions::quantize may name, and its options with their defaults.
+struct TrainingQuantizerEntry {
+  std::string name, summary;
+  std::vector<OptionEntry> options;
+};
+std::vector<TrainingQuantizerEntry> training_quantizers();
 
 /// Learning rate of step 0 … steps−1.
 double learning_rate(const OptimizerOptions& options, std::int64_t step, std::int64_t steps);

@@ -6,12 +6,8 @@
 namespace karat {
 namespace {
 
-torch::Tensor apply(const Linear& linear, const Weights& weights, const torch::Tensor& x,
-                    const LinearObserver& observe) {
-  auto y = project(linear, weights, x);
-  if (observe) observe(linear, x, y);
-  return y;
-}
+/// The product of a linear layer and x [tokens, in], as the caller of block_forward() wants it.
+using Apply = std::function<torch::Tensor(const Linear& linear, const torch::Tensor& x)>;
 
 /// x, normalized where there is a norm.
 torch::Tensor normalized(const std::optional<Norm>& norm, const Weights& weights,
@@ -24,11 +20,11 @@ struct Heads {
   torch::Tensor q, k, v;
 };
 
-Heads project_heads(const Architecture& arch, const Block& block, const Weights& weights,
-                    const torch::Tensor& x, std::int64_t batch, const LinearObserver& observe) {
+Heads project_heads(const Architecture& arch, const Block& block, const torch::Tensor& x,
+                    std::int64_t batch, const Apply& apply) {
   std::vector<torch::Tensor> parts;
   for (const Linear* linear : layers_reading(Input::attention, block))
-    parts.push_back(apply(*linear, weights, x, observe));
+    parts.push_back(apply(*linear, x));
   const auto kv = arch.kv_heads * arch.head_dim, group = arch.heads / arch.kv_heads;
   if (block.attention.kind == AttentionKind::fused)
     parts = parts[0].split_with_sizes({arch.heads * arch.head_dim, kv, kv}, 1);
@@ -47,8 +43,8 @@ Heads project_heads(const Architecture& arch, const Block& block, const Weights&
 
 /// Of x [batch, time, hidden], normalized already.
 torch::Tensor attention(const Architecture& arch, const Block& block, const Weights& weights,
-                        const torch::Tensor& x, const LinearObserver& observe) {
-  auto heads = project_heads(arch, block, weights, x.flatten(0, 1), x.size(0), observe);
+                        const torch::Tensor& x, const Apply& apply) {
+  auto heads = project_heads(arch, block, x.flatten(0, 1), x.size(0), apply);
   const auto norms = [&] {
     heads.q = normalized(block.attention.q_norm, weights, heads.q);
     heads.k = normalized(block.attention.k_norm, weights, heads.k);
@@ -65,37 +61,43 @@ torch::Tensor attention(const Architecture& arch, const Block& block, const Weig
                        {block.window, arch.score_scale, arch.score_cap, arch.slopes})
           .transpose(1, 2)
           .reshape({-1, arch.heads * arch.head_dim});
-  const auto y = apply(block.attention.o, weights, mixed, observe).view(x.sizes());
+  const auto y = apply(block.attention.o, mixed).view(x.sizes());
   return normalized(block.attention.out_norm, weights, y);
 }
 
 /// Likewise.
 torch::Tensor feed_forward(const Architecture& arch, const Block& block, const Weights& weights,
-                           const torch::Tensor& x, const LinearObserver& observe) {
+                           const torch::Tensor& x, const Apply& apply) {
   const auto rows = x.flatten(0, 1);
   std::vector<torch::Tensor> parts;
   for (const Linear* linear : layers_reading(Input::mlp, block))
-    parts.push_back(apply(*linear, weights, rows, observe));
+    parts.push_back(apply(*linear, rows));
   if (block.mlp.kind == MlpKind::fused) parts = parts[0].split(arch.ffn, 1);
   const auto inner = block.mlp.kind == MlpKind::plain
                          ? activate(arch.activation, parts.at(0))
                          : activate_gated(arch.activation, parts.at(0), parts.at(1));
-  const auto y = apply(block.mlp.down, weights, inner, observe).view(x.sizes());
+  const auto y = apply(block.mlp.down, inner).view(x.sizes());
   return normalized(block.mlp.out_norm, weights, y);
 }
 
 }  // namespace
 
 torch::Tensor block_forward(const Architecture& arch, std::size_t index, const Weights& weights,
-                            const torch::Tensor& x, const LinearObserver& observe) {
+                            const torch::Tensor& x, const LinearObserver& observe,
+                            const LinearProduct& multiply) {
   const Block& block = arch.blocks.at(index);
+  const Apply apply = [&](const Linear& linear, const torch::Tensor& in) {
+    auto out = multiply ? multiply(linear, weights, in) : project(linear, weights, in);
+    if (observe) observe(linear, in, out);
+    return out;
+  };
   const auto read = normalized(block.attention.norm, weights, x);
-  const auto middle = x.add(attention(arch, block, weights, read, observe), arch.residual_scale);
+  const auto middle = x.add(attention(arch, block, weights, read, apply), arch.residual_scale);
   const auto& mlp_reads = block.joining == Joining::sequential ? middle
                           : block.joining == Joining::parallel ? x
                                                                : read;
   const auto y =
-      feed_forward(arch, block, weights, normalized(block.mlp.norm, weights, mlp_reads), observe);
+      feed_forward(arch, block, weights, normalized(block.mlp.norm, weights, mlp_reads), apply);
   return middle.add(y, arch.residual_scale);
 }
 

@@ -216,7 +216,11 @@ torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::T
 }
 
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x) {
-  const auto& matrix = weight(weights, linear.name + ".weight");
+  return project(linear, weights, weight(weights, linear.name + ".weight"), x);
+}
+
+torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& matrix,
+                      const torch::Tensor& x) {
   const auto y = Project::apply(x, matrix);
   return linear.bias ? y + weight(weights, linear.name + ".bias") : y;
 }

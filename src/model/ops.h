@@ -12,6 +12,9 @@ torch::Tensor normalize(const Norm& norm, const Weights& weights, const torch::T
 
 /// x [tokens, in] -> [tokens, out], bias included.
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& x);
+/// The same with `matrix` [out, in] in the place of the layer's own.
+torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& matrix,
+                      const torch::Tensor& x);
 
 /// cos and sin, times the rope's factor, of positions 0 … time − 1: two tensors [time, 1,
 /// frequencies].

@@ -64,7 +64,9 @@ json training_log(const TrainOptions& options, const Checkpoint& state,
           {"cpu_seconds", result.cpu_seconds},
           {"threads", thread_count()},
           {"device", options.cuda ? "cuda" : "cpu"},
-          {"curve", to_json(result.curve)}};
+          {"curve", to_json(result.curve)},
+          {"validation_losses", result.validation_losses},
+          {"gradient_alignment", result.gradient_alignment}};
 }
 
 void export_model(const fs::path& folder, const Architecture& arch, const Weights& weights,
@@ -83,6 +85,31 @@ void export_model(const fs::path& folder, const Architecture& arch, const Weight
   write_safetensors(folder / "model.safetensors", views, {{"format", "pt"}});
   for (const auto& [name, text] : tokenizer_texts(tokenizer)) write_file(folder / name, text);
   write_file(folder / "training_log.json", log.dump(1) + "\n");
+}
+
+json export_quantizer(const fs::path& folder, const Architecture& arch,
+                      const NamedQuantizer& quantizer, const Weights& learned, DType dtype) {
+  json layers = json::array();
+  std::int64_t weights = 0, parameters = 0;
+  for (const Block& block : arch.blocks)
+    for (const Linear* layer : block.linears()) {
+      layers.push_back(layer->name);
+      weights += layer->in * layer->out;
+    }
+  Weights stored;
+  for (const auto& [name, tensor] : learned) {
+    stored[name] = tensor.detach().to(torch::kCPU).contiguous();
+    parameters += tensor.numel();
+  }
+  const json record = {{"quantizer", quantizer.text},
+                       {"layers", layers},
+                       {"quantized_weights", weights},
+                       {"learned_parameters", parameters},
+                       {"exact", dtype == DType::f32}};
+  write_file(folder / kQuantizerRecord, record.dump(1) + "\n");
+  if (!stored.empty())
+    write_safetensors(folder / kQuantizerLearned, views_of("", stored), {{"format", "pt"}});
+  return record;
 }
 
 void check_folder(const fs::path& folder) {

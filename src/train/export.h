@@ -7,8 +7,12 @@
 #include "karat/graph.h"
 #include "karat/train.h"
 #include "train/checkpoint.h"
+#include "tuner/shared/training_quantizer.h"
 
 namespace karat {
+
+inline constexpr const char* kQuantizerRecord = "quantizer.json";
+inline constexpr const char* kQuantizerLearned = "quantizer.safetensors";
 
 /// What training_log.json holds: settings, files with hashes, tokens, times, curve.
 nlohmann::json training_log(const TrainOptions& options, const Checkpoint& state,
@@ -19,6 +23,12 @@ nlohmann::json training_log(const TrainOptions& options, const Checkpoint& state
 void export_model(const std::filesystem::path& folder, const Architecture& arch,
                   const Weights& weights, const nlohmann::json& config,
                   const std::filesystem::path& tokenizer, DType dtype, const nlohmann::json& log);
+
+/// Writes quantizer.json, how the linear layers were quantized, and quantizer.safetensors with what
+/// was learned beside the weights, if anything, as F32; returns the former.
+nlohmann::json export_quantizer(const std::filesystem::path& folder, const Architecture& arch,
+                                const NamedQuantizer& quantizer, const Weights& learned,
+                                DType dtype);
 
 /// Throws Error when what was written does not read back as a model with a tokenizer.
 void check_folder(const std::filesystem::path& folder);

@@ -9,9 +9,9 @@ namespace {
 
 /// One graph: mean loss of ids and its gradients, both times `share`.
 LossAndGradients part(const Architecture& arch, const Weights& leaves, const torch::Tensor& ids,
-                      double share) {
+                      double share, const LinearProduct& multiply) {
   const torch::AutoGradMode grad(true);
-  const torch::Tensor loss = batch_loss(arch, leaves, ids) * share;
+  const torch::Tensor loss = batch_loss(arch, leaves, ids, multiply) * share;
   std::vector<torch::Tensor> inputs;
   for (const auto& [name, leaf] : leaves) inputs.push_back(leaf);
   const auto gradients = torch::autograd::grad({loss}, inputs);
@@ -49,21 +49,37 @@ void for_each_part(std::int64_t batch, std::int64_t micro_batch, std::int64_t si
   }
 }
 
+/// Gradients of the mean loss in what enters each block.
+std::vector<torch::Tensor> gradients_of_inputs(const Architecture& arch, const Weights& weights,
+                                               const torch::Tensor& ids,
+                                               const LinearProduct& multiply) {
+  const torch::AutoGradMode grad(true);
+  std::vector<torch::Tensor> inputs;
+  torch::Tensor x = embed(arch, weights, ids).detach().requires_grad_();
+  for (std::size_t i = 0; i < arch.blocks.size(); ++i) {
+    inputs.push_back(x);
+    x = block_forward(arch, i, weights, x, {}, multiply);
+  }
+  return torch::autograd::grad({next_token_loss(arch, weights, x, ids)}, inputs);
+}
+
 std::int64_t side_by_side(const Weights& weights) {
   return weights.begin()->second.is_cuda() ? 1 : thread_count();
 }
 
 }  // namespace
 
-torch::Tensor batch_loss(const Architecture& arch, const Weights& weights,
-                         const torch::Tensor& ids) {
+torch::Tensor batch_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
+                         const LinearProduct& multiply) {
   torch::Tensor x = embed(arch, weights, ids);
-  for (std::size_t i = 0; i < arch.blocks.size(); ++i) x = block_forward(arch, i, weights, x);
+  for (std::size_t i = 0; i < arch.blocks.size(); ++i)
+    x = block_forward(arch, i, weights, x, {}, multiply);
   return next_token_loss(arch, weights, x, ids);
 }
 
 LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& leaves,
-                                    const torch::Tensor& ids, std::int64_t micro_batch) {
+                                    const torch::Tensor& ids, std::int64_t micro_batch,
+                                    const LinearProduct& multiply) {
   LossAndGradients sum;
   const std::int64_t lanes = side_by_side(leaves);
   std::vector<LossAndGradients> parts(static_cast<std::size_t>(lanes));
@@ -71,14 +87,15 @@ LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& lea
       ids.size(0), micro_batch, lanes,
       [&](std::int64_t i, std::int64_t first, std::int64_t count) {
         const double share = static_cast<double>(count) / static_cast<double>(ids.size(0));
-        parts[static_cast<std::size_t>(i)] = part(arch, leaves, ids.narrow(0, first, count), share);
+        parts[static_cast<std::size_t>(i)] =
+            part(arch, leaves, ids.narrow(0, first, count), share, multiply);
       },
       [&](std::int64_t i) { add(sum, std::move(parts[static_cast<std::size_t>(i)])); });
   return sum;
 }
 
 double mean_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
-                 std::int64_t micro_batch) {
+                 std::int64_t micro_batch, const LinearProduct& multiply) {
   double sum = 0;
   const std::int64_t lanes = side_by_side(weights);
   std::vector<double> parts(static_cast<std::size_t>(lanes));
@@ -88,10 +105,36 @@ double mean_loss(const Architecture& arch, const Weights& weights, const torch::
         const torch::NoGradGuard no_grad;
         parts[static_cast<std::size_t>(i)] =
             static_cast<double>(count) *
-            batch_loss(arch, weights, ids.narrow(0, first, count)).item<double>();
+            batch_loss(arch, weights, ids.narrow(0, first, count), multiply).item<double>();
       },
       [&](std::int64_t i) { sum += parts[static_cast<std::size_t>(i)]; });
   return sum / static_cast<double>(ids.size(0));
+}
+
+std::vector<double> sequence_losses(const Architecture& arch, const Weights& weights,
+                                    const torch::Tensor& ids, const LinearProduct& multiply) {
+  std::vector<double> losses(static_cast<std::size_t>(ids.size(0)));
+  for_each_part(
+      ids.size(0), 1, side_by_side(weights),
+      [&](std::int64_t, std::int64_t first, std::int64_t) {
+        const torch::NoGradGuard no_grad;
+        losses[static_cast<std::size_t>(first)] =
+            batch_loss(arch, weights, ids.narrow(0, first, 1), multiply).item<double>();
+      },
+      [](std::int64_t) {});
+  return losses;
+}
+
+std::vector<double> gradient_alignment(const Architecture& arch, const Weights& leaves,
+                                       const torch::Tensor& ids, const LinearProduct& one,
+                                       const LinearProduct& other) {
+  const auto first = gradients_of_inputs(arch, leaves, ids, one);
+  const auto second = gradients_of_inputs(arch, leaves, ids, other);
+  std::vector<double> cosines;
+  for (std::size_t i = 0; i < first.size(); ++i)
+    cosines.push_back(
+        ((first[i] * second[i]).sum() / (first[i].norm() * second[i].norm())).item<double>());
+  return cosines;
 }
 
 }  // namespace karat

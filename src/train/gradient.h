@@ -5,9 +5,10 @@
 
 namespace karat {
 
-/// Mean next-token loss of ids [batch, time]; builds a graph when the weights are leaves.
-torch::Tensor batch_loss(const Architecture& arch, const Weights& weights,
-                         const torch::Tensor& ids);
+/// Mean next-token loss of ids [batch, time]; builds a graph when the weights are leaves. Here and
+/// below, `multiply` is what block_forward() takes.
+torch::Tensor batch_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
+                         const LinearProduct& multiply = {});
 
 struct LossAndGradients {
   double loss = 0;
@@ -21,10 +22,21 @@ struct LossAndGradients {
 /// its barriers when the machine is busy. Parts are added in their order in the batch, so the bits
 /// do not depend on the number of threads. Call it within a SerialTorch.
 LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& leaves,
-                                    const torch::Tensor& ids, std::int64_t micro_batch);
+                                    const torch::Tensor& ids, std::int64_t micro_batch,
+                                    const LinearProduct& multiply = {});
 
 /// Mean loss of ids [sequences, time] without gradients, divided in the same way.
 double mean_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
-                 std::int64_t micro_batch);
+                 std::int64_t micro_batch, const LinearProduct& multiply = {});
+/// The loss of each sequence of ids [sequences, time].
+std::vector<double> sequence_losses(const Architecture& arch, const Weights& weights,
+                                    const torch::Tensor& ids, const LinearProduct& multiply = {});
+
+/// Cosines between the gradients in what enters each block, [blocks], of the mean loss of ids
+/// [batch, time] with one product and with another: how far a quantizer bends them on their way
+/// down (QuEST, arXiv 2502.05003). One graph of each.
+std::vector<double> gradient_alignment(const Architecture& arch, const Weights& leaves,
+                                       const torch::Tensor& ids, const LinearProduct& one,
+                                       const LinearProduct& other);
 
 }  // namespace karat

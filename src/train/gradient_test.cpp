@@ -2,11 +2,14 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "core/temporary.h"
 #include "core/threads.h"
 #include "model/parallel.h"
 #include "train/initial.h"
 #include "train/testing.h"
+#include "tuner/shared/training_quantizer.h"
 
 namespace karat {
 namespace {
@@ -58,6 +61,61 @@ TEST_CASE("the bits do not depend on the number of threads") {
     for (const auto& [name, gradient] : run.gradients)
       CHECK(torch::equal(gradient, runs[0].gradients.at(name)));
   }
+}
+
+TEST_CASE("a product of the caller's takes the place of every layer's own") {
+  const Architecture arch = architecture_of(kTinyLlama);
+  const Weights leaves = leaves_of(arch);
+  const torch::Tensor ids = torch::arange(2 * 24, torch::kInt64).view({2, 24});
+  std::vector<std::string> asked, told;
+  const LinearProduct twice = [&](const Linear& layer, const Weights& block,
+                                  const torch::Tensor& x) {
+    asked.push_back(layer.name);
+    return x.mm(block.at(layer.name + ".weight").t()) * 2;
+  };
+  const auto x = embed(arch, leaves, ids);
+  const auto y = block_forward(
+      arch, 0, leaves, x,
+      [&](const Linear& layer, const torch::Tensor& in, const torch::Tensor& out) {
+        told.push_back(layer.name);
+        CHECK(torch::equal(out, in.mm(leaves.at(layer.name + ".weight").t()) * 2));
+      },
+      twice);
+  std::vector<std::string> names;
+  for (const Linear* layer : arch.blocks[0].linears()) names.push_back(layer->name);
+  CHECK(asked == told);
+  CHECK(std::set(asked.begin(), asked.end()) == std::set(names.begin(), names.end()));
+  Weights doubled = leaves;
+  for (const std::string& name : names)
+    doubled[name + ".weight"] = leaves.at(name + ".weight").detach() * 2;
+  CHECK(torch::allclose(y, block_forward(arch, 0, doubled, x), 1e-5, 1e-6));
+}
+
+TEST_CASE("gradients are aligned with themselves, and less so the further down a quantizer bends") {
+  const Architecture arch = architecture_of(kTinyLlama);
+  const Weights leaves = leaves_of(arch);
+  const torch::Tensor ids = torch::arange(2 * 24, torch::kInt64).view({2, 24});
+  const auto fine = quantized_product(make_training_quantizer("ste:weights=16").value);
+  const auto coarse =
+      quantized_product(make_training_quantizer("ste:weights=16,activations=2").value);
+  for (const double cosine : gradient_alignment(arch, leaves, ids, coarse, coarse))
+    CHECK(cosine == doctest::Approx(1).epsilon(1e-5));
+  const auto near = gradient_alignment(arch, leaves, ids, fine, {});
+  const auto far = gradient_alignment(arch, leaves, ids, coarse, {});
+  REQUIRE(far.size() == arch.blocks.size());
+  CHECK(near[0] > far[0]);
+  CHECK(far[1] > far[0]);
+  CHECK(far[1] < 1);
+}
+
+TEST_CASE("losses of sequences have the batch's loss as their mean") {
+  const Architecture arch = architecture_of(kTinyLlama);
+  const Weights leaves = leaves_of(arch);
+  const torch::Tensor ids = torch::arange(5 * 24, torch::kInt64).view({5, 24});
+  const SerialTorch single;
+  double sum = 0;
+  for (const double loss : sequence_losses(arch, leaves, ids)) sum += loss;
+  CHECK(sum / 5 == doctest::Approx(mean_loss(arch, leaves, ids, 2)).epsilon(1e-6));
 }
 
 TEST_CASE("initial weights have the spread they should") {

@@ -9,6 +9,7 @@
 #include "core/temporary.h"
 #include "karat/error.h"
 #include "karat/text_file.h"
+#include "recipe/axis_text.h"
 
 namespace karat {
 namespace fs = std::filesystem;
@@ -79,10 +80,27 @@ std::int64_t sequence_of(const TrainOptions& options, const Architecture& arch) 
   return sequence;
 }
 
-json identity_of(const TrainOptions& o, const TrainConfig& config, const std::string& data_hash) {
+NamedQuantizer quantizer_of(const TrainOptions& options, const Architecture& arch) {
+  if (options.quantize.empty()) return {};
+  NamedQuantizer quantizer = make_training_quantizer(options.quantize);
+  if (!quantizer.value.check) return quantizer;
+  for (const Block& block : arch.blocks)
+    for (const Linear* layer : block.linears()) quantizer.value.check(*layer);
+  return quantizer;
+}
+
+LinearProduct with_plain_inputs(const NamedQuantizer& quantizer) {
+  if (option_of(quantizer.text, "weights").value_or("16") == "16") return {};
+  return quantized_product(
+      make_training_quantizer(with_option(quantizer.text, "activations", "16")).value);
+}
+
+json identity_of(const TrainOptions& o, const TrainConfig& config, const std::string& quantizer,
+                 const std::string& data_hash) {
   const OptimizerOptions& a = o.optimizer;
   return {{"config", sha256(std::as_bytes(std::span(config.text)))},
           {"data", data_hash},
+          {"quantizer", quantizer.empty() ? json() : json(quantizer)},
           {"batch", o.batch},
           {"micro_batch", o.micro_batch},
           {"sequence", sequence_of(o, config.arch)},
@@ -95,6 +113,15 @@ json identity_of(const TrainOptions& o, const TrainConfig& config, const std::st
           {"beta2", a.beta2},
           {"epsilon", a.epsilon},
           {"clip", a.clip}};
+}
+
+std::vector<TrainingQuantizerEntry> training_quantizers() {
+  std::vector<TrainingQuantizerEntry> entries;
+  for (const auto& [name, make] : training_quantizer_table()) {
+    NamedQuantizer quantizer = make_training_quantizer(name);
+    entries.push_back({name, std::move(quantizer.value.summary), std::move(quantizer.options)});
+  }
+  return entries;
 }
 
 }  // namespace karat

@@ -8,11 +8,20 @@
 #include "karat/tokenizer.h"
 #include "karat/torch.h"
 #include "karat/train.h"
+#include "tuner/shared/training_quantizer.h"
 
 namespace karat {
 
 /// Throws Error naming the first option that cannot be, or the first file that holds no text.
 void check_options(const TrainOptions& options);
+
+/// The quantizer that the options name, made for `arch`; one without operands where they name none.
+/// Throws Error on one that is malformed or that cannot quantize a layer.
+NamedQuantizer quantizer_of(const TrainOptions& options, const Architecture& arch);
+
+/// What the layers multiply where only their inputs are left alone; empty without a quantizer, and
+/// where the weights are not quantized either.
+LinearProduct with_plain_inputs(const NamedQuantizer& quantizer);
 
 /// The config as text, as JSON and as the architecture that its family makes of it.
 struct TrainConfig {
@@ -32,6 +41,6 @@ std::int64_t sequence_of(const TrainOptions& options, const Architecture& arch);
 
 /// Everything that the weights depend on but the number of steps. Equal on both sides of a resume.
 nlohmann::json identity_of(const TrainOptions& options, const TrainConfig& config,
-                           const std::string& data_hash);
+                           const std::string& quantizer, const std::string& data_hash);
 
 }  // namespace karat

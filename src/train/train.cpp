@@ -9,12 +9,14 @@
 #include "core/output.h"
 #include "karat/error.h"
 #include "model/parallel.h"
+#include "recipe/axis_text.h"
 #include "train/checkpoint.h"
 #include "train/clock.h"
 #include "train/data.h"
 #include "train/export.h"
 #include "train/gradient.h"
 #include "train/initial.h"
+#include "train/learned.h"
 #include "train/prepare.h"
 #include "train/work_folder.h"
 
@@ -32,8 +34,10 @@ class Trainer {
   void step();
   void record(double loss, double lr, double norm);
   void report();
-  torch::Tensor next_batch();
+  Weights start();  // the first weights, and what is learned beside them: fills learned_
+  torch::Tensor batch_of(std::int64_t step);
   double validate() const;
+  void judge();  // the trained model on the validation sequences
   void save();
   torch::Device device() const { return options_.cuda ? torch::kCUDA : torch::kCPU; }
   fs::path checkpoint_file() const { return work_.path() / kCheckpointName; }
@@ -42,11 +46,14 @@ class Trainer {
   const ProgressFn& listener_;
   WorkFolder work_;
   TrainConfig config_;
+  NamedQuantizer quantizer_;
+  LinearProduct multiply_;  // empty where nothing is quantized
   TokenId separator_;
   std::int64_t sequence_;
   TokenStreamFile data_;
   WindowOrder order_;
-  Weights weights_;  // leaves, float32
+  OwnRules learned_;  // of what the quantizer learns
+  Weights weights_;   // leaves, float32: the model's and what the quantizer learns
   AdamW optimizer_;
   torch::Tensor validation_;  // ids [sequences, sequence]
   Checkpoint state_;
@@ -66,13 +73,25 @@ Trainer::Trainer(const TrainOptions& options, const ProgressFn& listener)
       listener_(listener),
       work_(options),
       config_(read_config(options.config)),
+      quantizer_(quantizer_of(options, config_.arch)),
+      multiply_(quantizer_.value.operands ? quantized_product(quantizer_.value) : LinearProduct()),
       separator_(separator_of(config_.arch, options.tokenizer)),
       sequence_(sequence_of(options, config_.arch)),
       data_(TokenStreamFile::open({options.data, options.field}, options.tokenizer, separator_,
                                   work_.path(), listener)),
       order_(data_.size(), sequence_, options.seed),
-      weights_(as_leaves(initial_weights(config_.arch, options.seed, config_.deviation), device())),
-      optimizer_(options.optimizer, weights_) {}
+      weights_(as_leaves(start(), device())),
+      optimizer_(options.optimizer, weights_, learned_) {}
+
+Weights Trainer::start() {
+  const SerialTorch single;
+  Weights weights = initial_weights(config_.arch, options_.seed, config_.deviation);
+  const auto ids = batch_of(0).narrow(0, 0, std::min(options_.micro_batch, options_.batch));
+  Weights learned = learned_parameters(config_.arch, quantizer_.value, weights, ids.cpu());
+  learned_ = learned_rules(learned, quantizer_.value.decay);
+  weights.merge(learned);
+  return weights;
+}
 
 void Trainer::begin() {
   if (!options_.validation.empty()) {
@@ -86,27 +105,27 @@ void Trainer::begin() {
       rows.push_back(stream.slice(windows.begin_of(i), sequence_));
     validation_ = torch::cat(rows).to(device());
   }
-  state_.identity = identity_of(options_, config_, data_.hash());
+  state_.identity = identity_of(options_, config_, quantizer_.text, data_.hash());
   if (options_.resume) {
     state_ = load_checkpoint(checkpoint_file(), state_.identity, weights_, optimizer_);
     clock_.seconds_before = state_.result.seconds;
     clock_.cpu_before = state_.result.cpu_seconds;
   }
   for (const auto& [name, tensor] : weights_) {
-    if (state_.step == 0) state_.result.parameters += tensor.numel();
+    if (state_.step == 0 && !learned_.contains(name)) state_.result.parameters += tensor.numel();
   }
   first_step_ = state_.step;
 }
 
-torch::Tensor Trainer::next_batch() {
+torch::Tensor Trainer::batch_of(std::int64_t step) {
   std::vector<torch::Tensor> rows;
   for (std::int64_t i = 0; i < options_.batch; ++i)
-    rows.push_back(data_.slice(order_.begin_of(state_.step * options_.batch + i), sequence_));
+    rows.push_back(data_.slice(order_.begin_of(step * options_.batch + i), sequence_));
   return torch::cat(rows).to(device());
 }
 
 double Trainer::validate() const {
-  return mean_loss(config_.arch, weights_, validation_, options_.micro_batch);
+  return mean_loss(config_.arch, weights_, validation_, options_.micro_batch, multiply_);
 }
 
 void Trainer::save() {
@@ -116,8 +135,8 @@ void Trainer::save() {
 }
 
 void Trainer::step() {
-  auto [loss, gradients] =
-      loss_and_gradients(config_.arch, weights_, next_batch(), options_.micro_batch);
+  auto [loss, gradients] = loss_and_gradients(config_.arch, weights_, batch_of(state_.step),
+                                              options_.micro_batch, multiply_);
   const double norm = clip_gradients(gradients, options_.optimizer.clip);
   if (!std::isfinite(loss) || !std::isfinite(norm))
     fail(fmt::format("train: step {}", state_.step + 1),
@@ -178,6 +197,16 @@ void Trainer::report() {
       fmt::format("step {} is in {}; go on with --resume", state_.step, work_.path().string())};
 }
 
+void Trainer::judge() {
+  constexpr std::int64_t kAligned = 8;  // sequences
+  TrainResult& result = state_.result;
+  result.validation_losses = sequence_losses(config_.arch, weights_, validation_, multiply_);
+  if (option_of(quantizer_.text, "activations").value_or("16") != "16")
+    result.gradient_alignment = gradient_alignment(
+        config_.arch, weights_, validation_.narrow(0, 0, std::min(kAligned, validation_.size(0))),
+        multiply_, with_plain_inputs(quantizer_));
+}
+
 TrainResult Trainer::run() {
   begin();
   {
@@ -188,11 +217,18 @@ TrainResult Trainer::run() {
       if (options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0) save();
       report();
     }
+    if (validation_.defined()) judge();
   }
   clock_.stamp(state_.result);
   OutputFolder output(output_of(options_));
-  export_model(output.path(), config_.arch, weights_, config_.parsed, options_.tokenizer,
-               options_.dtype, training_log(options_, state_, data_.size()));
+  Weights model = weights_, learned;
+  for (const auto& [name, rule] : learned_) learned.insert(model.extract(name));
+  nlohmann::json log = training_log(options_, state_, data_.size());
+  if (multiply_)
+    log["quantizer"] =
+        export_quantizer(output.path(), config_.arch, quantizer_, learned, options_.dtype);
+  export_model(output.path(), config_.arch, model, config_.parsed, options_.tokenizer,
+               options_.dtype, log);
   check_folder(output.path());
   output.commit();
   work_.finish();

@@ -5,11 +5,16 @@
 #include <nlohmann/json.hpp>
 
 #include "core/temporary.h"
+#include "core/threads.h"
 #include "karat/architecture.h"
 #include "karat/error.h"
 #include "karat/safetensors.h"
 #include "karat/tokenizer.h"
+#include "model/parallel.h"
+#include "train/data.h"
+#include "train/gradient.h"
 #include "train/testing.h"
+#include "tuner/shared/training_quantizer.h"
 
 namespace karat {
 namespace {
@@ -223,6 +228,130 @@ TEST_CASE("GPT-2's Conv1D weights are saved as they are stored") {
   match_weights(arch, file);
   const Linear& up = arch.blocks[0].mlp.up;
   CHECK(file.get(up.name + ".weight").shape == std::vector<std::int64_t>{up.in, up.out});
+}
+
+TEST_CASE("training through a quantizer learns, and its record says how to quantize") {
+  Scene scene;
+  scene.options.steps = 80;
+  scene.options.validation = {scene.folder.path / "held-out.txt"};
+  scene.options.quantize = "lsq:weights=4,activations=4";
+  const TrainResult result = train(scene.options);
+  CHECK(result.curve.back().loss < 4.5);
+  REQUIRE(result.validation_losses.size() > 1);
+  double sum = 0;
+  for (const double loss : result.validation_losses) sum += loss;
+  CHECK(sum / static_cast<double>(result.validation_losses.size()) ==
+        doctest::Approx(*result.curve.back().validation).epsilon(1e-5));
+
+  REQUIRE(result.gradient_alignment.size() == 2);
+  CHECK(result.gradient_alignment[0] > 0.1);
+  CHECK(result.gradient_alignment[1] < 1);
+
+  Architecture arch = read_architecture(scene.options.out);
+  CHECK(Safetensors::open_folder(scene.options.out).tensors().size() == tensor_shapes(arch).size());
+  const auto record = nlohmann::json::parse(read_text(scene.options.out / "quantizer.json"));
+  CHECK(record.at("quantizer") == "lsq:weights=4,activations=4,zero=0,rows=0,decay=0.1");
+  CHECK(record.at("layers").size() == 14);
+  CHECK(record.at("exact") == true);
+  const auto learned = Safetensors::open(scene.options.out / "quantizer.safetensors");
+  CHECK(learned.tensors().size() == 28);
+  CHECK(learned.get(record.at("layers")[0].get<std::string>() + ".input_step").dtype == DType::f32);
+  const auto log = nlohmann::json::parse(read_text(scene.options.out / "training_log.json"));
+  CHECK(log.at("quantizer") == record);
+  CHECK(log.at("settings").at("quantizer") == record.at("quantizer"));
+
+  Scene plain;
+  plain.options.steps = 80;
+  train(plain.options);
+  CHECK(plain.weights() != scene.weights());
+  scene.options.replace = true;  // what it wrote may be replaced, the record included
+  scene.options.quantize.clear();
+  scene.options.validation.clear();
+  train(scene.options);
+  CHECK(plain.weights() == scene.weights());
+  CHECK_FALSE(fs::exists(scene.options.out / "quantizer.json"));
+}
+
+TEST_CASE("what is written quantizes to the model that was trained") {
+  for (const char* name : {"lsq:weights=3,activations=2,rows=1", "quest:hadamard=8,sparse=1"}) {
+    CAPTURE(name);
+    Scene scene;
+    scene.options.validation = {scene.folder.path / "held-out.txt"};
+    scene.options.quantize = name;
+    const TrainResult result = train(scene.options);
+
+    Architecture arch = read_architecture(scene.options.out);
+    const Safetensors file = Safetensors::open_folder(scene.options.out);
+    match_weights(arch, file);
+    Weights weights = load_ends(arch, file);
+    for (std::size_t i = 0; i < arch.blocks.size(); ++i) weights.merge(load_block(arch, file, i));
+    const fs::path learned = scene.options.out / "quantizer.safetensors";
+    std::optional<Safetensors> steps;
+    if (fs::exists(learned)) steps.emplace(Safetensors::open(learned));
+    if (steps)
+      for (const TensorView& view : steps->tensors()) weights[view.name] = map_tensor(view);
+    const auto record = nlohmann::json::parse(read_text(scene.options.out / "quantizer.json"));
+    const auto quantizer = make_training_quantizer(record.at("quantizer").get<std::string>());
+    const auto losses = [&](const LinearProduct& multiply) {
+      const TemporaryFolder cache;
+      const auto stream = TokenStreamFile::open(
+          {scene.options.validation}, scene.options.tokenizer,
+          *Tokenizer::open(scene.options.out).find("<|endoftext|>"), cache.path, {});
+      WindowOrder windows(stream.size(), 32, 0);
+      std::vector<torch::Tensor> rows;
+      for (std::size_t i = 0; i < result.validation_losses.size(); ++i)
+        rows.push_back(stream.slice(windows.begin_of(std::int64_t(i)), 32));
+      const SerialTorch single;
+      return sequence_losses(arch, weights, torch::cat(rows), multiply);
+    };
+    CHECK(losses(quantized_product(quantizer.value)) == result.validation_losses);
+    CHECK(losses({}) != result.validation_losses);
+  }
+}
+
+TEST_CASE("quantized training: the same bytes resumed and with any number of threads") {
+  for (const char* quantizer : {"quest:weights=2,activations=3,hadamard=8", "lsq:weights=2",
+                                "quarot:hadamard=4,weights=1,activations=1"}) {
+    CAPTURE(quantizer);
+    Scene whole, stopped;
+    whole.options.quantize = stopped.options.quantize = quantizer;
+    {
+      const ThreadScope scope(1);
+      train(whole.options);
+    }
+    const ThreadScope scope(3);
+    CHECK_THROWS_AS(train(stopped.options, stop_at(5)), Interrupted);
+    stopped.options.resume = true;
+    TrainOptions other = stopped.options;
+    other.quantize = "ste";
+    CHECK(failure(other).find("quantizer = \"ste:") != std::string::npos);
+    other.quantize.clear();
+    CHECK(failure(other).find("quantizer = null") != std::string::npos);
+    train(stopped.options);
+    CHECK(whole.weights() == stopped.weights());
+    const fs::path learned = whole.options.out / "quantizer.safetensors";
+    CHECK(fs::exists(learned) == (std::string(quantizer).starts_with("lsq")));
+    if (fs::exists(learned))
+      CHECK(read_text(learned) == read_text(stopped.options.out / "quantizer.safetensors"));
+  }
+}
+
+TEST_CASE("a quantizer that cannot be is an error that leaves nothing") {
+  Scene scene;
+  const auto refused = [&](const char* quantizer, const char* says) {
+    scene.options.quantize = quantizer;
+    CAPTURE(quantizer);
+    CHECK(failure(scene.options).find(says) != std::string::npos);
+    CHECK(scene.clean());
+  };
+  refused("quest", "rows of 16 inputs, expected a multiple of 128");
+  refused("quest:hadamard=16", "rows of 24 inputs, expected a multiple of 16");
+  refused("quest:weights=12", "1 to 8, or 16");
+  refused("tricky", "lsq, pact, quarot, quest, ste");
+  refused("quest:grid=nf4", "uniform, e2m1");
+  scene.options.optimizer.lr = 1e30;
+  scene.options.optimizer.warmup = 0;
+  refused("quest:hadamard=8", "train: step ");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "karat/safetensors.h"
 #include "karat/tokenizer.h"
 #include "train/checkpoint.h"
+#include "train/export.h"
 
 namespace karat {
 namespace fs = std::filesystem;
@@ -26,7 +27,8 @@ bool is_ours(const std::string& name) {
 std::string not_trained(const fs::path& folder) try {
   const auto log = nlohmann::json::parse(read_text(folder / "training_log.json"));
   if (!log.contains("settings") || !log.contains("curve")) return "no model trained by Karat";
-  std::set<std::string> names = {"config.json", "model.safetensors", "training_log.json"};
+  std::set<std::string> names = {"config.json", "model.safetensors", "training_log.json",
+                                 kQuantizerRecord, kQuantizerLearned};
   for (const fs::path& file : Tokenizer::files(folder)) names.insert(file.filename().string());
   const std::string stranger =
       stranger_in(folder, [&](const std::string& name) { return names.contains(name); });

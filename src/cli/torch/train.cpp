@@ -6,6 +6,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -29,11 +30,31 @@ documents separated by lines `<|endoftext|>`; JSON records are one document each
 once; the tokens and a checkpoint are kept in OUT.work until the run is complete. Ctrl-C writes a
 checkpoint and stops; the same command with --resume goes on, to the same weights bit for bit.
 --steps may be raised on resuming. AdamW, linear warm-up then a cosine, clipped gradients, float32
-arithmetic.)";
+arithmetic.
+
+With --quantize the linear layers of the blocks multiply quantized weights and quantized inputs, in
+training and in validation, and their weights learn to bear it:
+
+  karat train config.json ... --quantize quest:weights=4,activations=4
+
+Bits are 1 to 8, or 16 for what is not quantized. Embedding and head are left alone. What is written
+are the weights before quantizing, as float32 unless --dtype says otherwise, and quantizer.json,
+which says how to quantize them.)";
+
+/// What --quantize may name, for the end of the help.
+std::string quantizer_help() {
+  std::string text = "Quantizers of --quantize and their options:\n";
+  for (const TrainingQuantizerEntry& entry : training_quantizers()) {
+    text += fmt::format("  {:<8}{}\n", entry.name, entry.summary);
+    for (const OptionEntry& option : entry.options)
+      text += fmt::format("    {:<16}{}\n", option.key + "=" + option.value, option.help);
+  }
+  return text;
+}
 
 struct TrainArguments {
   TrainOptions options;
-  std::string device = "cpu", dtype = "bf16";
+  std::string device = "cpu", dtype;
   bool json = false;
 };
 
@@ -49,9 +70,8 @@ void declare_files(CLI::App& app, TrainArguments& a) {
   app.add_flag("--force", o.replace,
                "Replace what train wrote to OUT before, or an unfinished run");
   app.add_flag("--resume", o.resume, "Go on from the checkpoint");
-  app.add_option("--dtype", a.dtype, "Type of the saved weights")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
-      ->capture_default_str();
+  app.add_option("--dtype", a.dtype, "Type of the saved weights (default: bf16, quantized f32)")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}));
   app.add_option("--device", a.device, "Where to compute")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
@@ -73,12 +93,23 @@ void declare_schedule(CLI::App& app, TrainOptions& o) {
   option("--beta1", o.optimizer.beta1, "Decay of the first moment");
   option("--beta2", o.optimizer.beta2, "Decay of the second moment");
   option("--clip", o.optimizer.clip, "Largest global gradient norm; 0: none");
+  app.add_option("--quantize", o.quantize,
+                 "Quantizer of the linear layers: NAME:OPTION=VALUE,…, see below");
   option("--seed", o.seed, "Of the initial weights and the order of the data")
       ->check(whole_number(std::numeric_limits<std::uint64_t>::max()));
   option("--log-every", o.log_every, "Steps per point of the curve");
   option("--validate-every", o.validate_every, "Steps between validations");
   option("--validation-sequences", o.validation_sequences, "Sequences validated, at most");
   option("--checkpoint-every", o.checkpoint_every, "Steps between checkpoints; 0: on Ctrl-C only");
+}
+
+/// Of the mean of `values`, two or more.
+double standard_error(const std::vector<double>& values) {
+  const auto count = static_cast<double>(values.size());
+  double sum = 0, squares = 0;
+  for (const double value : values) sum += value;
+  for (const double value : values) squares += (value - sum / count) * (value - sum / count);
+  return std::sqrt(squares / (count - 1) / count);
 }
 
 void print_result(const TrainOptions& options, const TrainResult& result, bool as_json) {
@@ -88,6 +119,9 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
                              {"tokens", result.tokens},           {"seconds", result.seconds},
                              {"cpu_seconds", result.cpu_seconds}, {"loss", last.loss}};
     if (last.validation) object["validation_loss"] = *last.validation;
+    if (result.validation_losses.size() > 1)
+      object["validation_standard_error"] = standard_error(result.validation_losses);
+    if (!options.quantize.empty()) object["quantize"] = options.quantize;
     if (!result.warnings.empty()) object["warnings"] = result.warnings;
     fmt::print("{}\n", object.dump(2));
     return;
@@ -95,6 +129,8 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
   fmt::print("{}: {} parameters, {} tokens in {:.0f} s, loss {:.4f}", options.out.string(),
              result.parameters, result.tokens, result.seconds, last.loss);
   if (last.validation) fmt::print(", validation {:.4f}", *last.validation);
+  if (result.validation_losses.size() > 1)
+    fmt::print(" ± {:.4f}", standard_error(result.validation_losses));
   fmt::print("\n");
 }
 
@@ -102,15 +138,16 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
 
 Action train_verb(CLI::App& app) {
   app.description(kTrainHelp);
+  app.footer(quantizer_help());
   auto arguments = std::make_shared<TrainArguments>();
   declare_files(app, *arguments);
   declare_schedule(app, arguments->options);
   return [arguments] {
     TrainOptions& options = arguments->options;
     options.cuda = arguments->device == "cuda";
-    options.dtype = arguments->dtype == "f32"   ? DType::f32
-                    : arguments->dtype == "f16" ? DType::f16
-                                                : DType::bf16;
+    const std::string fallback = options.quantize.empty() ? "bf16" : "f32";
+    const std::string& dtype = arguments->dtype.empty() ? fallback : arguments->dtype;
+    options.dtype = dtype == "f32" ? DType::f32 : dtype == "f16" ? DType::f16 : DType::bf16;
     for (const auto* files : {&options.data, &options.validation})
       for (const std::filesystem::path& file : *files) tell(text_notices(file, options.field));
     const TrainResult result = train(options, terminal_progress());

@@ -33,7 +33,8 @@ double learning_rate(const OptimizerOptions& options, std::int64_t step, std::in
   return options.lr * (options.final_lr + (1 - options.final_lr) * cosine);
 }
 
-AdamW::AdamW(const OptimizerOptions& chosen, const Weights& weights) : options(chosen) {
+AdamW::AdamW(const OptimizerOptions& chosen, const Weights& weights, OwnRules own)
+    : options(chosen), rules(std::move(own)) {
   for (const auto& [name, weight] : weights) {
     first[name] = torch::zeros_like(weight);
     second[name] = torch::zeros_like(weight);
@@ -52,8 +53,14 @@ void AdamW::update(Weights& weights, const Weights& gradients, double lr, std::i
     m.mul_(options.beta1).add_(gradient, 1 - options.beta1);
     v.mul_(options.beta2).addcmul_(gradient, gradient, 1 - options.beta2);
     const torch::Tensor size = v.sqrt().div_(second_size).add_(options.epsilon);
-    if (weight.dim() > 1) weight.mul_(1 - lr * options.weight_decay);
-    weight.addcdiv_(m, size, -lr / first_size);
+    const auto own = rules.find(name);
+    if (own == rules.end()) {
+      if (weight.dim() > 1) weight.mul_(1 - lr * options.weight_decay);
+      weight.addcdiv_(m, size, -lr / first_size);
+    } else {
+      const auto& [rate, decay, least] = own->second;
+      weight.mul_(1 - lr * decay).addcdiv_(m, size, -lr * rate / first_size).clamp_min_(least);
+    }
   });
 }
 

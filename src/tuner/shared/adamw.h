@@ -10,11 +10,19 @@
 
 namespace karat {
 
+/// How a weight differs from the others: the factor of its learning rate, its own decay, and the
+/// value below which no entry of it may fall.
+struct OwnRule {
+  double rate = 1, decay = 0, least = 0;
+};
+using OwnRules = std::map<std::string, OwnRule>;  // by the weight's name
+
 struct AdamW {
   OptimizerOptions options;
+  OwnRules rules;
   Weights first, second;  // moments, shaped like the weights
 
-  AdamW(const OptimizerOptions& options, const Weights& weights);
+  AdamW(const OptimizerOptions& options, const Weights& weights, OwnRules rules = {});
   /// One update of `weights` in place; `step` counts from 0 and sets the bias correction.
   void update(Weights& weights, const Weights& gradients, double lr, std::int64_t step);
 };

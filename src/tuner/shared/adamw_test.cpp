@@ -38,6 +38,24 @@ TEST_CASE("AdamW follows the paper and decays matrices alone") {
   CHECK(std::abs(matrix.weight - bias.weight) > 1e-3);
 }
 
+TEST_CASE("a weight with its own rule has its rate, its decay and a floor") {
+  const OptimizerOptions options{.weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.95};
+  Weights weights = {{"step", torch::full({1, 1}, 0.5)}, {"low", torch::full({1, 1}, 0.5)}};
+  ScalarAdamW step{0.5};
+  AdamW optimizer(options, weights,
+                  {{"step", {.rate = 0.25, .decay = 0.4, .least = 0.01}},
+                   {"low", {.rate = 100, .decay = 0, .least = 0.01}}});
+  for (int i = 0; i < 20; ++i) {
+    const double gradient = std::sin(1.0 + i);
+    optimizer.update(weights,
+                     {{"step", torch::full({1, 1}, gradient)}, {"low", torch::full({1, 1}, 1.0)}},
+                     0.01, i);
+    step.update(options, gradient, 0.01 * 0.25, 4 * 0.4, i + 1);  // decay has no part in the rate
+  }
+  CHECK(weights.at("step").item<double>() == doctest::Approx(step.weight).epsilon(1e-5));
+  CHECK(weights.at("low").item<float>() == 0.01f);
+}
+
 TEST_CASE("the global norm is clipped, not each tensor") {
   Weights gradients = {{"a", torch::tensor({3.0f})}, {"b", torch::tensor({{0.0f, 4.0f}})}};
   CHECK(clip_gradients(gradients, 10) == doctest::Approx(5));

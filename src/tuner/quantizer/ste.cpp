@@ -1,0 +1,17 @@
+// The plainest: rows rounded between ± their largest entry, gradients straight through.
+#include "tuner/shared/training_quantizer.h"
+
+namespace karat {
+
+TrainingQuantizer ste_training(Options& options) {
+  const OperandBits bits = operand_bits(options);
+  const RoundRows round_x = absmax_rounding(bits.activations);
+  const RoundRows round_weight = absmax_rounding(bits.weights);
+  return {.summary = "rows between ± their largest entry, gradients straight through",
+          .operands = [round_x, round_weight](const Linear&, const Weights&,
+                                              const torch::Tensor& weight, const torch::Tensor& x) {
+            return rounded_operands(x, weight, 0, round_x, round_weight);
+          }};
+}
+
+}  // namespace karat

@@ -1,0 +1,91 @@
+"""karat train from end to end: through a quantizer, stopped and resumed, and refused."""
+import json
+import lzma
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from support import CALIBRATION, EVALUATION, KARAT, MODEL, ROOT, TestCase, main, read_safetensors
+
+
+class Train(TestCase):
+    def setUp(self):
+        super().setUp()
+        config = json.loads((MODEL / "config.json").read_text())
+        config |= {"hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2,
+                   "num_key_value_heads": 2, "head_dim": 16}
+        self.config = self.folder / "config.json"
+        self.config.write_text(json.dumps(config))
+
+    def arguments(self, out, *more):
+        return ["train", self.config, "--tokenizer", MODEL, "--data", CALIBRATION, "--validation", EVALUATION, "--out",
+                self.folder / out, "--batch", 4, "--sequence", 64, "--warmup", 2, "--lr", 0.01,
+                "--validation-sequences", 4, *more]
+
+    def test_a_quantized_model_and_its_record(self):
+        result = self.run_json(*self.arguments("out", "--steps", 6, "--quantize", "quest:hadamard=32"))
+        self.assertEqual(result["quantize"], "quest:hadamard=32")
+        self.assertGreater(result["validation_standard_error"], 0)
+        record = json.loads((self.folder / "out/quantizer.json").read_text())
+        self.assertEqual(record["quantizer"], "quest:weights=4,activations=4,hadamard=32,grid=uniform,sparse=0,trust=0")
+        self.assertTrue(record["exact"])
+        self.assertEqual(len(record["layers"]), 14)
+        log = json.loads((self.folder / "out/training_log.json").read_text())
+        self.assertEqual(len(log["validation_losses"]), 4)
+        header, _, _ = read_safetensors(self.folder / "out/model.safetensors")
+        self.assertEqual(header["model.norm.weight"]["dtype"], "F32")
+        self.assertFalse(any("step" in name for name in header))
+        score = self.run_json("evaluate", self.folder / "out", "--text", EVALUATION, "--limit", 1)
+        self.assertGreater(score["perplexity"], 1)
+
+    def test_stopped_and_resumed_with_what_was_learned(self):
+        lsq, pact = (["--quantize", f"{name}:weights=2,activations=3", "--steps", 30, "--checkpoint-every", 5]
+                     for name in ("lsq", "pact"))
+        self.run_karat(*self.arguments("whole", *lsq, "--threads", 1))
+        stopped = self.arguments("stopped", *lsq)
+        process = subprocess.Popen([KARAT, *map(str, stopped)], stderr=subprocess.DEVNULL)
+        checkpoint = self.folder / "stopped.work/checkpoint.safetensors"
+        while process.poll() is None and not checkpoint.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if not (self.folder / "stopped").exists():  # else it was too fast to be stopped
+            self.assert_refused(*self.arguments("stopped", *pact, "--resume"), says="quantizer")
+            self.run_karat(*stopped, "--resume", "--threads", 2)
+        for file in ("model.safetensors", "quantizer.safetensors"):
+            self.assertEqual((self.folder / "whole" / file).read_bytes(), (self.folder / "stopped" / file).read_bytes())
+
+    def test_bad_quantizers_are_refused_before_anything_runs(self):
+        for text, says in {"quest": "multiple of 128", "quest:weights=9": "1 to 8, or 16", "best": "lsq, pact",
+                           "lsq:weights=1,zero=1": "2 bits or more", "quest:bits=4": "option 'bits'",
+                           "quest:grid=e2m1,weights=3": "4 or 16", "ste:weights=16,activations=16": "at least one",
+                           "quest:hadamard=48": "power of two", "quest:grid=trellis": "uniform, e2m1"}.items():
+            self.assert_refused(*self.arguments("out", "--quantize", text), says=says)
+
+    def test_the_contest_prints_a_table_and_makes_no_run_twice(self):
+        corpus = self.folder / "shared/corpus"
+        corpus.mkdir(parents=True)
+        for name, text in (("books.train.txt.xz", CALIBRATION), ("valid.txt.xz", EVALUATION)):
+            (corpus / name).write_bytes(lzma.compress(text.read_bytes()[:40000]))
+        command = [sys.executable, ROOT / "tools/qat_contest.py", "--karat", KARAT, "--work", self.folder / "work",
+                   "--steps", "4", "--batch", "2", "--layers", "1", "--bits", "1", "--methods", "quest", "ste"]
+        done = [subprocess.run(command, env=os.environ | {"KARAT_SHARED": str(self.folder / "shared")},
+                               capture_output=True, text=True, timeout=300) for _ in range(2)]
+        self.assertEqual(done[0].returncode, 0, done[0].stderr)
+        self.assertRegex(done[0].stdout, r"\| QuEST, seed 1 \| \d\.\d{4} \| ")
+        self.assertRegex(done[0].stdout, r"\| STE \(absmax\), seed 1 \| \d\.\d{4} \([+-]0\.\d{4} ± 0\.\d{4}\) \| ")
+        self.assertEqual(done[0].stdout, done[1].stdout)
+        self.assertNotIn("tokens/s", done[1].stderr)
+        rows = json.loads((self.folder / "work/128x1-batch2-4/rows.json").read_text())
+        self.assertEqual([row["name"] for row in rows], ["full-1", "quest-1-1", "ste-1-1"])
+
+    def test_help_lists_the_quantizers(self):
+        text = self.run_karat("train", "--help")
+        for word in ("quest", "lsq", "pact", "quarot", "ste", "hadamard=128", "activations=4"):
+            self.assertIn(word, text)
+
+
+if __name__ == "__main__":
+    main()
