@@ -43,7 +43,7 @@ KNOWS = {
     "calibrate": LOW | {"load", "model"},
     "recipe": LOW,
     **{axis: LOW | {"format", "recipe"} for axis in AXES},
-    "tuner": LOW | {"format", "load", "model", "recipe"},
+    "tuner": LOW | {"load", "model", "recipe"},
     "method": LOW | AXES | {"recipe"},
     "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "run"},
     "compare": LOW | {"load", "format", "calibrate", "recipe", "selector", "pipeline", "evaluate", "report", "run"},

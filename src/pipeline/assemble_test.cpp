@@ -52,8 +52,8 @@ TEST_CASE("a recipe in JSON has these keys, in this order") {
   const nlohmann::ordered_json json = recipe_json(find_method("gwq"));
   for (const auto& [key, value] : json.items()) keys.push_back(key);
   CHECK(keys == std::vector<std::string>{"method", "paper", "metric", "selector", "transform",
-                                         "grid", "solver", "inputs", "detach", "ends", "size",
-                                         "file-bits"});
+                                         "grid", "solver", "tuner", "inputs", "detach", "ends",
+                                         "size", "file-bits"});
 }
 
 TEST_CASE("gwq is what the dossier says") {

@@ -7,9 +7,9 @@ namespace karat {
 
 /// A layer of the block: where it lies, and as it is solved.
 struct SolvedLayer {
-  std::string name;
-  Grid grid;
-  Solution solution;  // its basis included
+  std::string name = {};
+  Grid grid = {};
+  Solution solution = {};  // its basis included
 };
 
 /// How far tuning has come, over all blocks that are still to be done.

@@ -7,16 +7,16 @@ namespace karat {
 
 /// Scale and zero, each [out, groups, 1].
 struct GroupLines {
-  torch::Tensor scale, zero;
+  torch::Tensor scale = {}, zero = {};
 };
 
 /// What a tuner begins with. Tensors of weights are [out, groups, n], zeros filling the last group.
 struct GroupedLayer {
-  EvenLevels levels;
+  EvenLevels levels = {};
   std::int64_t in = 0;
-  torch::Tensor weight;                              // that the solver rounded
-  Kept kept;                                         // Bool or undefined
-  GroupLines lines;                                  // as the solver left them
+  torch::Tensor weight = {};                         // that the solver rounded
+  Kept kept = {};                                    // Bool or undefined
+  GroupLines lines = {};                             // as the solver left them
   torch::Tensor flat(const torch::Tensor& x) const;  // [out, groups, n] -> [out, in]
 };
 GroupedLayer grouped_layer(const TunedLayer& layer);
