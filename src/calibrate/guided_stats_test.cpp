@@ -111,6 +111,7 @@ struct OneLayer {
 }  // namespace
 
 TEST_CASE("token weights and guided Hessians equal whole-graph autograd in double") {
+  const SerialTorch serial;  // once instead of at every call
   for (const auto& entry : std::filesystem::directory_iterator(kFamilies)) {
     CAPTURE(entry.path().filename().string());
     const FamilyFixture fixture(entry.path().filename());

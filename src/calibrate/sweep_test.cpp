@@ -5,6 +5,7 @@
 #include "core/temporary.h"
 #include "karat/calibrate.h"
 #include "karat/error.h"
+#include "model/parallel.h"
 #include "model/testing.h"
 
 using namespace karat;
@@ -71,6 +72,7 @@ std::vector<std::string> families() {
 }  // namespace
 
 TEST_CASE("the sweep's gradients and Fisher equal whole-graph autograd") {
+  const SerialTorch serial;  // once instead of at every call
   for (const auto& name : families()) {
     CAPTURE(name);
     const FamilyFixture fixture(name);
@@ -91,6 +93,7 @@ TEST_CASE("the sweep's gradients and Fisher equal whole-graph autograd") {
 }
 
 TEST_CASE("the Fisher information of embedding and head equals whole-graph autograd") {
+  const SerialTorch serial;  // once instead of at every call
   for (const auto& name : families()) {
     CAPTURE(name);
     const FamilyFixture fixture(name);
@@ -112,6 +115,7 @@ TEST_CASE("the Fisher information of embedding and head equals whole-graph autog
 }
 
 TEST_CASE("hessian and input_abs equal direct products, forward or backward") {
+  const SerialTorch serial;  // once instead of at every call
   for (const auto& name : families()) {
     CAPTURE(name);
     const FamilyFixture fixture(name);

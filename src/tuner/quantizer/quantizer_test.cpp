@@ -11,12 +11,12 @@ namespace karat {
 namespace {
 
 /// A layer of 24 × 128 with its weight and inputs as double leaves, and what a quantizer learns.
-struct Layer {
+struct LoneLayer {
   Linear linear;
   torch::Tensor weight, x;
   Weights learned;
 
-  explicit Layer(const TrainingQuantizer& quantizer) {
+  explicit LoneLayer(const TrainingQuantizer& quantizer) {
     linear.name = "layer";
     linear.in = 128;
     linear.out = 24;
@@ -50,7 +50,7 @@ TEST_CASE("every quantizer: eight bits are close, fewer less so, and gradients r
     for (const int bits : {8, 4, 2}) {
       const TrainingQuantizer quantizer =
           make(name + ":weights=" + std::to_string(bits) + ",activations=" + std::to_string(bits));
-      Layer layer(quantizer);
+      LoneLayer layer(quantizer);
       const auto y = layer.product(quantizer);
       const double error = error_of(y, layer.x.mm(layer.weight.t()));
       CHECK(error > before);
@@ -66,7 +66,7 @@ TEST_CASE("every quantizer: eight bits are close, fewer less so, and gradients r
     }
     for (const char* one : {"weights", "activations"}) {  // the other operand is left alone
       const TrainingQuantizer quantizer = make(name + ":" + one + "=16");
-      Layer layer(quantizer);
+      LoneLayer layer(quantizer);
       const Operands both = layer.operands(quantizer);
       const bool weights = std::string(one) == "weights";
       CHECK(torch::equal(weights ? both.weight : both.x, weights ? layer.weight : layer.x));
@@ -80,7 +80,7 @@ TEST_CASE("every quantizer: eight bits are close, fewer less so, and gradients r
 
 TEST_CASE("QuEST's gradients are those of the paper's formulas") {
   const TrainingQuantizer quest = make("quest:weights=3,activations=2");
-  Layer layer(quest);
+  LoneLayer layer(quest);
   const auto h = hadamard_matrix(128);
   const auto x = round_gaussian(layer.x.detach().mm(h), gaussian_grid(2));
   const auto w = round_gaussian(layer.weight.detach().mm(h), gaussian_grid(3));
@@ -96,7 +96,7 @@ TEST_CASE("QuEST's gradients are those of the paper's formulas") {
 TEST_CASE("QuEST: one bit, weights alone, no Hadamard, E2M1, 4:8") {
   const auto h = hadamard_matrix(128);
   const TrainingQuantizer one = make("quest:weights=1,activations=16");
-  Layer layer(one);
+  LoneLayer layer(one);
   const auto turned = layer.weight.detach().mm(h);
   const auto sigma = turned.square().mean(-1, true).sqrt();
   const auto sign = torch::where(turned >= 0, 1.0, -1.0) * sigma * std::sqrt(2 / 3.14159265358979);
@@ -127,7 +127,7 @@ TEST_CASE("QuEST: one bit, weights alone, no Hadamard, E2M1, 4:8") {
 
 TEST_CASE("absmax: the largest entry of a row stays, and QuaRot is the same in another basis") {
   const TrainingQuantizer ste = make("ste:weights=3,activations=16");
-  Layer layer(ste);
+  LoneLayer layer(ste);
   const auto rounded = layer.operands(ste).weight.detach(), weight = layer.weight.detach();
   CHECK(torch::allclose(rounded.abs().amax(-1), weight.abs().amax(-1), 1e-5, 1e-7));
   const auto step = weight.abs().amax(-1, true) * 2 / 7;
@@ -139,7 +139,7 @@ TEST_CASE("absmax: the largest entry of a row stays, and QuaRot is the same in a
 
 TEST_CASE("learned steps start where a Gaussian is rounded best, and by LSQ's rule with a zero") {
   const TrainingQuantizer lsq = make("lsq:weights=1,activations=3,rows=1");
-  const Layer layer(lsq);
+  const LoneLayer layer(lsq);
   const auto& weight_step = layer.learned.at("layer.weight_step");
   CHECK(weight_step.sizes() == torch::IntArrayRef({24, 1}));
   CHECK(torch::allclose(weight_step,
@@ -147,7 +147,7 @@ TEST_CASE("learned steps start where a Gaussian is rounded best, and by LSQ's ru
   CHECK(layer.learned.at("layer.input_step").item<double>() ==
         doctest::Approx(layer.x.square().mean().sqrt().item<double>() * 2 *
                         gaussian_grid(3).half_gap));
-  const Layer zero(make("lsq:weights=3,activations=16,zero=1"));
+  const LoneLayer zero(make("lsq:weights=3,activations=16,zero=1"));
   CHECK(zero.learned.size() == 1);
   CHECK(zero.learned.at("layer.weight_step").item<double>() ==
         doctest::Approx(2 * zero.weight.abs().mean().item<double>() / std::sqrt(3.0)));

@@ -11,7 +11,9 @@ torch::Tensor GroupedLayer::flat(const torch::Tensor& x) const {
 
 GroupedLayer grouped_layer(const TunedLayer& layer) {
   const Solution& start = layer.start;
-  GroupedLayer result{.levels = layer.grid.even.value(), .in = start.weight.size(1)};
+  GroupedLayer result;
+  result.levels = layer.grid.even.value();
+  result.in = start.weight.size(1);
   std::vector<torch::Tensor> scales, zeros;
   for (const GridParams& params : start.params) {
     scales.push_back(params.at(0));
