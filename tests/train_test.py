@@ -63,7 +63,7 @@ class Train(TestCase):
                            "quest:grid=e2m1,weights=3": "4 or 16", "ste:weights=16,activations=16": "at least one",
                            "quest:hadamard=48": "power of two", "quest:grid=trellis": "uniform, e2m1"}.items():
             self.assert_refused(*self.arguments("out", "--quantize", text), says=says)
-        self.assert_refused(*self.arguments("out", "--policy", "sgd"), says="expected sagm")
+        self.assert_refused(*self.arguments("out", "--policy", "sgd"), says="expected gaqat, sagm")
 
     def test_the_contest_prints_a_table_and_makes_no_run_twice(self):
         corpus = self.folder / "shared/corpus"
