@@ -39,6 +39,8 @@ set_source_files_properties(${block_types} PROPERTIES
   COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON)
 karat_registry(layer_format FOLDER format/codec TABLE codec_table HEADER format/codec.h
                TYPE "const Codec&" ARGUMENTS "" SUFFIX _codec)
+karat_registry(layer_format FOLDER format/input_grid TABLE input_grid_table HEADER format/input_grid.h
+               TYPE "const InputGrid&" ARGUMENTS "" SUFFIX _inputs)
 karat_registry(layer_load FOLDER load/gguf/family TABLE gguf_family_table HEADER load/gguf/family.h
                TYPE GgufFamily ARGUMENTS "const GgufKeys&" SUFFIX _gguf)
 karat_registry(layer_load FOLDER load/family TABLE family_table HEADER load/family.h
@@ -58,8 +60,8 @@ if(KARAT_TORCH)
   karat_layer(pipeline TORCH LIGHT KNOWS method ${axes} recipe calibrate model run load format core)
   karat_layer(compare TORCH LIGHT KNOWS pipeline selector recipe calibrate evaluate report run load format core)
   karat_layer(explain TORCH LIGHT KNOWS pipeline recipe core)
-  karat_layer(tuner TORCH KNOWS model recipe load core)
-  karat_layer(train TORCH LIGHT KNOWS tuner model load core)
+  karat_layer(tuner TORCH KNOWS model recipe load format core)
+  karat_layer(train TORCH LIGHT KNOWS tuner model run load format core)
   set(torch_layers model calibrate recipe ${axes} method pipeline compare explain tuner train)
 
   foreach(axis IN LISTS axis_types)

@@ -46,8 +46,8 @@ KNOWS = {
     "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "run"},
     "compare": LOW | {"load", "format", "calibrate", "recipe", "selector", "pipeline", "evaluate", "report", "run"},
     "explain": LOW | {"recipe", "pipeline"},
-    "tuner": LOW | {"load", "model", "recipe"},
-    "train": LOW | {"load", "model", "tuner"},
+    "tuner": LOW | {"format", "load", "model", "recipe"},
+    "train": LOW | {"format", "load", "model", "run", "tuner"},
     "cli": LOW | {"load", "run"},
     "cli/torch": LOW | {"model"},
 }

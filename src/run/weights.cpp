@@ -66,7 +66,7 @@ class Finder {
     const std::string name = layer_of(weight);
     const PackedLayout* layout = packed_layout(name);
     if (layout == nullptr) return Matrix(get(weight));
-    if (layout->rotation && weight == model_.arch.embedding)
+    if ((layout->rotation || layout->hadamard != 0) && weight == model_.arch.embedding)
       fail("open " + model_.folder.string(), "an embedding with a rotation",
            "one whose rows can be read alone", "only linear layers and heads may be rotated");
     return Matrix(packed_view(name, *layout, model_.arch.vocab, model_.arch.hidden, find_tensor()));
@@ -168,6 +168,7 @@ std::vector<float> row_floats(const MatrixView& m, std::int64_t row) {
   }
   std::vector<float> weights(static_cast<std::size_t>(m.in));
   dense_row(*m.packed, row, weights.data());
+  for (float& weight : weights) weight *= row_scale(*m.packed, row);
   if (m.outlier_offsets != nullptr)
     add_outliers(*m.packed, m.outlier_offsets[row], m.outlier_offsets[row + 1], weights.data());
   if (m.input_scales != nullptr)
