@@ -68,10 +68,22 @@ PackedLayout trellis(const char* code, std::optional<std::uint32_t> rotation = {
   return {.format = "trellis", .variant = code, .bits = 2, .group = 0, .rotation = rotation};
 }
 
+/// 4 bits in the basis of a block Hadamard transform; of inputs rounded to `input_bits`, or not: 0.
+PackedLayout turned(int input_bits) {
+  return {.format = "midrise",
+          .bits = 4,
+          .group = 0,
+          .hadamard = 128,
+          .input_grid = input_bits > 0 ? "gaussian" : "",
+          .input_bits = input_bits};
+}
+
 const std::vector<Case> kCases = {
     {"F32", {}, DType::f32},
     {"F16", {}, DType::f16},
     {"BF16", {}, DType::bf16},
+    {"4 bit turned", turned(0)},
+    {"4 bit turned A4", turned(4)},
     {"8 bit g128", PackedLayout{.bits = 8, .group = 128}},
     {"4 bit g128", PackedLayout{.bits = 4, .group = 128}},
     {"4 bit g128 + 1 %", PackedLayout{.bits = 4, .group = 128}, DType::f32, 0.01},

@@ -1,5 +1,5 @@
-# What bytes may be: the types of blocks (src/core/block) and the storage formats (src/format/codec), each
-# found by its file's name.
+# What bytes may be: the types of blocks (src/core/block), the storage formats (src/format/codec) and the
+# grids that inputs are rounded to (src/format/input_grid), each found by its file's name.
 
 # karat_formats(<target of src/core> <target of src/format>)
 function(karat_formats core format)
@@ -11,4 +11,6 @@ function(karat_formats core format)
     COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON)
   karat_registry(${format} FOLDER format/codec TABLE codec_table HEADER format/codec.h
                  TYPE "const Codec&" ARGUMENTS "" SUFFIX _codec)
+  karat_registry(${format} FOLDER format/input_grid TABLE input_grid_table HEADER format/input_grid.h
+                 TYPE "const InputGrid&" ARGUMENTS "" SUFFIX _inputs)
 endfunction()

@@ -52,7 +52,7 @@ if(KARAT_TORCH)
   karat_layer(pipeline TORCH LIGHT KNOWS method ${axes} recipe calibrate model run load format core)
   karat_layer(compare TORCH LIGHT KNOWS pipeline selector recipe calibrate evaluate report run load format core)
   karat_layer(explain TORCH LIGHT KNOWS pipeline recipe core)
-  karat_layer(train TORCH LIGHT KNOWS tuner model recipe load core)
+  karat_layer(train TORCH LIGHT KNOWS tuner model recipe run load format core)
   karat_layer(vision TORCH KNOWS train tuner model load core)
   set(torch_layers model calibrate recipe ${axes} method pipeline compare explain train)
 

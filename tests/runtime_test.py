@@ -27,7 +27,7 @@ class Runtime(TestCase):
     def test_help_lists_every_verb_and_teaches(self):
         text = self.run_karat("--help")
         for verb in ("quantize", "measure", "methods", "train", "run", "bench", "evaluate", "inspect", "compare",
-                     "report", "tokenize"):
+                     "report", "tokenize", "pack"):
             self.assertIn(verb, text)
             verb_help = self.run_karat(verb, "--help")
             self.assertEqual("--threads" in verb_help, verb not in ("methods", "inspect", "report", "tokenize"), verb)

@@ -82,6 +82,32 @@ class Train(TestCase):
         rows = json.loads((self.folder / "work/128x1-batch2-4/rows.json").read_text())
         self.assertEqual([row["name"] for row in rows], ["full-1", "quest-1-1", "ste-1-1"])
 
+    def test_a_packed_model_runs_as_it_was_trained(self):
+        trained, packed = self.folder / "out", self.folder / "packed"
+        self.run_karat(*self.arguments("out", "--steps", 6, "--quantize", "quest:hadamard=32,weights=3"))
+        report = self.run_json("pack", trained, "--out", packed)
+        self.assertEqual((report["layers"], report["warnings"]), (14, []))
+        self.assertEqual(report["stored"], "3-bit midrise rows Hadamard 32, 4-bit gaussian inputs")
+        config = json.loads((packed / "config.json").read_text())["quantization_config"]
+        self.assertEqual((config["format_version"], config["method"]), (8, "quest"))
+        evaluate = ["evaluate", packed, "--text", EVALUATION, "--limit", 1, "--activations"]
+        scores = [self.run_json(*evaluate, numbers)["perplexity"] for numbers in ("f32", "q8")]
+        self.assertEqual(scores[0], scores[1])  # inputs are integers either way
+        plain = self.run_json("evaluate", trained, "--text", EVALUATION, "--limit", 1)["perplexity"]
+        self.assertNotEqual(plain, scores[0])
+        self.assertTrue(self.run_karat("run", packed, "--prompt", "Once", "--max-new", 4))
+        self.run_karat("bench", packed, "--prompt", 8, "--context", 8, "--decode", 2, "--repeats", 1)
+        self.assertIn("midrise", self.run_karat("inspect", packed))
+        self.assert_refused("pack", MODEL, "--out", self.folder / "new", says="no quantizer in a quantizer.json")
+        self.assert_refused("pack", packed, "--out", self.folder / "new", says="got a packed model")
+        self.assert_refused("pack", trained, "--out", packed, says="--force")
+        self.run_karat("pack", trained, "--out", packed, "--force")
+
+    def test_another_method_on_a_trained_model_says_that_pack_stores_it(self):
+        self.run_karat(*self.arguments("out", "--steps", 2, "--quantize", "ste:weights=4,activations=4"))
+        report = self.run_json("quantize", self.folder / "out", "--method", "rtn", "--out", self.folder / "small")
+        self.assertIn("trained through the quantizer ste:weights=4", report["warnings"][0])
+
     def test_help_lists_the_quantizers(self):
         text = self.run_karat("train", "--help")
         for word in ("quest", "lsq", "pact", "quarot", "ste", "hadamard=128", "activations=4", "sagm", "rho=0.05"):

@@ -48,7 +48,7 @@ KNOWS = {
     "pipeline": LOW | AXES | {"load", "format", "model", "calibrate", "recipe", "method", "run"},
     "compare": LOW | {"load", "format", "calibrate", "recipe", "selector", "pipeline", "evaluate", "report", "run"},
     "explain": LOW | {"recipe", "pipeline"},
-    "train": LOW | {"load", "model", "recipe", "tuner"},
+    "train": LOW | {"format", "load", "model", "recipe", "run", "tuner"},
     "vision": LOW | {"load", "model", "tuner", "train"},
     "cli": LOW | {"load", "run"},
     "cli/torch": LOW | {"model"},

@@ -29,6 +29,10 @@ struct PackedLayout {
   bool symmetric = false;     // the zero is not stored: 2^(bits−1) for uniform, 0 for the lists
   bool input_scales = false;  // ŵ[o, i] is multiplied by input_scale[i] at the end
   std::optional<std::uint32_t> rotation = {};  // a seed below 2^31: ŵ is stored as R_out ŵ R_inᵀ
+  std::int64_t hadamard =
+      0;  // ŵ is stored as ŵ (1 ⊗ H), H of this order, and multiplied so; 0: not
+  std::string input_grid = {};  // inputs are rounded, in that basis, before they are multiplied: to
+  int input_bits = 0;  // levels of src/format/input_grid/<input_grid>.cpp; "": they are not
 
   std::int64_t groups(std::int64_t in) const;      // ceil(in / group)
   std::int64_t group_size(std::int64_t in) const;  // group, or in
@@ -56,6 +60,7 @@ struct PackedMatrix {
   std::vector<std::uint16_t> scale_stats,
       zero_stats;                           // FP16 [ceil(out/16), groups, 2]: {scale, zero}
   std::vector<std::uint16_t> tables;        // FP16 bits [out, groups, 2^bits]; lut
+  std::vector<float> row_scales;            // [out]; midrise
   std::vector<std::uint16_t> input_scales;  // FP16 bits [in]; with layout.input_scales
   Overlay overlay;
 };
@@ -71,7 +76,7 @@ struct PackedView {
   const Codec* codec = nullptr;  // of layout.format
   std::int64_t out = 0, in = 0;
   TensorView codes, scales, zeros, scale_codes, zero_codes, scale_stats, zero_stats, tables;
-  TensorView input_scales;
+  TensorView input_scales, row_scales;
   TensorView outlier_counts, outlier_columns, outlier_values;  // data == nullptr: absent
 
   std::int64_t stored_bits() const;  // of all parts; ÷ (out·in) is the bits per weight
@@ -81,7 +86,7 @@ struct PackedView {
 /// The quantization_config of a Karat folder: quant_method "karat", format version, and per linear
 /// layer (Linear::name) its layout. Layers not listed are stored dense. The version
 /// written is the lowest that has what the layouts use, but `version` at least (docs/format.md).
-inline constexpr int kFormatVersion = 7;
+inline constexpr int kFormatVersion = 8;
 inline constexpr int kEndsVersion = 6;  // the first whose embedding and head may be packed
 struct QuantizationConfig {
   std::string method;  // the recipe's name, "gwq"
@@ -101,7 +106,7 @@ PackedView packed_view(const std::string& name, const PackedLayout& layout, std:
                        std::int64_t in, const FindTensor& find);
 
 /// [out, in] floats of a packed matrix in the layer's own basis, overlay included. The oracle of
-/// every packed kernel.
+/// every packed kernel, where inputs are not rounded.
 std::vector<float> unpack(const PackedView& view);
 
 }  // namespace karat

@@ -88,6 +88,24 @@ struct TrainingChoice {
 std::vector<TrainingChoice> training_quantizers();
 std::vector<TrainingChoice> training_policies();
 
+/// A model that training through a quantizer wrote, to be stored as it was trained.
+struct PackJob {
+  std::filesystem::path model = {}, out = {};
+  bool replace = false;  // a former output in `out`
+};
+struct PackReport {
+  std::string quantizer;  // "quest:weights=4,activations=4,…"
+  std::string stored;     // a layer's layout in words
+  std::int64_t layers = 0;
+  double layer_bits = 0;  // per weight of the linear layers, of all stored parts
+  std::int64_t file_bytes = 0;
+  std::vector<std::string> warnings = {};
+};
+/// Writes the Karat folder `out`, whose linear layers are packed, and multiplied, as the quantizer
+/// of `model` made and multiplied them in training; there is nothing to calibrate or to choose.
+/// Throws Error on a folder without quantizer.json, and on what the format cannot store.
+PackReport pack_trained(const PackJob& job);
+
 /// Learning rate of step 0 … steps−1.
 double learning_rate(const OptimizerOptions& options, std::int64_t step, std::int64_t steps);
 

@@ -1,7 +1,8 @@
 // A storage format: what bytes a matrix is, and how they become weights again. One is
 // src/format/codec/<name>.cpp with `const Codec& <name>_codec()`, found by its file name; what it
-// needs beside that lies in a folder of its name. The overlay, input scales and rotations are the
-// same for all and no codec's business; nor are kernels, which are found by the name in `kernels`.
+// needs beside that lies in a folder of its name. The overlay, input scales, row scales and
+// rotations are the same for all and no codec's business; nor are kernels, which are found by the
+// name in `kernels`.
 #pragma once
 
 #include <functional>
@@ -55,6 +56,7 @@ struct CodeFacts {
   const float* values = nullptr;  // [16] by code, of a list of values
   float fixed_zero = 0;           // when symmetric
   int variant = 0;                // the layout's, as the format numbers them
+  bool always_symmetric = false;  // the format has no zeros but fixed_zero
   bool sums = true;               // products with one token want Σ x of each group
   /// Whether products with 8-bit activations can be had: codes in nibbles, bytes or blocks, and
   /// groups of a multiple of 8 inputs or one a row; formats of columns.
@@ -71,7 +73,7 @@ struct Codec {
   /// Throws unless the layout is one that docs/format.md allows; `where` begins the message.
   void (*check)(const std::string& where, const PackedLayout& layout);
   std::vector<Part> (*parts)(const PackedLayout& layout, std::int64_t out, std::int64_t in);
-  /// Writes row `row` without its outliers, as it is stored, to `w` [in].
+  /// Writes row `row` without its outliers and row scale, as it is stored, to `w` [in].
   void (*read_row)(const PackedView& view, std::int64_t row, float* w);
   std::string (*describe)(const PackedLayout& layout);  // "3-bit g16 bilevel"
   CodeFacts (*facts)(const PackedView& view);

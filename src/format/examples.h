@@ -65,6 +65,12 @@ inline PackedMatrix rotated_example() {
   m.scales = {kOne, kTwo};
   return m;
 }
+inline PackedMatrix midrise_example() {
+  PackedMatrix m = empty_matrix({.format = "midrise", .bits = 4, .group = 0, .hadamard = 4}, 2, 4);
+  m.codes = {0, 5, 10, 15, 8, 8, 7, 7};
+  m.row_scales = {0.5f, 0.25f};
+  return m;
+}
 inline PackedMatrix blocks_example() {
   PackedMatrix m =
       empty_matrix({.variant = "blocks", .bits = 3, .group = 128, .symmetric = true}, 1, 131);

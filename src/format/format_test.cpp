@@ -97,6 +97,9 @@ float dense_definition(const PackedMatrix& m, std::int64_t o, std::int64_t i) {
   if (m.layout.format == "column-trellis") return column_definition(m, o, i);
   const std::int64_t groups = m.layout.groups(m.in), g = i / m.layout.group_size(m.in);
   const int code = m.codes[o * m.in + i];
+  if (m.layout.format == "midrise")
+    return m.row_scales[o] *
+           (static_cast<float>(code) - static_cast<float>((1 << m.layout.bits) - 1) / 2);
   if (m.layout.format == "lut")
     return f16_to_float(m.tables[((o * groups + g) << m.layout.bits) + code]);
   const bool uniform = m.layout.format == "uniform";
@@ -136,13 +139,14 @@ TEST_CASE("golden bytes: what pack writes is what docs/format.md shows") {
         pack("lut", lut_example()), pack("trellis", trellis_example()),
         pack("rotated", rotated_example()), pack("blocks", blocks_example()),
         pack("five", wide_example(5)), pack("six", wide_example(6)),
-        pack("columns", column_trellis_example()), pack("columns5", five_bits_example())})
+        pack("columns", column_trellis_example()), pack("columns5", five_bits_example()),
+        pack("midrise", midrise_example())})
     for (const OwnedTensor& tensor : tensors) {
       const std::string line = golden_line(tensor);
       CHECK_MESSAGE(document.find(line) != std::string::npos, "not in docs/format.md: ", line);
       ++lines;
     }
-  CHECK(lines == 33);
+  CHECK(lines == 35);
 }
 
 TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md") {
@@ -178,6 +182,7 @@ TEST_CASE("golden values: the examples unpack to the numbers of docs/format.md")
   const std::vector<float> columns5 = unpack(pack_and_view(five_bits_example()).view);
   check_equal({columns5.begin(), columns5.begin() + 3}, {-0.25, -0.625, 0.3125});
   check_equal({columns5.begin() + 128, columns5.end()}, {0.3125, 0.0625});
+  check_equal(unpack(pack_and_view(midrise_example()).view), {0, -2.5, -5, 0, 0, 0, 0.25, 0});
 }
 
 TEST_CASE("sums of a column trellis are as small as 8-bit kernels take them") {
@@ -208,7 +213,8 @@ TEST_CASE("formats are found by name; lists ascending, of the length the format 
                                           {"e2m1-daq", 15, 6.0f},
                                           {"lut", 0, 0.0f},
                                           {"trellis", 0, 0.0f},
-                                          {"column-trellis", 0, 0.0f}}) {
+                                          {"column-trellis", 0, 0.0f},
+                                          {"midrise", 0, 0.0f}}) {
     CHECK(find_codec("test", name).name == name);
     const std::span<const float> values = values_of(name);
     REQUIRE(static_cast<int>(values.size()) == count);

@@ -32,6 +32,7 @@ void check_layout(const std::string& where, const PackedLayout& layout);
 
 inline constexpr std::int64_t kBilevelBytes = kBilevelRows * kBilevelBits / 8;  // 6: 16 rows
 inline constexpr std::int64_t kMaxOverlayInputs = 65536;                        // U16 columns
+inline constexpr std::int64_t kMaxHadamard = 1 << 20;
 inline constexpr std::int64_t kMaxRotationOdd = 4095;  // rotating takes its square of steps
 
 inline std::int64_t row_bytes(std::int64_t in, int bits) {

@@ -47,6 +47,8 @@ inline std::vector<PackedLayout> all_layouts(std::int64_t group) {
   for (const int bits : {2, 3, 4, 5})
     layouts.push_back(
         {.format = "column-trellis", .bits = bits, .group = 0, .input_scales = bits == 4});
+  for (const int bits : {2, 3, 4, 5, 6, 8})
+    layouts.push_back({.format = "midrise", .bits = bits, .group = 0});
   return layouts;
 }
 
@@ -109,6 +111,9 @@ inline void random_statistics(Rng& rng, PackedMatrix& m) {
   const float top = values.empty() ? static_cast<float>(1 << layout.bits) : values.back();
   if (layout.format == "trellis" || layout.format == "column-trellis") {
     m.scales = random_halves(rng, cells, 0.01f, 0.06f);
+  } else if (layout.format == "midrise") {
+    for (std::int64_t row = 0; row < m.out; ++row)
+      m.row_scales.push_back(static_cast<float>(0.05 + 0.15 * rng.uniform()) / top);
   } else if (layout.format == "lut") {
     m.tables = random_halves(rng, cells << layout.bits, -0.2f, 0.2f);
   } else if (is_bilevel(layout)) {

@@ -12,8 +12,11 @@ namespace karat {
 std::vector<std::uint32_t> outlier_offsets(const PackedView& view);
 
 /// Writes row `row` as it is stored, without its outliers, to `w` [in]: of R_out ŵ R_inᵀ where the
-/// layout has a rotation. The other adds the outliers `begin` to `end`.
+/// layout has a rotation, of ŵ (1 ⊗ H) where it has that, and before its row scale, where there is
+/// one. The last adds the outliers `begin` to `end`.
 void dense_row(const PackedView& view, std::int64_t row, float* w);
+/// The row's own scale; 1 in most formats.
+float row_scale(const PackedView& view, std::int64_t row);
 void add_outliers(const PackedView& view, std::uint32_t begin, std::uint32_t end, float* w);
 
 }  // namespace karat

@@ -1,7 +1,6 @@
 // Packed parts found in a file and checked: after this no kernel needs to check anything.
 #include <fmt/format.h>
 
-
 #include "format/parts.h"
 #include "format/rows.h"
 #include "karat/error.h"
@@ -23,10 +22,13 @@ TensorView require(const std::string& tensor, DType dtype, const std::vector<std
 }
 
 void check_finite(const TensorView& view) {
-  if (view.data == nullptr || view.dtype != DType::f16) return;
-  const std::int64_t n = view.numel();
+  if (view.data == nullptr || (view.dtype != DType::f16 && view.dtype != DType::f32)) return;
+  const bool half = view.dtype == DType::f16;  // of a float the upper half tells
+  const unsigned exponent = half ? 0x7c00 : 0x7f80;
+  const std::int64_t n = view.numel(), stride = half ? 1 : 2;
   unsigned bad = 0;
-  for (std::int64_t i = 0; i < n; ++i) bad |= (load_u16(view.data, i) & 0x7c00u) == 0x7c00u;
+  for (std::int64_t i = stride - 1; i < n * stride; i += stride)
+    bad |= (load_u16(view.data, i) & exponent) == exponent;
   if (bad != 0) fail("read tensor " + view.name, "NaN or infinity", "finite values");
 }
 

@@ -13,7 +13,7 @@ inline constexpr std::int64_t kInt8Scales = 8;   // of a block: one for 16 of it
 
 /// x̂ = scale · value, in whole blocks of inputs, the last one filled with zeros. Values lie in the
 /// order that a set's kernels want. A scale is the largest |x| / 127, and NaN where an x is not
-/// finite.
+/// finite; all are 1 for a matrix with an input_grid.
 struct Int8Input {
   std::int64_t blocks = 0, sums_stride = 0;  // of a token; the latter is a multiple of 8
   const std::int8_t* values = nullptr;       // [tokens, blocks, kInt8Block]

@@ -6,6 +6,7 @@
 #include "core/threads.h"
 #include "format/parts.h"
 #include "kernel/cpu/sets.h"
+#include "kernel/turned.h"
 
 namespace karat {
 namespace {
@@ -104,7 +105,7 @@ bool transform_alike(const MatrixView& a, const MatrixView& b) {
   const auto equal = [](const Rotation* one, const Rotation* other) {
     return one == nullptr || other == nullptr ? one == other : *one == *other;
   };
-  if (a.in != b.in || !equal(a.in_rotation, b.in_rotation)) return false;
+  if (a.in != b.in || !equal(a.in_rotation, b.in_rotation) || !turned_alike(a, b)) return false;
   if (a.input_scales == nullptr || b.input_scales == nullptr)
     return a.input_scales == b.input_scales;
   return std::equal(a.input_scales, a.input_scales + a.in, b.input_scales);
@@ -185,17 +186,20 @@ void multiply_all(const KernelSet& set, std::span<const MatrixProduct> products,
   });
 }
 
-/// y = R_outᵀ (Ŵ (R_in x)) + outliers · x, Ŵ being what is stored, for matrices of one R_in.
-void multiply_rotated(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
-                      std::int64_t tokens, Activations activations) {
+/// y = after(Ŵ before(x)) + outliers · x, Ŵ being what is stored, for matrices of one `before`:
+/// before(t, x) changes the input of token t, after(matrix, t, y) its output.
+template <class Before, class After>
+void multiply_between(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+                      std::int64_t tokens, Activations activations, const Before& before,
+                      const After& after) {
   constexpr std::int64_t kTokenGrain = 8;
-  const MatrixView& first = *products.front().matrix;
+  const std::int64_t in = products.front().matrix->in;
   thread_local std::vector<float> buffer;
-  buffer.resize(static_cast<std::size_t>(tokens * first.in));
-  float* rotated = buffer.data();
+  buffer.resize(static_cast<std::size_t>(tokens * in));
+  float* changed = buffer.data();
   parallel_for(tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
-    std::copy(x + begin * first.in, x + end * first.in, rotated + begin * first.in);
-    for (std::int64_t t = begin; t < end; ++t) first.in_rotation->apply(rotated + t * first.in);
+    std::copy(x + begin * in, x + end * in, changed + begin * in);
+    for (std::int64_t t = begin; t < end; ++t) before(t, changed + t * in);
   });
   std::vector<MatrixView> dense;
   std::vector<MatrixProduct> inner;
@@ -204,13 +208,36 @@ void multiply_rotated(const KernelSet& set, std::span<const MatrixProduct> produ
     dense.back().outlier_offsets = nullptr;
   }
   for (std::size_t i = 0; i < products.size(); ++i) inner.push_back({&dense[i], products[i].y});
-  multiply_all(set, inner, rotated, tokens, activations);
+  multiply_all(set, inner, changed, tokens, activations);
   parallel_for(tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
     for (const auto& [matrix, y] : products)
-      for (std::int64_t t = begin; t < end; ++t) matrix->out_rotation->undo(y + t * matrix->out);
+      for (std::int64_t t = begin; t < end; ++t) after(*matrix, t, y + t * matrix->out);
   });
   for (const auto& [matrix, y] : products)
     if (matrix->outlier_offsets != nullptr) add_outliers(*matrix, x, tokens, y);
+}
+
+void multiply_rotated(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+                      std::int64_t tokens, Activations activations) {
+  const Rotation& rotation = *products.front().matrix->in_rotation;
+  multiply_between(
+      set, products, x, tokens, activations, [&](std::int64_t, float* own) { rotation.apply(own); },
+      [](const MatrixView& m, std::int64_t, float* y) { m.out_rotation->undo(y); });
+}
+
+/// Products in the basis of a block Hadamard transform, of inputs that may be rounded there.
+void multiply_turned(const KernelSet& set, std::span<const MatrixProduct> products, const float* x,
+                     std::int64_t tokens, Activations activations) {
+  const MatrixView& first = *products.front().matrix;
+  thread_local std::vector<float> buffer;  // of a token: what its products are multiplied by
+  buffer.resize(static_cast<std::size_t>(tokens));
+  float* units = buffer.data();
+  multiply_between(
+      set, products, x, tokens, activations,
+      [&, units](std::int64_t t, float* own) { units[t] = turn_input(first, own); },
+      [units](const MatrixView& m, std::int64_t t, float* y) {
+        for (std::int64_t o = 0; o < m.out; ++o) y[o] *= m.row_scales[o] * units[t];
+      });
 }
 
 /// Products of matrices for which x becomes the same.
@@ -218,7 +245,9 @@ void multiply_alike(const KernelSet& set, std::span<const MatrixProduct> product
                     std::int64_t tokens, Activations activations) {
   const MatrixView& first = *products.front().matrix;
   if (first.input_scales != nullptr) x = scaled(first, x, tokens);
-  const auto multiply_some = first.in_rotation != nullptr ? multiply_rotated : multiply_all;
+  const auto multiply_some = first.in_rotation != nullptr  ? multiply_rotated
+                             : first.row_scales != nullptr ? multiply_turned
+                                                           : multiply_all;
   multiply_some(set, products, x, tokens, activations);
 }
 

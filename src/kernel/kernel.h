@@ -70,7 +70,8 @@ struct KernelSet {
   /// The same with what input.int8 has of x, for a matrix that takes it (kernel/int8.h).
   void (*matmul_int8)(const MatrixView& matrix, const KernelInput& input, float* y,
                       std::int64_t row_begin, std::int64_t row_end);
-  /// One token's part of an Int8Input for a matrix that takes it.
+  /// One token's part of an Int8Input for a matrix that takes it. Of one that rounds its inputs, x
+  /// are integers below 128 in magnitude, which stay what they are.
   void (*round_input)(const MatrixView& matrix, const float* x, std::int8_t* values, float* scales,
                       float* sums);
   /// sums[g] = Σ x over inputs g·group … (g + 1)·group − 1, cut at `in`.

@@ -6,6 +6,7 @@
 
 #include "format/blocks.h"
 #include "format/codec.h"
+#include "format/input_grid.h"
 #include "format/rows.h"
 #include "karat/error.h"
 
@@ -54,6 +55,7 @@ Matrix::Matrix(const PackedView& view)
   view_.format = number_of(*view.codec);
   const CodeFacts facts = view.codec->facts(view);
   view_.variant = facts.variant;
+  view_.symmetric |= facts.always_symmetric;
   view_.fixed_zero = facts.fixed_zero;
   view_.sums = facts.sums;
   view_.int8 = facts.int8;
@@ -81,6 +83,24 @@ Matrix::Matrix(const PackedView& view)
     view_.out_rotation = &rotations_[1];
   }
   bytes_ = view.stored_bits() / 8;
+  prepare_inputs();
+}
+
+/// What the layout has of its own for inputs and, with them, for the scales of rows.
+void Matrix::prepare_inputs() {
+  constexpr std::uint16_t kOne = 0x3c00;  // FP16
+  const PackedView& packed = *packed_;
+  if (packed.row_scales.data != nullptr) {
+    row_scales_ = to_floats(packed.row_scales);
+    unit_scales_.assign(static_cast<std::size_t>(packed.out), kOne);
+    view_.row_scales = row_scales_.data();
+    view_.scales = reinterpret_cast<const std::byte*>(unit_scales_.data());
+  }
+  view_.hadamard = packed.layout.hadamard;
+  if (packed.layout.input_bits == 0) return;
+  view_.input_grid = &find_input_grid("packed layer", packed.layout.input_grid);
+  view_.input_bits = packed.layout.input_bits;
+  view_.int8 = view_.int8 && view_.input_bits < 8;  // odd numbers up to ±(2^bits − 1)
 }
 
 void Matrix::precede(std::span<const Matrix* const> next) {

@@ -16,6 +16,7 @@
 namespace karat {
 
 struct ColumnCode;
+struct InputGrid;
 
 /// W [out, in]. Pointers may be unaligned; parts that a layout does not have are nullptr.
 struct MatrixView {
@@ -45,6 +46,12 @@ struct MatrixView {
   Upcoming next;                        // the matrices that are multiplied after this one
   std::int64_t next_in = 0;             // their inputs
   const float* input_scales = nullptr;  // [in]; x is multiplied by them before a kernel sees it
+  // x is multiplied by 1 ⊗ H, then rounded to odd numbers of half steps, before a kernel sees it;
+  // y is multiplied by the half step and by row_scales afterwards. Outliers know nothing of that.
+  std::int64_t hadamard = 0;              // order of H; 0: not
+  const InputGrid* input_grid = nullptr;  // nullptr: not rounded
+  int input_bits = 0;
+  const float* row_scales = nullptr;  // [out]
   // x is rotated before a kernel sees it, and y back afterwards; outliers know nothing of that.
   const Rotation *in_rotation = nullptr, *out_rotation = nullptr;
 };
@@ -71,10 +78,14 @@ class Matrix {
   std::int64_t bytes() const { return bytes_; }  // read by one pass over the matrix
 
  private:
+  void prepare_inputs();
+
   MatrixView view_;
   std::unique_ptr<const PackedView> packed_;
   std::vector<std::uint32_t> outlier_offsets_;
   std::vector<float> input_scales_;
+  std::vector<float> row_scales_;
+  std::vector<std::uint16_t> unit_scales_;  // FP16 ones, where rows have FP32 scales
   std::vector<Rotation> rotations_;  // of inputs and outputs, or none
   std::int64_t bytes_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include "karat/error.h"
 #include "karat/text_notice.h"
+#include "load/training_record.h"
 #include "pipeline/file_size.h"
 #include "pipeline/former.h"
 #include "pipeline/identity.h"
@@ -48,6 +49,9 @@ QuantizeTask open_task(const QuantizeJob& job) {
 std::vector<std::string> notices(const QuantizeJob& job, const QuantizeTask& task) {
   std::vector<std::string> notices =
       text_notices(job.calibration.file, job.calibration.field, task.text.records);
+  if (const std::string quantizer = trained_quantizer(job.model); !quantizer.empty())
+    notices.push_back("this model was trained through the quantizer " + quantizer +
+                      "; karat pack stores it as it was trained, without a text");
   notices.insert(notices.end(), task.model.arch.warnings.begin(), task.model.arch.warnings.end());
   return notices;
 }

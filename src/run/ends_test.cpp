@@ -167,6 +167,9 @@ TEST_CASE("ends that cannot be read are refused by name") {
   const EndTwins rotated("llama3", {.bits = 4, .group = 16, .rotation = 1});
   const std::string error = error_of([&] { LanguageModel::open(rotated.packed.path()); });
   CHECK(error.find("an embedding with a rotation") != std::string::npos);
+  const EndTwins turned("llama3", {.format = "midrise", .bits = 4, .group = 0, .hadamard = 2});
+  CHECK(error_of([&] { LanguageModel::open(turned.packed.path()); })
+            .find("an embedding with a rotation") != std::string::npos);
   const EndTwins twins("llama-tied", {.bits = 8, .group = 16});
   std::vector<OwnedTensor> parts = twins.small;
   std::erase_if(parts, [](const OwnedTensor& t) { return t.name.ends_with("tokens.scales"); });

@@ -123,19 +123,27 @@ TEST_CASE("so do those of packed models, rounded activations or not, in every ca
   nlohmann::json config = testing::tiny_config();
   config["hidden_size"] = 128;
   config["intermediate_size"] = 256;
-  const testing::Twins twins({.bits = 4, .group = 128}, config);
-  const LanguageModel model = LanguageModel::open(twins.packed.path());
-  const std::vector<Ids> prompts = prompts_of({1, 70, 130, 3});
-  for (const Activations one : {Activations::f32, Activations::q8})
-    for (const CacheType cache : {CacheType::f32, CacheType::f16, CacheType::q8}) {
-      const Runtime::Scope scope(Runtime::current().with(one));
-      const std::vector<Story> all = together(model, prompts, 50, cache);
-      for (std::size_t i = 0; i < prompts.size(); ++i) {
-        const bool same =
-            story(testing::Alone(model, independent(1, cache)), prompts[i], i) == all[i];
-        CHECK(same);
+  const PackedLayout rounded{.format = "midrise",
+                             .bits = 4,
+                             .group = 0,
+                             .hadamard = 128,
+                             .input_grid = "gaussian",
+                             .input_bits = 4};
+  for (const PackedLayout& layout : {PackedLayout{.bits = 4, .group = 128}, rounded}) {
+    const testing::Twins twins(layout, config);
+    const LanguageModel model = LanguageModel::open(twins.packed.path());
+    const std::vector<Ids> prompts = prompts_of({1, 70, 130, 3});
+    for (const Activations one : {Activations::f32, Activations::q8})
+      for (const CacheType cache : {CacheType::f32, CacheType::f16, CacheType::q8}) {
+        const Runtime::Scope scope(Runtime::current().with(one));
+        const std::vector<Story> all = together(model, prompts, 50, cache);
+        for (std::size_t i = 0; i < prompts.size(); ++i) {
+          const bool same =
+              story(testing::Alone(model, independent(1, cache)), prompts[i], i) == all[i];
+          CHECK(same);
+        }
       }
-    }
+  }
 }
 
 TEST_CASE("a shared beginning gives what the whole sequence gives alone, to the last bit") {

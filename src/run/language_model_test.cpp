@@ -29,6 +29,7 @@ TEST_CASE("a Karat folder runs as the dense model of the same weights") {
         PackedLayout{.variant = "bilevel", .bits = 3, .group = 16},
         PackedLayout{.bits = 8, .group = 0}, PackedLayout{.variant = "blocks", .bits = 3},
         PackedLayout{.bits = 4, .group = 16, .rotation = 3},
+        PackedLayout{.format = "midrise", .bits = 4, .group = 0, .hadamard = 16},
         PackedLayout{.format = "trellis",
         .variant = "1mad",
         .bits = 2,

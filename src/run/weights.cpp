@@ -70,7 +70,7 @@ class Finder {
       fail("open " + model_.folder.string(),
            "packed " + name + " in format version " + std::to_string(version),
            "version " + std::to_string(kEndsVersion) + " or more, which may pack it");
-    if (layout->rotation && weight == model_.arch.embedding)
+    if ((layout->rotation || layout->hadamard != 0) && weight == model_.arch.embedding)
       fail("open " + model_.folder.string(), "an embedding with a rotation",
            "one whose rows can be read alone", "only linear layers and heads may be rotated");
     return Matrix(packed_view(name, *layout, model_.arch.vocab, model_.arch.hidden, find_tensor()));
@@ -172,6 +172,7 @@ std::vector<float> row_floats(const MatrixView& m, std::int64_t row) {
   }
   std::vector<float> weights(static_cast<std::size_t>(m.in));
   dense_row(*m.packed, row, weights.data());
+  for (float& weight : weights) weight *= row_scale(*m.packed, row);
   if (m.outlier_offsets != nullptr)
     add_outliers(*m.packed, m.outlier_offsets[row], m.outlier_offsets[row + 1], weights.data());
   if (m.input_scales != nullptr)

@@ -6,12 +6,12 @@
 
 #include "karat/graph.h"
 #include "karat/train.h"
+#include "load/training_record.h"
 #include "train/checkpoint.h"
 #include "tuner/shared/training_quantizer.h"
 
 namespace karat {
 
-inline constexpr const char* kQuantizerRecord = "quantizer.json";
 inline constexpr const char* kQuantizerLearned = "quantizer.safetensors";
 
 /// What training_log.json holds: settings, files with hashes, tokens, times, curve.

@@ -9,7 +9,6 @@
 #include "format/shared/code_parts.h"
 #include "format/shared/keys.h"
 #include "format/shared/scaled.h"
-#include "karat/error.h"
 
 namespace karat {
 namespace {
@@ -23,22 +22,14 @@ void check(const std::string& where, const PackedLayout& layout) {
   refuse_variant(where, layout);
   check_bits(where, layout, kWidths, "2 to 5 for a column trellis");
   refuse_symmetric(where, layout);
-  if (layout.group != 0)
-    fail(where, fmt::format("groups of {} in a column trellis", layout.group), "0");
+  refuse_groups(where, layout);
 }
 
-/// Codes lie as those of uniform layers do, so that the same kernels unpack them: of 3 and 5 bits,
-/// of which bytes hold no whole number, in blocks.
-bool in_blocks(int bits) {
-  return 8 % bits != 0;
-}
-WriteCode writer(int bits) {
-  return in_blocks(bits) ? write_block_code : write_stream_code;
-}
-
+/// Codes lie as those of uniform layers do, so that the same kernels unpack them.
 std::vector<Part> parts(const PackedLayout& layout, std::int64_t out, std::int64_t in) {
   return {
-      code_rows_part(layout, out, in, writer(layout.bits)),
+      code_rows_part(layout, out, in,
+                     needs_blocks(layout.bits) ? write_block_code : write_stream_code),
       halves_part("scales", {out, layout.groups(in)}, &PackedView::scales, &PackedMatrix::scales)};
 }
 
@@ -46,8 +37,7 @@ void read_codes(const PackedView& view, std::int64_t row, std::uint8_t* to) {
   const int bits = view.layout.bits;
   const std::byte* from = view.codes.data + row * row_bytes(view.in, bits);
   for (std::int64_t i = 0; i < view.in; ++i)
-    to[i] = static_cast<std::uint8_t>(in_blocks(bits) ? read_block_code(from, view.in, i, bits)
-                                                      : read_bits(from, i * bits, bits));
+    to[i] = static_cast<std::uint8_t>(read_row_code(from, view.in, i, bits));
 }
 
 void read_row(const PackedView& view, std::int64_t row, float* w) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "karat/error.h"
 
@@ -37,6 +38,23 @@ Part halves_part(std::string_view name, std::vector<std::int64_t> shape,
             expect_size(tensor, halves.size(), count);
             expect_finite(tensor, halves);
             const auto bytes = std::as_bytes(std::span(halves));
+            return std::vector<std::byte>(bytes.begin(), bytes.end());
+          }};
+}
+
+Part row_scales_part(std::int64_t out) {
+  return {"row_scales",
+          DType::f32,
+          {out},
+          &PackedView::row_scales,
+          [out](const std::string& tensor, const PackedMatrix& m) {
+            expect_size(tensor, m.row_scales.size(), out);
+            const auto bad =
+                std::ranges::find_if(m.row_scales, [](float s) { return !std::isfinite(s); });
+            if (bad != m.row_scales.end())
+              fail("pack " + tensor, fmt::format("{} at {}", *bad, bad - m.row_scales.begin()),
+                   "a finite scale");
+            const auto bytes = std::as_bytes(std::span(m.row_scales));
             return std::vector<std::byte>(bytes.begin(), bytes.end());
           }};
 }

@@ -17,6 +17,9 @@ void expect_finite(const std::string& tensor, const std::vector<std::uint16_t>& 
 Part halves_part(std::string_view name, std::vector<std::int64_t> shape,
                  TensorView PackedView::*view, std::vector<std::uint16_t> PackedMatrix::*values);
 
+/// row_scales, F32 [out], finite.
+Part row_scales_part(std::int64_t out);
+
 /// codes, U8 [out, ⌈in·bits/8⌉]: each row begins at a byte, and `write` puts code i of a row of
 /// `in` there, whose bits are 0.
 using WriteCode = void (*)(std::byte* row, std::int64_t in, std::int64_t i, int bits,

@@ -8,14 +8,19 @@
 
 namespace karat {
 
+namespace {
+
+/// A number of bits; what is out of range stays so.
+int narrow(const KeyValue& value) {
+  return static_cast<int>(std::clamp<std::int64_t>(std::get<std::int64_t>(value), -1, 255));
+}
+
+}  // namespace
+
 Key bits_key() {
   return {.name = "bits",
           .get = [](const PackedLayout& layout) -> KeyValue { return std::int64_t{layout.bits}; },
-          .set =
-              [](PackedLayout& layout, const KeyValue& value) {
-                layout.bits = static_cast<int>(
-                    std::clamp<std::int64_t>(std::get<std::int64_t>(value), -1, 255));
-              }};
+          .set = [](PackedLayout& layout, const KeyValue& value) { layout.bits = narrow(value); }};
 }
 
 Key group_key() {
@@ -55,6 +60,31 @@ Key rotation_key() {
                        "0 or more");
                 layout.rotation = static_cast<std::uint32_t>(seed);
               }};
+}
+
+Key hadamard_key() {
+  return {.name = "hadamard",
+          .required = false,
+          .get = [](const PackedLayout& layout) -> KeyValue { return layout.hadamard; },
+          .set = [](PackedLayout& layout,
+                    const KeyValue& value) { layout.hadamard = std::get<std::int64_t>(value); }};
+}
+
+Key input_grid_key() {
+  return {.name = "input_grid",
+          .required = false,
+          .get = [](const PackedLayout& layout) -> KeyValue { return layout.input_grid; },
+          .set = [](PackedLayout& layout,
+                    const KeyValue& value) { layout.input_grid = std::get<std::string>(value); }};
+}
+
+Key input_bits_key() {
+  return {
+      .name = "input_bits",
+      .required = false,
+      .get = [](const PackedLayout& layout) -> KeyValue { return std::int64_t{layout.input_bits}; },
+      .set = [](PackedLayout& layout,
+                const KeyValue& value) { layout.input_bits = narrow(value); }};
 }
 
 }  // namespace karat

@@ -13,4 +13,9 @@ Key symmetric_key();
 Key input_scales_key();
 Key rotation_key();
 
+// Of formats whose inputs may have a basis and a rounding of their own; optional.
+Key hadamard_key();
+Key input_grid_key();
+Key input_bits_key();
+
 }  // namespace karat

@@ -42,6 +42,11 @@ void refuse_variant(const std::string& where, const PackedLayout& layout) {
          "none: the format has no variants");
 }
 
+void refuse_groups(const std::string& where, const PackedLayout& layout) {
+  if (layout.group != 0)
+    fail(where, fmt::format("groups of {} in a {} layout", layout.group, layout.format), "0");
+}
+
 void refuse_symmetric(const std::string& where, const PackedLayout& layout) {
   if (layout.symmetric)
     fail(where, fmt::format("a symmetric {} layout", layout.format), "none: it has no zero");

@@ -38,6 +38,8 @@ void check_bits(const std::string& where, const PackedLayout& layout, std::span<
                 const char* expected);
 /// Throws on a variant: the format has none.
 void refuse_variant(const std::string& where, const PackedLayout& layout);
+/// Throws on a layout with groups: the format's rows are wholes.
+void refuse_groups(const std::string& where, const PackedLayout& layout);
 /// Throws on a symmetric layout: the format has no zero.
 void refuse_symmetric(const std::string& where, const PackedLayout& layout);
 

@@ -92,6 +92,8 @@ void round_input(const MatrixView& m, const float* x, std::int8_t* values, float
     double sum = 0;
     for (std::int64_t k = 0; k < kInt8Scales; ++k)
       scales[k] = largest[k] <= 1e-30f ? 0 : largest[k] / 127;
+    for (std::int64_t k = 0; k < kInt8Scales && m.input_grid != nullptr; ++k)
+      scales[k] = 1, largest[k] = 127;
     for (std::int64_t i = 0; i < kInt8Block; ++i) {
       const std::int64_t k = int8_scale(m, i);
       if (i < n && scales[k] > 0)

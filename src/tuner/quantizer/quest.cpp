@@ -3,6 +3,7 @@
 #include "karat/error.h"
 #include "tuner/shared/estimator.h"
 #include "tuner/shared/gaussian_grid.h"
+#include "tuner/shared/stored.h"
 #include "tuner/shared/training_quantizer.h"
 
 namespace karat {
@@ -29,6 +30,19 @@ RoundRows gaussian_rounding(const Quest& quest, std::int64_t bits, bool sparse) 
   return [grid, sparse](const torch::Tensor& rows) {
     const GaussianRounded rounded = round_gaussian(rows, grid, sparse);
     return pass_where(rows, rounded.value, rounded.trusted);
+  };
+}
+
+TrainingQuantizer::Stored stored_quest(const Quest& quest) {
+  const auto store = stored_midrise(
+      "quest", quest.bits, quest.block, "gaussian", [quest](const torch::Tensor& rows) {
+        return gaussian_steps(rows, gaussian_grid(quest.bits.weights));
+      });
+  return [quest, store](const Linear& layer, const torch::Tensor& weight) {
+    if (quest.e2m1 || quest.sparse)
+      fail("store a model of quantizer quest", quest.e2m1 ? "grid=e2m1" : "sparse=1",
+           "grid=uniform and sparse=0", "the packed format has no such layer with rounded inputs");
+    return store(layer, weight);
   };
 }
 
@@ -62,7 +76,8 @@ TrainingQuantizer quest_training(Options& options) {
           [block = quest.block, round_x, round_weight](
               const Linear&, const Weights&, const torch::Tensor& weight, const torch::Tensor& x) {
             return rounded_operands(x, weight, block, round_x, round_weight);
-          }};
+          },
+      .stored = stored_quest(quest)};
 }
 
 }  // namespace karat

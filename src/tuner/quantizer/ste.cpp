@@ -1,5 +1,5 @@
 // The plainest: rows rounded between ± their largest entry, gradients straight through.
-#include "tuner/shared/training_quantizer.h"
+#include "tuner/shared/stored.h"
 
 namespace karat {
 
@@ -8,10 +8,14 @@ TrainingQuantizer ste_training(Options& options) {
   const RoundRows round_x = absmax_rounding(bits.activations);
   const RoundRows round_weight = absmax_rounding(bits.weights);
   return {.summary = "rows between ± their largest entry, gradients straight through",
-          .operands = [round_x, round_weight](const Linear&, const Weights&,
-                                              const torch::Tensor& weight, const torch::Tensor& x) {
-            return rounded_operands(x, weight, 0, round_x, round_weight);
-          }};
+          .operands =
+              [round_x, round_weight](const Linear&, const Weights&, const torch::Tensor& weight,
+                                      const torch::Tensor& x) {
+                return rounded_operands(x, weight, 0, round_x, round_weight);
+              },
+          .stored = stored_midrise("ste", bits, 0, "absmax", [bits](const torch::Tensor& rows) {
+            return absmax_steps(rows, bits.weights);
+          })};
 }
 
 }  // namespace karat

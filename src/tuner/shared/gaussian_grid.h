@@ -19,6 +19,10 @@ struct GaussianGrid {
 GaussianGrid gaussian_grid(std::int64_t bits, double trust = 0);
 GaussianGrid gaussian_e2m1_grid();
 
+/// The step of each of rows x [rows, n] of a uniform grid, σ being the RMS of the whole row: [rows,
+/// 1].
+torch::Tensor gaussian_steps(const torch::Tensor& x, const GaussianGrid& grid);
+
 /// x rounded, and which entries a gradient trusts.
 struct GaussianRounded {
   torch::Tensor value, trusted;

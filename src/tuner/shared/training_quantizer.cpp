@@ -71,13 +71,17 @@ Operands rounded_operands(const torch::Tensor& x, const torch::Tensor& weight, s
   return {round_x(turn(x)), round_weight(turn(weight))};
 }
 
+torch::Tensor absmax_steps(const torch::Tensor& rows, std::int64_t bits) {
+  return rows.abs().amax(-1, /*keepdim=*/true) *
+             (2 / (std::ldexp(1.0, static_cast<int>(bits)) - 1)) +
+         1e-8;
+}
+
 torch::Tensor round_absmax(const torch::Tensor& rows, std::int64_t bits) {
   torch::Tensor value;
   {
     const torch::NoGradGuard no_grad;
-    const auto step = rows.abs().amax(-1, /*keepdim=*/true) *
-                          (2 / (std::ldexp(1.0, static_cast<int>(bits)) - 1)) +
-                      1e-8;
+    const auto step = absmax_steps(rows, bits);
     value = nearest_levels(rows / step, signed_levels(bits, false)).mul_(step);
   }
   return pass_where(rows, value, {});

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "karat/graph.h"
+#include "karat/packed.h"
 #include "tuner/shared/named.h"
 
 namespace karat {
@@ -33,6 +34,10 @@ struct TrainingQuantizer {
   std::function<Operands(const Linear& layer, const Weights& leaves, const torch::Tensor& weight,
                          const torch::Tensor& x)>
       operands = {};
+  /// The layer as Karat's format holds it, of its weight [out, in] as F32: what `operands` gives,
+  /// input rounding included. Throws Error where the format has no such layer; empty: it has none.
+  using Stored = std::function<PackedMatrix(const Linear& layer, const torch::Tensor& weight)>;
+  Stored stored = {};
 };
 
 const std::map<std::string, TrainingQuantizer (*)(Options&)>& training_quantizer_table();
@@ -62,6 +67,9 @@ using RoundRows = std::function<torch::Tensor(const torch::Tensor& rows)>;
 Operands rounded_operands(const torch::Tensor& x, const torch::Tensor& weight, std::int64_t block,
                           const RoundRows& round_x, const RoundRows& round_weight);
 
+/// The step of each of rows [rows, n] whose 2^bits levels are from −max|row| to max|row|: [rows,
+/// 1].
+torch::Tensor absmax_steps(const torch::Tensor& rows, std::int64_t bits);
 /// Rows [rows, n] on 2^bits levels without zero from −max|row| to max|row|; gradients pass.
 torch::Tensor round_absmax(const torch::Tensor& rows, std::int64_t bits);
 /// Of `bits` bits; empty at 16.

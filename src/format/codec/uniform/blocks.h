@@ -79,4 +79,13 @@ inline void write_block_code(std::byte* row, std::int64_t in, std::int64_t i, in
   if (place.low < bits) write_bits(at, place.rest, bits - place.low, code >> place.low);
 }
 
+/// Of formats that have blocks for the widths that bytes do not hold whole numbers of, and a stream
+/// for the others.
+inline bool needs_blocks(int bits) {
+  return 8 % bits != 0;
+}
+inline unsigned read_row_code(const std::byte* row, std::int64_t in, std::int64_t i, int bits) {
+  return needs_blocks(bits) ? read_block_code(row, in, i, bits) : read_bits(row, i * bits, bits);
+}
+
 }  // namespace karat

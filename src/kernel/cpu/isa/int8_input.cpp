@@ -8,9 +8,13 @@ void round_input(const MatrixView& m, const float* x, std::int8_t* values, float
   if (has_small_units(m)) return round_units(m, x, values, scales, sums);
   with_block_codes(m, [&](auto codes) {
     using Codes = decltype(codes);
-    round_blocks<Codes>(x, m.in, values, scales, [&](const std::int8_t* block, const float* own) {
+    const auto add_up = [&](const std::int8_t* block, const float* own) {
       *sums++ = block_total(block, own);
-    });
+    };
+    if (m.input_grid != nullptr)
+      round_blocks<Codes, true>(x, m.in, values, scales, add_up);
+    else
+      round_blocks<Codes>(x, m.in, values, scales, add_up);
   });
 }
 

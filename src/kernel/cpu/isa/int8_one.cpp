@@ -86,6 +86,20 @@ struct BlockScales {
   }
 };
 
+/// The same where rows are scaled afterwards: scales of 1, and one zero.
+struct UnitScales {
+  static Wide::Vector load(const MatrixView& m, std::int64_t, std::int64_t begin, std::int64_t end,
+                           const float* sums, RowScales& scales, Wide::Vector acc) {
+    Eight eight = first_eight(acc);
+    const Eight zero = all(m.fixed_zero - (m.bits == 8 ? kByteZero : 0));
+    for (std::int64_t i = 0; i < end - begin; i += kLanes) {
+      store(scales.scale + i, all(1));
+      eight = fnma(zero, KARAT_ISA::load(sums + i), eight);
+    }
+    return with_first_eight(acc, eight);
+  }
+};
+
 /// Σ (code − zero)·scale·x̂ of `rows` rows, lanes of which are yet to be added up.
 template <class Codes, class Scales, int rows>
 inline void some_rows(const MatrixView& m, const Int8Input& x, std::int64_t row, std::int64_t ahead,
@@ -151,6 +165,8 @@ void int8_rows(const MatrixView& m, const KernelInput& input, float* y, std::int
 template <class Codes, int side_by_side>
 void int8_rows(const MatrixView& m, const KernelInput& input, float* y, std::int64_t row_begin,
                std::int64_t row_end) {
+  if (m.row_scales != nullptr)
+    return int8_rows<Codes, UnitScales, side_by_side>(m, input, y, row_begin, row_end);
   const std::int64_t limit = BlockScales::limit(m, row_end) / kTogether * kTogether;
   if (row_begin < limit) {
     int8_rows<Codes, BlockScales, side_by_side>(m, input, y, row_begin, limit);

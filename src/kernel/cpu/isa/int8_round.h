@@ -11,17 +11,18 @@ inline float poison(Eight a, Eight b) {
   return sum_lanes(mul(add(mul(a, all(0)), mul(b, all(0))), all(0)));
 }
 
-/// One lane, 16 inputs: its bytes of the four quarters, and its scale.
-template <class Codes>
+/// One lane, 16 inputs: its bytes of the four quarters, and its scale. `whole`: the inputs are
+/// integers.
+template <class Codes, bool whole>
 inline float round_lane(Eight a, Eight b, const std::uint8_t* order, std::int8_t* values) {
   constexpr float kLeast = 1e-30f;  // below it, 127 / top could overflow
   const float top = largest_lane(larger(magnitude(a), magnitude(b)));
-  const float factor = top > kLeast ? 127 / top : 0;
+  const float factor = whole ? 1 : top > kLeast ? 127 / top : 0;
   std::int8_t bytes[16];
   store_in_order(bytes, to_bytes(a, b, all(factor)), order);
   KARAT_UNROLL
   for (int k = 0; k < 4; ++k) std::memcpy(values + 32 * Codes::kPlace[k], bytes + 4 * k, 4);
-  return (top > kLeast ? top / 127 : 0) + poison(a, b);
+  return whole ? 1 : (top > kLeast ? top / 127 : 0) + poison(a, b);
 }
 
 /// Of a lane's inputs, by quarter and byte.
@@ -47,14 +48,14 @@ inline void lane_inputs(const float* x, std::int64_t lane, Eight& a, Eight& b) {
 }
 
 /// One block; x has its 128 inputs.
-template <class Codes>
+template <class Codes, bool whole>
 inline void round_block(const float* x, std::int8_t* values, float* scales) {
   constexpr const std::uint8_t* order =
       Codes::kBits == 2 ? kOrder2 : (Codes::kBits == 8 ? kOrder8 : kOrder);
   for (std::int64_t lane = 0; lane < kLanes; ++lane) {
     Eight a, b;
     lane_inputs<Codes>(x, lane, a, b);
-    scales[lane] = round_lane<Codes>(a, b, order, values + 4 * lane);
+    scales[lane] = round_lane<Codes, whole>(a, b, order, values + 4 * lane);
   }
 }
 
@@ -66,14 +67,14 @@ inline void round_block(const float* x, std::int8_t* values, float* scales) {
 }
 
 /// done(values, scales) is told of each block.
-template <class Codes, class Done>
+template <class Codes, bool whole = false, class Done>
 void round_blocks(const float* x, std::int64_t in, std::int8_t* values, float* scales,
                   const Done& done) {
   for (std::int64_t i = 0; i < in; i += kBlock, values += kBlock, scales += kLanes) {
     float last[kBlock] = {};
-    const bool whole = i + kBlock <= in;
-    if (!whole) std::memcpy(last, x + i, static_cast<std::size_t>(in - i) * sizeof(float));
-    round_block<Codes>(whole ? x + i : last, values, scales);
+    const bool full = i + kBlock <= in;
+    if (!full) std::memcpy(last, x + i, static_cast<std::size_t>(in - i) * sizeof(float));
+    round_block<Codes, whole>(full ? x + i : last, values, scales);
     done(values, scales);
   }
 }

@@ -48,11 +48,13 @@ struct TransposedStrip {
   /// [block][scale of activations][register][half of the rows], four inputs of each row in a lane.
   alignas(64) __m512i codes[kBlocks][kLanes][kMeeting][kHalves];
   alignas(64) float scale[kBlocks][kRows], shift[kBlocks][kRows];
+  bool whole_inputs = false;  // scales of activations are 1
 
   /// Blocks [begin, end) of `rows` rows from `row`; what lies past the rows becomes 0.
   template <class Codes>
   void fill(const MatrixView& m, std::int64_t row, std::int64_t rows, std::int64_t begin,
             std::int64_t end) {
+    whole_inputs = m.input_grid != nullptr;
     for (int h = 0; h < kHalves; ++h) {
       fill_scales(m, row, rows, begin, end, h);
       for (std::int64_t b = begin; b < end; ++b)
@@ -81,9 +83,11 @@ struct TransposedStrip {
   template <int bits>
   void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
                 float* y, std::int64_t out) const {
+    const auto some = whole_inputs ? &TransposedStrip::multiply_some<bits, kTokens, true>
+                                   : &TransposedStrip::multiply_some<bits, kTokens, false>;
     for (std::int64_t t = 0; t < input.tokens; t += kTokens)
-      multiply_some<bits, kTokens>(*input.int8, t, least(kTokens, input.tokens - t), begin, n, rows,
-                             y + t * out, out);
+      (this->*some)(*input.int8, t, least(kTokens, input.tokens - t), begin, n, rows, y + t * out,
+                    out);
   }
 
  private:
@@ -123,15 +127,16 @@ struct TransposedStrip {
     }
   }
 
-  template <int bits, int most>
+  template <int bits, int most, bool whole>
   void multiply_some(const Int8Input& x, std::int64_t t, std::int64_t count, std::int64_t begin,
                      std::int64_t n, std::int64_t rows, float* y, std::int64_t out) const {
     if (count < most) {
-      if constexpr (most > 1) multiply_some<bits, most - 1>(x, t, count, begin, n, rows, y, out);
+      if constexpr (most > 1)
+        multiply_some<bits, most - 1, whole>(x, t, count, begin, n, rows, y, out);
       return;
     }
     __m512 sums[most][kHalves] = {};
-    for (std::int64_t b = 0; b < n; ++b) add_block<bits, most>(x, t, begin + b, b, sums);
+    for (std::int64_t b = 0; b < n; ++b) add_block<bits, most, whole>(x, t, begin + b, b, sums);
     for (int i = 0; i < most; ++i)
       for (int h = 0; h < kHalves; ++h) {
         const std::int64_t left = rows < kHalf * h ? 0 : least(rows - kHalf * h, kHalf);
@@ -142,25 +147,49 @@ struct TransposedStrip {
       }
   }
 
-  /// Adds the products of block b, the strip's `own`-th, with `tokens` tokens from t.
+  /// part[i][h] = Σ code·x̂ of block b, the strip's `own`-th, and token t + i.
   template <int bits, int tokens>
-  void add_block(const Int8Input& x, std::int64_t t, std::int64_t b, std::int64_t own,
-                 __m512 (*sums)[kHalves]) const {
+  void block_parts(const Int8Input& x, std::int64_t t, std::int64_t b, std::int64_t own,
+                   __m512 (*part)[kHalves]) const {
     const std::int8_t* values = x.values + (t * x.blocks + b) * kBlock;
     const float* scales = x.scales + (t * x.blocks + b) * kLanes;
-    __m512 part[tokens][kHalves];
     KARAT_UNROLL
     for (int i = 0; i < tokens; ++i) KARAT_UNROLL
     for (int h = 0; h < kHalves; ++h) part[i][h] = _mm512_setzero_ps();
     for (int l = 0; l < kLanes; ++l, values += 4, ++scales) KARAT_UNROLL
     for (int i = 0; i < tokens; ++i) {
-      __m512i met[kHalves];
+      __m512i met[kHalves] = {};
       meet<bits>(codes[own][l], values + i * x.blocks * kBlock, met);
       const __m512 scale_x = _mm512_set1_ps(scales[i * x.blocks * kLanes]);
       KARAT_UNROLL
       for (int h = 0; h < kHalves; ++h)
         part[i][h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(met[h]), scale_x, part[i][h]);
     }
+  }
+
+  /// The same where scales are 1: sums stay integers.
+  template <int bits, int tokens>
+  void whole_parts(const Int8Input& x, std::int64_t t, std::int64_t b, std::int64_t own,
+                   __m512 (*part)[kHalves]) const {
+    const std::int8_t* values = x.values + (t * x.blocks + b) * kBlock;
+    __m512i met[tokens][kHalves] = {};
+    for (int l = 0; l < kLanes; ++l, values += 4) KARAT_UNROLL
+    for (int i = 0; i < tokens; ++i)
+      meet<bits>(codes[own][l], values + i * x.blocks * kBlock, met[i]);
+    KARAT_UNROLL
+    for (int i = 0; i < tokens; ++i) KARAT_UNROLL
+    for (int h = 0; h < kHalves; ++h) part[i][h] = _mm512_cvtepi32_ps(met[i][h]);
+  }
+
+  /// Adds the products of block b, the strip's `own`-th, with `tokens` tokens from t.
+  template <int bits, int tokens, bool whole>
+  void add_block(const Int8Input& x, std::int64_t t, std::int64_t b, std::int64_t own,
+                 __m512 (*sums)[kHalves]) const {
+    __m512 part[tokens][kHalves];
+    if constexpr (whole)
+      whole_parts<bits, tokens>(x, t, b, own, part);
+    else
+      block_parts<bits, tokens>(x, t, b, own, part);
     KARAT_UNROLL
     for (int i = 0; i < tokens; ++i) {
       const __m512 sum_x = _mm512_set1_ps(x.sums[(t + i) * x.sums_stride + b]);
@@ -174,7 +203,7 @@ struct TransposedStrip {
     }
   }
 
-  /// met[h] = Σ code·value of the 16 inputs that share a scale, of which `values` are the first
+  /// met[h] += Σ code·value of the 16 inputs that share a scale, of which `values` are the first
   /// four and the others lie 32 bytes apart.
   template <int bits>
   static void meet(const __m512i (*q)[kHalves], const std::int8_t* values, __m512i* met) {
@@ -188,7 +217,6 @@ struct TransposedStrip {
     KARAT_UNROLL
     for (int h = 0; h < kHalves; ++h) {
 #if defined(__AVX512VNNI__)
-      met[h] = _mm512_setzero_si512();
       KARAT_UNROLL
       for (int j = 0; j < kMeeting; ++j) met[h] = _mm512_dpbusd_epi32(met[h], q[j][h], four[j]);
 #else
@@ -196,7 +224,7 @@ struct TransposedStrip {
         return _mm512_add_epi16(_mm512_maddubs_epi16(part(q[j][h]), four[j]),
                                 _mm512_maddubs_epi16(part(q[j + 1][h]), four[j + 1]));
       };
-      met[h] = meeting<bits>(pairs);
+      met[h] = _mm512_add_epi32(met[h], meeting<bits>(pairs));
 #endif
     }
   }
