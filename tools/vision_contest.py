@@ -2,7 +2,7 @@
 """GAQAT beside what it is made of, on PACS with one domain left out; prints Markdown.
 
     python3 tools/vision_contest.py pacs.safetensors --work FOLDER [--program build/release/karat_vision]
-        [--bits 4 3] [--seeds 3] [--steps 600] [--methods ...] [--domains ...] [--flips flips.svg]
+        [--bits 4 3] [--seeds 3] [--steps 1500] [--methods ...] [--domains ...] [--flips flips.svg]
 
 The data is what tools/pacs.py writes. Every run is one call of karat_vision whose JSON is kept in the work folder: an
 interrupted contest goes on, and prints what is there. Accuracy is that on the domain left out, at the step whose accuracy
@@ -76,7 +76,7 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build" / "release" / "karat_vision")
     parser.add_argument("--bits", type=int, nargs="+", default=[4, 3])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--domains", nargs="+", default=["art_painting", "cartoon", "photo", "sketch"])
