@@ -48,10 +48,11 @@ class BlockApLayer {
 /// Two optimizers, of weights and of lines.
 class BlockApSteps {
  public:
-  BlockApSteps(const BlockApOptions& options, const std::vector<Learned>& layers)
+  using Leaves = std::vector<std::vector<torch::Tensor>>;  // of each layer
+  BlockApSteps(const BlockApOptions& options, const Leaves& leaves)
       : options_(options),
-        weights_(adam(), named(leaves_of(layers), true)),
-        lines_(adam(), named(leaves_of(layers), false)) {}
+        weights_(adam(), named(leaves, true)),
+        lines_(adam(), named(leaves, false)) {}
 
   void update(std::int64_t step, std::vector<Learned>& layers,
               const std::vector<std::vector<torch::Tensor>>& gradients) {
@@ -66,7 +67,6 @@ class BlockApSteps {
   }
 
  private:
-  using Leaves = std::vector<std::vector<torch::Tensor>>;
   static OptimizerOptions adam() {
     return {.weight_decay = 0, .beta2 = 0.999, .epsilon = 1e-15, .clip = 0};
   }
@@ -91,20 +91,15 @@ std::vector<Solution> train_block(const std::vector<TunedLayer>& layers, const B
                                   const BlockApOptions& options) {
   std::vector<BlockApLayer> states;
   for (const TunedLayer& layer : layers) states.emplace_back(layer);
-  std::vector<Learned> learned;
-  for (const BlockApLayer& state : states)
-    learned.push_back({state.leaves(), [&state] { return state.weights(); }});
-  BlockApSteps steps(options, learned);
-  descend({.owner = "tuner block-ap",
-           .steps = options.iterations,
-           .batch = options.batch,
-           .update = [&](std::int64_t step, auto& all,
-                         const auto& gradients) { steps.update(step, all, gradients); }},
-          learned, loss);
-  std::vector<Solution> solutions;
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    solutions.push_back(states[i].solution(layers[i].start));
-  return solutions;
+  BlockApSteps::Leaves leaves;
+  for (const BlockApLayer& state : states) leaves.push_back(state.leaves());
+  BlockApSteps steps(options, leaves);
+  return descend({.owner = "tuner block-ap",
+                  .steps = options.iterations,
+                  .batch = options.batch,
+                  .update = [&](std::int64_t step, auto& all,
+                                const auto& gradients) { steps.update(step, all, gradients); }},
+                 states, layers, loss);
 }
 
 }  // namespace

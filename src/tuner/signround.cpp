@@ -85,23 +85,16 @@ std::vector<Solution> sign_round(const std::vector<TunedLayer>& layers, const Bl
                                  const SignRoundOptions& options) {
   std::vector<SignRoundLayer> states;
   for (const TunedLayer& layer : layers) states.emplace_back(layer, options);
-  std::vector<Learned> learned;
-  for (const SignRoundLayer& state : states)
-    learned.push_back({state.leaves(), [&state] { return state.weights(); }});
   const auto steps = static_cast<double>(options.iterations);
   const double rate = options.rate > 0 ? options.rate : 1 / steps;
-  descend({.owner = "tuner signround",
-           .steps = options.iterations,
-           .batch = options.batch,
-           .update =
-               [&](std::int64_t step, auto& all, const auto& gradients) {
-                 sign_step(all, gradients, rate * (1 - static_cast<double>(step) / steps));
-               }},
-          learned, loss);
-  std::vector<Solution> solutions;
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    solutions.push_back(states[i].solution(layers[i].start));
-  return solutions;
+  return descend({.owner = "tuner signround",
+                  .steps = options.iterations,
+                  .batch = options.batch,
+                  .update =
+                      [&](std::int64_t step, auto& all, const auto& gradients) {
+                        sign_step(all, gradients, rate * (1 - static_cast<double>(step) / steps));
+                      }},
+                 states, layers, loss);
 }
 
 }  // namespace

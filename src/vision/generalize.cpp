@@ -215,9 +215,9 @@ void Generalization::tell(const ProgressFn& listener) const {
 GeneralizeResult Generalization::run(const ProgressFn& listener) {
   const SerialTorch single;
   while (step_ < options_.steps) {
-    auto [loss, gradients] = step_gradients();
+    const auto [loss, gradients] = step_gradients();
     loss_ = loss;
-    const double norm = clip_gradients(gradients, 0);
+    const double norm = gradient_norm(gradients);
     if (!std::isfinite(loss_) || !std::isfinite(norm))
       fail(fmt::format("generalize: step {}", step_ + 1),
            fmt::format("loss {} and gradient norm {}", loss_, norm), "finite numbers",

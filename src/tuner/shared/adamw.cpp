@@ -64,14 +64,18 @@ void AdamW::update(Weights& weights, const Weights& gradients, double lr, std::i
   });
 }
 
-double clip_gradients(Weights& gradients, double limit) {
+double gradient_norm(const Weights& gradients) {
   const torch::NoGradGuard no_grad;
   double sum = 0;
   for (const auto& [name, gradient] : gradients) {
     const auto norm = gradient.norm().item<double>();
     sum += norm * norm;
   }
-  const double norm = std::sqrt(sum);
+  return std::sqrt(sum);
+}
+
+double clip_gradients(Weights& gradients, double limit) {
+  const double norm = gradient_norm(gradients);
   if (limit > 0 && norm > limit)
     for_each_weight(gradients, [&](const std::string&, torch::Tensor& gradient) {
       gradient.mul_(limit / norm);

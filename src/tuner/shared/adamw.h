@@ -27,6 +27,8 @@ struct AdamW {
   void update(Weights& weights, const Weights& gradients, double lr, std::int64_t step);
 };
 
+/// The global norm: of all gradients together, in the order of their names.
+double gradient_norm(const Weights& gradients);
 /// Scales `gradients` in place so that their global norm is at most `limit` (0: leaves them) and
 /// returns the norm before (Pascanu, Mikolov, Bengio 2013).
 double clip_gradients(Weights& gradients, double limit);

@@ -26,4 +26,18 @@ struct Descent {
 /// order that is drawn anew each time. Throws Error when a loss is not finite.
 void descend(const Descent& descent, std::vector<Learned>& layers, const BlockLoss& loss);
 
+/// The same of layers that have leaves(), weights() and solution(start) each: what they end as.
+template <class State>
+std::vector<Solution> descend(const Descent& descent, const std::vector<State>& states,
+                              const std::vector<TunedLayer>& layers, const BlockLoss& loss) {
+  std::vector<Learned> learned;
+  for (const State& state : states)
+    learned.push_back({state.leaves(), [&state] { return state.weights(); }});
+  descend(descent, learned, loss);
+  std::vector<Solution> solutions;
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    solutions.push_back(states[i].solution(layers[i].start));
+  return solutions;
+}
+
 }  // namespace karat

@@ -1,20 +1,11 @@
 #include "tuner/shared/sagm.h"
 
-#include <cmath>
+#include "tuner/shared/adamw.h"
 
 namespace karat {
 namespace {
 
 constexpr double kNoNorm = 1e-12;  // added to ‖g‖, as SAGM's authors do
-
-double norm_of(const Weights& gradients) {
-  double sum = 0;
-  for (const auto& [name, gradient] : gradients) {
-    const auto norm = gradient.norm().item<double>();
-    sum += norm * norm;
-  }
-  return std::sqrt(sum);
-}
 
 }  // namespace
 
@@ -27,7 +18,7 @@ SagmOptions sagm_options(Options& options) {
 GradientPair sagm_pair(const Weights& values, const SagmOptions& options, const GradientsAt& at) {
   GradientPair pair{at(values), {}};
   const torch::NoGradGuard no_grad;
-  const double move = options.rho / (norm_of(pair.task.gradients) + kNoNorm) - options.alpha;
+  const double move = options.rho / (gradient_norm(pair.task.gradients) + kNoNorm) - options.alpha;
   Weights moved;
   for (const auto& [name, value] : values)
     moved[name] = value.detach().add(pair.task.gradients.at(name), move);
