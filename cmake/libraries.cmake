@@ -78,6 +78,8 @@ if(KARAT_TORCH)
                  HEADER tuner/shared/training_quantizer.h TYPE TrainingQuantizer ARGUMENTS "Options&" SUFFIX _training)
   karat_registry(layer_tuner FOLDER tuner/policy TABLE training_policy_table
                  HEADER tuner/shared/training_policy.h TYPE TrainingPolicy ARGUMENTS "Options&" SUFFIX _policy)
+  karat_registry(layer_tuner FOLDER tuner/optimizer TABLE training_optimizer_table
+                 HEADER tuner/shared/training_optimizer.h TYPE TrainingOptimizer ARGUMENTS "Options&" SUFFIX _optimizer)
   karat_registry(layer_method FOLDER method TABLE method_table HEADER karat/recipe.h
                  TYPE Recipe ARGUMENTS "" SUFFIX _method)
 endif()

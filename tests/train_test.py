@@ -58,12 +58,28 @@ class Train(TestCase):
             self.assertEqual((self.folder / "whole" / file).read_bytes(), (self.folder / "stopped" / file).read_bytes())
 
     def test_bad_quantizers_are_refused_before_anything_runs(self):
-        for text, says in {"quest": "multiple of 128", "quest:weights=9": "1 to 8, or 16", "best": "lsq, pact",
+        for text, says in {"quest": "multiple of 128", "quest:weights=9": "1 to 8, or 16", "best": "a2qplus, lsq, pact",
                            "lsq:weights=1,zero=1": "2 bits or more", "quest:bits=4": "option 'bits'",
                            "quest:grid=e2m1,weights=3": "4 or 16", "ste:weights=16,activations=16": "at least one",
                            "quest:hadamard=48": "power of two", "quest:grid=trellis": "uniform, e2m1"}.items():
             self.assert_refused(*self.arguments("out", "--quantize", text), says=says)
         self.assert_refused(*self.arguments("out", "--policy", "sgd"), says="expected gaqat, sagm")
+        self.assert_refused(*self.arguments("out", "--optimizer", "eco"), says="got eco, expected --quantize")
+        self.assert_refused(*self.arguments("out", "--optimizer", "sgd"), says="expected adamw, eco, solo")
+        self.assert_refused(*self.arguments("out", "--quantize", "a2qplus:accumulator=4"), says="activations + 1")
+
+    def test_optimizers_of_few_bits_and_weights_packed_as_they_are(self):
+        eco = ["--optimizer", "eco", "--quantize", "quest:hadamard=32", "--steps", 8]
+        full = self.run_json(*self.arguments("full", "--steps", 2))
+        solo = self.run_json(*self.arguments("solo", "--steps", 2, "--optimizer", "solo"))
+        self.assertEqual(full["optimizer_bytes"], 2 * full["weight_bytes"])
+        self.assertLess(solo["optimizer_bytes"], 0.3 * full["optimizer_bytes"])  # small layers keep float32
+        few = self.run_json(*self.arguments("few", *eco))
+        self.assertLess(few["optimizer_bytes"] + few["weight_bytes"], full["optimizer_bytes"] + full["weight_bytes"])
+        report = self.run_json("pack", self.folder / "few", "--out", self.folder / "packed")
+        self.assertEqual(report["warnings"], [])
+        score = self.run_json("evaluate", self.folder / "packed", "--text", EVALUATION, "--limit", 1)
+        self.assertGreater(score["perplexity"], 1)
 
     def test_the_contest_prints_a_table_and_makes_no_run_twice(self):
         corpus = self.folder / "shared/corpus"
@@ -110,7 +126,8 @@ class Train(TestCase):
 
     def test_help_lists_the_quantizers(self):
         text = self.run_karat("train", "--help")
-        for word in ("quest", "lsq", "pact", "quarot", "ste", "hadamard=128", "activations=4", "sagm", "rho=0.05"):
+        for word in ("quest", "lsq", "pact", "quarot", "ste", "hadamard=128", "activations=4", "sagm", "rho=0.05", "solo",
+                     "second=2", "eco", "a2qplus", "accumulator=32"):
             self.assertIn(word, text)
 
 

@@ -63,7 +63,7 @@ def share_tokens(args, work):
                 os.link(file, target / file.name)
 
 
-def train(args, name, text, seed, steps, folder, sequences=256):
+def train(args, name, text, seed, steps, folder, sequences=256, more=()):
     """The training log of one run, made unless it is there. Validated every quarter of it."""
     out, work = folder / name, args.work / "checkpoints" / folder.name / name
     folder.mkdir(exist_ok=True)
@@ -76,7 +76,7 @@ def train(args, name, text, seed, steps, folder, sequences=256):
                         "--lr", args.lr, "--warmup", steps // 10, "--seed", seed, "--log-every", max(1, steps // 40),
                         "--validate-every", max(1, steps // 4), "--checkpoint-every", 100,
                         "--validation-sequences", sequences, "--dtype", "f32", *(["--quantize", text] if text else []),
-                        *resume)
+                        *more, *resume)
         share_tokens(args, work)
     return json.loads((out / "training_log.json").read_text())
 

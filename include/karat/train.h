@@ -13,13 +13,15 @@
 
 namespace karat {
 
-/// AdamW (Loshchilov & Hutter 2019) under linear warm-up and a cosine.
+/// What every optimizer is told, all being kinds of AdamW (Loshchilov & Hutter 2019), under linear
+/// warm-up and a cosine.
 struct OptimizerOptions {
-  double lr = 1e-3;           // at the end of the warm-up
-  double final_lr = 0.1;      // share of `lr` left at the last step
-  std::int64_t warmup = 100;  // steps
-  double weight_decay = 0.1;  // decoupled; on matrices only
-  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
+  double lr = 1e-3;                              // at the end of the warm-up
+  double final_lr = 0.1;                         // share of `lr` left at the last step
+  std::int64_t warmup = 100;                     // steps
+  double weight_decay = 0.1;                     // decoupled; on matrices only
+  std::optional<double> beta1 = {}, beta2 = {};  // of the moments; none: the optimizer's own
+  double epsilon = 1e-8;
   double clip = 1.0;  // largest global gradient norm; 0: no clipping
 };
 
@@ -39,6 +41,9 @@ struct TrainOptions {
   std::int64_t micro_batch = 2;  // sequences per graph; decides the bits of the sum, not threads
   std::int64_t sequence = 0;     // tokens; 0: the model's max_positions
   OptimizerOptions optimizer;
+  /// What the optimizer keeps from step to step, and in how many bits, of training_optimizers(),
+  /// "solo:second=2"; empty: adamw, float32 throughout.
+  std::string optimizer_name;
   /// Through which quantizer of training_quantizers() the linear layers of the blocks see their
   /// weights and inputs, "quest:weights=4,activations=4"; empty: none. Embedding and head see none.
   std::string quantize;
@@ -71,6 +76,9 @@ struct TrainResult {
   /// Where inputs were quantized, at the end: cosine between the gradients that enter each block
   /// with quantized inputs and without, on the first validation sequences.
   std::vector<double> gradient_alignment = {};
+  /// What a step hands on to the next, as checkpoints hold it: the optimizer's state, and the
+  /// weights that are not part of it.
+  std::int64_t state_bytes = 0, weight_bytes = 0;
   std::vector<std::string> warnings = {};  // of the config: Architecture::warnings
 };
 
@@ -80,13 +88,15 @@ struct TrainResult {
 /// finite (naming the step), and when `resume` meets other settings, config or data.
 TrainResult train(const TrainOptions& options, const ProgressFn& listener = {});
 
-/// What TrainOptions::quantize or ::policy may name, and its options with their defaults.
+/// What TrainOptions::quantize, ::policy or ::optimizer_name may name, and its options with their
+/// defaults.
 struct TrainingChoice {
   std::string name, summary;
   std::vector<OptionEntry> options;
 };
 std::vector<TrainingChoice> training_quantizers();
 std::vector<TrainingChoice> training_policies();
+std::vector<TrainingChoice> training_optimizers();
 
 /// A model that training through a quantizer wrote, to be stored as it was trained.
 struct PackJob {

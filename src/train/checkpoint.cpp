@@ -18,6 +18,10 @@ namespace {
 constexpr std::string_view kKey = "karat_checkpoint";
 const std::string kMemory = "memory.";  // how names of what a policy remembers begin
 
+DType type_of(const torch::Tensor& tensor) {
+  return tensor.scalar_type() == torch::kUInt8 ? DType::u8 : DType::f32;
+}
+
 Weights on_cpu(const Weights& weights) {
   Weights copies;
   for (const auto& [name, tensor] : weights)
@@ -30,9 +34,11 @@ void restore(const Safetensors& file, const std::string& prefix, Weights& weight
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : weights) {
     const TensorView& view = file.get(prefix + name);
-    if (view.dtype != DType::f32 || view.shape != tensor.sizes().vec())
-      fail("read checkpoint tensor " + view.name, shape_text(view.shape),
-           "F32 " + shape_text(tensor.sizes().vec()));
+    const DType dtype = type_of(tensor);
+    if (view.dtype != dtype || view.shape != tensor.sizes().vec())
+      fail("read checkpoint tensor " + view.name,
+           fmt::format("{} {}", view.type(), shape_text(view.shape)),
+           fmt::format("{} {}", name_of(dtype), shape_text(tensor.sizes().vec())));
     tensor.detach().copy_(map_tensor(view));
   }
 }
@@ -106,18 +112,16 @@ std::vector<TensorView> views_of(const std::string& prefix, const Weights& weigh
   std::vector<TensorView> views;
   for (const auto& [name, tensor] : weights)
     views.push_back({.name = prefix + name,
-                     .dtype = DType::f32,
+                     .dtype = type_of(tensor),
                      .shape = tensor.sizes().vec(),
                      .data = static_cast<const std::byte*>(tensor.data_ptr())});
   return views;
 }
 
 void save_checkpoint(const fs::path& file, const Checkpoint& checkpoint, const Weights& weights,
-                     const AdamW& optimizer) {
-  const std::pair<std::string, Weights> parts[] = {{"weights.", on_cpu(weights)},
-                                                   {"first.", on_cpu(optimizer.first)},
-                                                   {"second.", on_cpu(optimizer.second)},
-                                                   {kMemory, on_cpu(checkpoint.memory)}};
+                     const Weights& optimizer) {
+  const std::pair<std::string, Weights> parts[] = {
+      {"weights.", on_cpu(weights)}, {"", on_cpu(optimizer)}, {kMemory, on_cpu(checkpoint.memory)}};
   std::vector<TensorView> views;
   for (const auto& [prefix, tensors] : parts)
     for (TensorView& view : views_of(prefix, tensors)) views.push_back(std::move(view));
@@ -141,7 +145,7 @@ bool is_checkpoint(const fs::path& file) {
 }
 
 Checkpoint load_checkpoint(const fs::path& file, const json& identity, Weights& weights,
-                           AdamW& optimizer) {
+                           Weights& optimizer) {
   if (!fs::exists(file))
     fail("resume", "no checkpoint at " + file.string(), "an interrupted run",
          "start it without --resume");
@@ -153,8 +157,7 @@ Checkpoint load_checkpoint(const fs::path& file, const json& identity, Weights& 
   check_identity(checkpoint.identity, identity);
   checked(tensors, [&] {
     restore(tensors, "weights.", weights);
-    restore(tensors, "first.", optimizer.first);
-    restore(tensors, "second.", optimizer.second);
+    restore(tensors, "", optimizer);
     checkpoint.memory = memory_of(tensors);
   });
   return checkpoint;

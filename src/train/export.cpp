@@ -62,6 +62,8 @@ json training_log(const TrainOptions& options, const Checkpoint& state,
           {"tokens_trained", result.tokens},
           {"seconds", result.seconds},
           {"cpu_seconds", result.cpu_seconds},
+          {"optimizer_bytes", result.state_bytes},
+          {"weight_bytes", result.weight_bytes},
           {"threads", thread_count()},
           {"device", options.cuda ? "cuda" : "cpu"},
           {"curve", to_json(result.curve)},
@@ -88,7 +90,7 @@ void export_model(const fs::path& folder, const Architecture& arch, const Weight
 }
 
 json export_quantizer(const fs::path& folder, const Architecture& arch,
-                      const NamedQuantizer& quantizer, const Weights& learned, DType dtype) {
+                      const TrainedThrough& quantizer, const Weights& learned, DType dtype) {
   json layers = json::array();
   std::int64_t weights = 0, parameters = 0;
   for (const Block& block : arch.blocks)
@@ -101,11 +103,12 @@ json export_quantizer(const fs::path& folder, const Architecture& arch,
     stored[name] = tensor.detach().to(torch::kCPU).contiguous();
     parameters += tensor.numel();
   }
-  const json record = {{"quantizer", quantizer.text},
-                       {"layers", layers},
-                       {"quantized_weights", weights},
-                       {"learned_parameters", parameters},
-                       {"exact", dtype == DType::f32}};
+  json record = {{"quantizer", quantizer.text},
+                 {"layers", layers},
+                 {"quantized_weights", weights},
+                 {"learned_parameters", parameters},
+                 {"exact", dtype == DType::f32}};
+  if (quantizer.on_lattice) record[kOnLattice] = true;
   write_file(folder / kQuantizerRecord, record.dump(1) + "\n");
   if (!stored.empty())
     write_safetensors(folder / kQuantizerLearned, views_of("", stored), {{"format", "pt"}});

@@ -2,6 +2,16 @@
 
 namespace karat {
 
+void start_weights(const Architecture& arch, const TrainingQuantizer& quantizer, Weights& weights) {
+  if (!quantizer.start) return;
+  const torch::NoGradGuard no_grad;
+  for (const Block& block : arch.blocks)
+    for (const Linear* layer : block.linears()) {
+      torch::Tensor& weight = weights.at(layer->name + ".weight");
+      weight = quantizer.start(*layer, weight).contiguous();
+    }
+}
+
 Weights learned_parameters(const Architecture& arch, const TrainingQuantizer& quantizer,
                            const Weights& weights, const torch::Tensor& ids) {
   Weights learned;

@@ -10,6 +10,8 @@
 
 namespace karat {
 
+/// What the quantizer makes of the initial weights, in place.
+void start_weights(const Architecture& arch, const TrainingQuantizer& quantizer, Weights& weights);
 /// The learned parameters of all layers at their start, from the weights and from what the layers
 /// of the model without quantizer see of ids [sequences, time]. Call it within a SerialTorch.
 Weights learned_parameters(const Architecture& arch, const TrainingQuantizer& quantizer,

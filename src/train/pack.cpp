@@ -75,21 +75,41 @@ void check_layers(const Trained& trained, const fs::path& folder) {
          fmt::format("the {} linear layers of the model's blocks", found.size()));
 }
 
+/// The steps by which a layer's weight lies on its lattice; undefined where it does not.
+class KnownSteps {
+ public:
+  KnownSteps(const Trained& trained, const fs::path& folder) {
+    if (trained.record.value(kOnLattice, nlohmann::json()) == true)
+      file_.emplace(Safetensors::open(folder / kQuantizerLearned));
+  }
+  torch::Tensor of(const Linear& layer) const {
+    if (!file_) return {};
+    const TensorView& view = file_->get(layer.name + ".weight_step");
+    if (view.dtype != DType::f32 || view.shape != std::vector<std::int64_t>{layer.out, 1})
+      fail(fmt::format("pack: {} of {}", view.name, kQuantizerLearned), shape_text(view.shape),
+           fmt::format("F32 [{}, 1]", layer.out));
+    return map_tensor(view).clone();
+  }
+
+ private:
+  std::optional<Safetensors> file_;
+};
+
 struct Packed {
   std::vector<OwnedTensor> tensors;
   QuantizationConfig config;
   double weights = 0, bits = 0;
 };
 
-Packed pack_layers(const Trained& trained) {
+Packed pack_layers(const Trained& trained, const KnownSteps& steps) {
   Packed packed;
   packed.config.method = trained.quantizer.text.substr(0, trained.quantizer.text.find(':'));
   const SerialTorch single;
   for (std::size_t i = 0; i < trained.arch.blocks.size(); ++i) {
     const Weights block = load_block(trained.arch, trained.files, i);
     for (const Linear* layer : trained.arch.blocks[i].linears()) {
-      const PackedMatrix matrix =
-          trained.quantizer.value.stored(*layer, block.at(layer->name + ".weight"));
+      const PackedMatrix matrix = trained.quantizer.value.stored(
+          *layer, block.at(layer->name + ".weight"), steps.of(*layer));
       for (OwnedTensor& tensor : pack(layer->name, matrix)) {
         packed.bits += 8 * static_cast<double>(tensor.data.size());
         packed.tensors.push_back(std::move(tensor));
@@ -137,7 +157,7 @@ PackReport pack_trained(const PackJob& job) {
   check_output(output, OutputKind::folder);
   const Trained trained = open_trained(job.model);
   check_layers(trained, job.model);
-  const Packed packed = pack_layers(trained);
+  const Packed packed = pack_layers(trained, KnownSteps(trained, job.model));
   trained.files.check();
   OutputFolder folder(output);
   write_packed(job.model, folder.path(), trained, packed);

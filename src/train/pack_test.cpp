@@ -22,7 +22,8 @@ struct PackScene {
   PackJob job;
   std::string text;
 
-  explicit PackScene(std::string quantizer, bool wide = false, DType dtype = DType::f32)
+  explicit PackScene(std::string quantizer, bool wide = false, DType dtype = DType::f32,
+                     const std::string& optimizer = "")
       : text(std::move(quantizer)) {
     auto config = nlohmann::json::parse(kTinyLlama);
     config["initializer_range"] = wide ? 0.1 : 0.3;  // so that blocks matter beside the embedding
@@ -40,6 +41,7 @@ struct PackScene {
     options.optimizer.warmup = 2;
     options.dtype = dtype;
     options.quantize = text;
+    options.optimizer_name = optimizer;
     train(options);
     job = {.model = options.out, .out = folder.path / "packed"};
   }
@@ -154,6 +156,35 @@ TEST_CASE("scales of FP16 would move roundings of inputs, and logits by more tha
   CHECK(halves > 1e-3);
 }
 
+TEST_CASE("weights that were trained on their lattice are packed as they are") {
+  for (const char* quantizer :
+       {"quest:weights=4,activations=4,hadamard=8", "ste:weights=5,activations=6"}) {
+    CAPTURE(quantizer);
+    const PackScene scene(quantizer, false, DType::f32, "eco");
+    const auto record = nlohmann::json::parse(read_text(scene.job.model / kQuantizerRecord));
+    CHECK(record.at("weights_are_levels") == true);
+    pack_trained(scene.job);
+    const Safetensors packed = Safetensors::open_folder(scene.job.out);
+    const Safetensors steps = Safetensors::open(scene.job.model / "quantizer.safetensors");
+    Weights state;
+    for (const TensorView& view : steps.tensors())
+      state["steps." + view.name.substr(0, view.name.size() - 5)] = map_tensor(view);
+    const auto lattice = make_training_quantizer(quantizer).value.lattice;
+    const auto expected = graph_logits(scene.job.model, lattice_product(lattice, state));
+    const double error = distance(engine_logits(scene.job.out, Runtime(), false), expected);
+    CHECK_MESSAGE(error < 1e-3, quantizer, ": ", error);
+    const std::string query = "model.layers.0.self_attn.q_proj";
+    const TensorView& scales = packed.get(query + ".row_scales");
+    const TensorView& trained = steps.get(query + ".weight_step");
+    REQUIRE(scales.bytes() == trained.bytes());
+    CHECK(std::equal(scales.data, scales.data + scales.bytes(), trained.data));
+    fs::remove(scene.job.model / "quantizer.safetensors");
+    PackJob again = scene.job;
+    again.out = scene.folder.path / "again";
+    CHECK_THROWS_AS(pack_trained(again), Error);
+  }
+}
+
 TEST_CASE("pack writes a folder that pack alone replaces, and says what was not exact") {
   PackScene scene("quest:hadamard=8", false, DType::bf16);
   const PackReport report = pack_trained(scene.job);
@@ -196,7 +227,7 @@ TEST_CASE("a folder without a record, with a wrong one, or already packed is ref
   write_file(record, "[1]");
   CHECK(scene.failure().find("no quantizer in a quantizer.json") != std::string::npos);
   write_file(record, R"({"quantizer": "tricky"})");
-  CHECK(scene.failure().find("lsq, pact, quarot, quest, ste") != std::string::npos);
+  CHECK(scene.failure().find("a2qplus, lsq, pact, quarot, quest, ste") != std::string::npos);
   write_file(record, R"({"quantizer": "quest:hadamard=8", "layers": ["a"]})");
   CHECK(scene.failure().find("got 1 layers, expected the 14") != std::string::npos);
   CHECK_FALSE(fs::exists(scene.job.out));

@@ -46,16 +46,14 @@ void check_options(const TrainOptions& o) {
   const OptimizerOptions& a = o.optimizer;
   require(a.lr > 0 && std::isfinite(a.lr), "--lr", fmt::format("{}", a.lr), "above 0");
   require(a.final_lr >= 0 && a.final_lr <= 1, "--final-lr", fmt::format("{}", a.final_lr), "0..1");
-  require(share(a.beta1) && share(a.beta2), "--betas", fmt::format("{} {}", a.beta1, a.beta2),
-          "two numbers in [0, 1)");
+  for (const auto& [name, beta] : {std::pair{"--beta1", a.beta1}, {"--beta2", a.beta2}})
+    require(share(beta.value_or(0)), name, fmt::format("{}", beta.value_or(0)), "in [0, 1)");
   require(a.weight_decay >= 0 && a.clip >= 0 && a.warmup >= 0 && a.epsilon > 0,
           "--weight-decay, --clip, --warmup, --epsilon", "a negative number", "none below 0");
   require(o.dtype == DType::f32 || o.dtype == DType::f16 || o.dtype == DType::bf16, "--dtype",
           name_of(o.dtype), "f32, f16 or bf16");
   require(!o.cuda || torch::cuda::is_available(), "--device", "no CUDA device", "cpu");
   require(!o.data.empty(), "--data", "no file", "at least one text file");
-  for (const auto* files : {&o.data, &o.validation})
-    for (const fs::path& file : *files) TextFile::open(file, o.field);
   for (const auto* files : {&o.data, &o.validation})
     for (const fs::path& file : *files) TextFile::open(file, o.field);  // a wrong one is known now
 }
@@ -107,22 +105,56 @@ NamedQuantizer quantizer_of(const TrainOptions& options, const Architecture& arc
   return quantizer;
 }
 
-LinearProduct with_plain_inputs(const NamedQuantizer& quantizer) {
-  if (option_of(quantizer.text, "weights").value_or("16") == "16") return {};
-  return quantized_product(
-      make_training_quantizer(with_option(quantizer.text, "activations", "16")).value);
+NamedOptimizer optimizer_of(const TrainOptions& options, const NamedQuantizer& quantizer) {
+  const std::string text = options.optimizer_name.empty() ? "adamw" : options.optimizer_name;
+  NamedOptimizer optimizer = make_training_optimizer(text);
+  require(!optimizer.value.needs_lattice || quantizer.value.lattice.steps, "--optimizer", text,
+          "--quantize with a quantizer whose weights have one step a row: quest (grid=uniform, "
+          "sparse=0), quarot or ste, weights below 16 bits");
+  require(!optimizer.value.needs_lattice || options.policy.empty(), "--policy", options.policy,
+          "none beside --optimizer " + text + ", which rounds away where a policy looks");
+  require(!optimizer.value.cpu_only || !options.cuda, "--optimizer", text + " on cuda",
+          "--device cpu");
+  return optimizer;
 }
 
-json identity_of(const TrainOptions& o, const TrainConfig& config, const std::string& quantizer,
-                 const std::string& policy, const std::string& data_hash) {
+OptimizerScene scene_of(const TrainOptions& options, const NamedOptimizer& optimizer,
+                        const NamedQuantizer& quantizer, const Architecture& arch) {
+  OptimizerScene scene{.options = options.optimizer, .seed = options.seed};
+  scene.options.beta1 = options.optimizer.beta1.value_or(optimizer.value.beta1);
+  scene.options.beta2 = options.optimizer.beta2.value_or(optimizer.value.beta2);
+  if (!optimizer.value.needs_lattice) return scene;
+  scene.lattice = quantizer.value.lattice;
+  for (const Block& block : arch.blocks)
+    for (const Linear* layer : block.linears()) scene.layers.insert(layer->name + ".weight");
+  return scene;
+}
+
+LinearProduct product_of(const NamedQuantizer& quantizer, const OptimizerScene& scene,
+                         const Weights& state) {
+  if (scene.lattice.steps) return lattice_product(scene.lattice, state);
+  return quantizer.value.operands ? quantized_product(quantizer.value) : LinearProduct();
+}
+
+LinearProduct plain_product_of(const NamedQuantizer& quantizer, const OptimizerScene& scene,
+                               const Weights& state) {
+  if (!scene.lattice.steps) return product_of_plain_inputs(quantizer);
+  WeightLattice alone = scene.lattice;
+  alone.inputs = {};
+  return lattice_product(alone, state);
+}
+
+json identity_of(const TrainOptions& o, const TrainConfig& config, const NamedParts& parts,
+                 const std::string& data_hash) {
   const auto text_or_null = [](const std::string& text) {
     return text.empty() ? json() : json(text);
   };
   const OptimizerOptions& a = o.optimizer;
   return {{"config", sha256(std::as_bytes(std::span(config.text)))},
           {"data", data_hash},
-          {"quantizer", text_or_null(quantizer)},
-          {"policy", text_or_null(policy)},
+          {"quantizer", text_or_null(parts.quantizer.text)},
+          {"policy", text_or_null(parts.policy.text)},
+          {"optimizer", parts.optimizer.text},
           {"batch", o.batch},
           {"micro_batch", o.micro_batch},
           {"sequence", sequence_of(o, config.arch)},
@@ -131,14 +163,18 @@ json identity_of(const TrainOptions& o, const TrainConfig& config, const std::st
           {"final_lr", a.final_lr},
           {"warmup", a.warmup},
           {"weight_decay", a.weight_decay},
-          {"beta1", a.beta1},
-          {"beta2", a.beta2},
+          {"beta1", a.beta1.value_or(parts.optimizer.value.beta1)},
+          {"beta2", a.beta2.value_or(parts.optimizer.value.beta2)},
           {"epsilon", a.epsilon},
           {"clip", a.clip}};
 }
 
 std::vector<TrainingChoice> training_quantizers() {
   return choices_of(training_quantizer_table(), make_training_quantizer);
+}
+
+std::vector<TrainingChoice> training_optimizers() {
+  return choices_of(training_optimizer_table(), make_training_optimizer);
 }
 
 std::vector<TrainingChoice> training_policies() {

@@ -34,10 +34,18 @@ class Trainer {
   void step();
   void record(double loss, double lr, double norm);
   void report();
-  Weights start();  // the first weights, and what is learned beside them: fills learned_
+  Weights start();      // the first weights, and what is learned beside them: fills scene_.rules
+  Weights remember() {  // what the optimizer begins with
+    const SerialTorch single;
+    return optimizer_.value.begin(scene_, weights_);
+  }
+  Weights own_weights() const;  // those that the optimizer's state does not hold
+  void read_checkpoint();
+  void measure_bytes();
   torch::Tensor batch_of(std::int64_t step);
   LossAndGradients gradients_of(const torch::Tensor& ids);
   double validate() const;
+  bool on_lattice() const { return optimizer_.value.needs_lattice; }
   void judge();  // the trained model on the validation sequences
   void save();
   torch::Device device() const { return options_.cuda ? torch::kCUDA : torch::kCPU; }
@@ -49,14 +57,15 @@ class Trainer {
   TrainConfig config_;
   NamedQuantizer quantizer_;
   NamedPolicy policy_;
+  NamedOptimizer optimizer_;
+  OptimizerScene scene_;
   LinearProduct multiply_;  // empty where nothing is quantized
   TokenId separator_;
   std::int64_t sequence_;
   TokenStreamFile data_;
   WindowOrder order_;
-  OwnRules learned_;  // of what the quantizer learns
-  Weights weights_;   // leaves, float32: the model's and what the quantizer learns
-  AdamW optimizer_;
+  Weights weights_;           // leaves, float32: the model's and what the quantizer learns
+  Weights remembered_;        // by the optimizer
   torch::Tensor validation_;  // ids [sequences, sequence]
   Checkpoint state_;
   Clock clock_;
@@ -77,21 +86,24 @@ Trainer::Trainer(const TrainOptions& options, const ProgressFn& listener)
       config_(read_config(options.config)),
       quantizer_(quantizer_of(options, config_.arch)),
       policy_(policy_of(options, quantizer_)),
-      multiply_(quantizer_.value.operands ? quantized_product(quantizer_.value) : LinearProduct()),
+      optimizer_(optimizer_of(options, quantizer_)),
+      scene_(scene_of(options, optimizer_, quantizer_, config_.arch)),
+      multiply_(product_of(quantizer_, scene_, remembered_)),
       separator_(separator_of(config_.arch, options.tokenizer)),
       sequence_(sequence_of(options, config_.arch)),
       data_(TokenStreamFile::open({options.data, options.field}, options.tokenizer, separator_,
                                   work_.path(), listener)),
       order_(data_.size(), sequence_, options.seed),
       weights_(as_leaves(start(), device())),
-      optimizer_(options.optimizer, weights_, learned_) {}
+      remembered_(remember()) {}
 
 Weights Trainer::start() {
   const SerialTorch single;
   Weights weights = initial_weights(config_.arch, options_.seed, config_.deviation);
+  start_weights(config_.arch, quantizer_.value, weights);
   const auto ids = batch_of(0).narrow(0, 0, std::min(options_.micro_batch, options_.batch));
   Weights learned = learned_parameters(config_.arch, quantizer_.value, weights, ids.cpu());
-  learned_ = learned_rules(learned, quantizer_.value.decay);
+  scene_.rules = learned_rules(learned, quantizer_.value.decay);
   weights.merge(learned);
   return weights;
 }
@@ -108,16 +120,41 @@ void Trainer::begin() {
       rows.push_back(stream.slice(windows.begin_of(i), sequence_));
     validation_ = torch::cat(rows).to(device());
   }
-  state_.identity = identity_of(options_, config_, quantizer_.text, policy_.text, data_.hash());
-  if (options_.resume) {
-    state_ = load_checkpoint(checkpoint_file(), state_.identity, weights_, optimizer_);
-    clock_.seconds_before = state_.result.seconds;
-    clock_.cpu_before = state_.result.cpu_seconds;
-  }
+  state_.identity = identity_of(options_, config_, {quantizer_, policy_, optimizer_}, data_.hash());
+  if (options_.resume) read_checkpoint();
   for (const auto& [name, tensor] : weights_) {
-    if (state_.step == 0 && !learned_.contains(name)) state_.result.parameters += tensor.numel();
+    if (state_.step == 0 && !scene_.rules.contains(name))
+      state_.result.parameters += tensor.numel();
   }
   first_step_ = state_.step;
+}
+
+Weights Trainer::own_weights() const {
+  Weights own = weights_;
+  if (optimizer_.value.held)
+    for (const auto& [name, weight] : optimizer_.value.held(scene_, remembered_)) own.erase(name);
+  return own;
+}
+
+void Trainer::read_checkpoint() {
+  Weights own = own_weights();
+  state_ = load_checkpoint(checkpoint_file(), state_.identity, own, remembered_);
+  const torch::NoGradGuard no_grad;
+  if (optimizer_.value.held)
+    for (const auto& [name, weight] : optimizer_.value.held(scene_, remembered_))
+      weights_.at(name).detach().copy_(weight);
+  clock_.seconds_before = state_.result.seconds;
+  clock_.cpu_before = state_.result.cpu_seconds;
+}
+
+void Trainer::measure_bytes() {
+  const auto bytes_of = [](const Weights& tensors) {
+    std::int64_t bytes = 0;
+    for (const auto& [name, tensor] : tensors) bytes += static_cast<std::int64_t>(tensor.nbytes());
+    return bytes;
+  };
+  state_.result.state_bytes = bytes_of(remembered_);
+  state_.result.weight_bytes = bytes_of(own_weights());
 }
 
 torch::Tensor Trainer::batch_of(std::int64_t step) {
@@ -133,7 +170,7 @@ double Trainer::validate() const {
 
 void Trainer::save() {
   clock_.stamp(state_.result);
-  save_checkpoint(checkpoint_file(), state_, weights_, optimizer_);
+  save_checkpoint(checkpoint_file(), state_, own_weights(), remembered_);
   work_.keep();
 }
 
@@ -143,9 +180,9 @@ LossAndGradients Trainer::gradients_of(const torch::Tensor& ids) {
   };
   if (!policy_.value.gradients) return at(weights_);
   const GradientsAt elsewhere = [&](const Weights& values) {
-    return at(leaves_with_floors(values, learned_));
+    return at(leaves_with_floors(values, scene_.rules));
   };
-  return policy_.value.gradients({weights_, names_of(learned_), elsewhere, state_.memory});
+  return policy_.value.gradients({weights_, names_of(scene_.rules), elsewhere, state_.memory});
 }
 
 void Trainer::step() {
@@ -156,7 +193,7 @@ void Trainer::step() {
          fmt::format("loss {} and gradient norm {}", loss, norm), "finite numbers",
          "lower --lr, lengthen --warmup, or check the data");
   const double lr = learning_rate(options_.optimizer, state_.step, options_.steps);
-  optimizer_.update(weights_, gradients, lr, state_.step);
+  optimizer_.value.update({scene_, gradients, lr, state_.step}, weights_, remembered_);
   ++state_.step;
   state_.result.tokens += options_.batch * (sequence_ - 1);
   record(loss, lr, norm);
@@ -217,7 +254,7 @@ void Trainer::judge() {
   if (option_of(quantizer_.text, "activations").value_or("16") != "16")
     result.gradient_alignment = gradient_alignment(
         config_.arch, weights_, validation_.narrow(0, 0, std::min(kAligned, validation_.size(0))),
-        multiply_, with_plain_inputs(quantizer_));
+        multiply_, plain_product_of(quantizer_, scene_, remembered_));
 }
 
 TrainResult Trainer::run() {
@@ -234,12 +271,14 @@ TrainResult Trainer::run() {
   }
   clock_.stamp(state_.result);
   OutputFolder output(output_of(options_));
+  measure_bytes();
   Weights model = weights_, learned;
-  for (const auto& [name, rule] : learned_) learned.insert(model.extract(name));
+  for (const auto& [name, rule] : scene_.rules) learned.insert(model.extract(name));
+  if (optimizer_.value.beside) learned.merge(optimizer_.value.beside(remembered_));
   nlohmann::json log = training_log(options_, state_, data_.size());
-  if (multiply_)
-    log["quantizer"] =
-        export_quantizer(output.path(), config_.arch, quantizer_, learned, options_.dtype);
+  if (!quantizer_.text.empty())
+    log["quantizer"] = export_quantizer(output.path(), config_.arch,
+                                        {quantizer_.text, on_lattice()}, learned, options_.dtype);
   export_model(output.path(), config_.arch, model, config_.parsed, options_.tokenizer,
                options_.dtype, log);
   check_folder(output.path());

@@ -273,7 +273,8 @@ TEST_CASE("training through a quantizer learns, and its record says how to quant
 }
 
 TEST_CASE("what is written quantizes to the model that was trained") {
-  for (const char* name : {"lsq:weights=3,activations=2,rows=1", "quest:hadamard=8,sparse=1"}) {
+  for (const char* name : {"lsq:weights=3,activations=2,rows=1", "quest:hadamard=8,sparse=1",
+                           "a2qplus:weights=4,activations=4,accumulator=9"}) {
     CAPTURE(name);
     Scene scene;
     scene.options.validation = {scene.folder.path / "held-out.txt"};
@@ -355,6 +356,63 @@ TEST_CASE("a policy changes the weights, and a run does not go on with another")
   CHECK(flat.weights() == stopped.weights());
 }
 
+TEST_CASE("optimizers: the same bytes resumed and with any number of threads") {
+  for (const auto& [optimizer, quantizer] :
+       {std::pair{"solo:least=32", ""},
+        {"solo", "lsq:weights=4"},
+        {"eco:rounding=stochastic", "quest:weights=3,activations=4,hadamard=8"},
+        {"eco", "ste:weights=4,activations=16"}}) {
+    CAPTURE(optimizer);
+    Scene whole, stopped;
+    for (TrainOptions* options : {&whole.options, &stopped.options}) {
+      options->optimizer_name = optimizer;
+      options->quantize = quantizer;
+    }
+    {
+      const ThreadScope scope(1);
+      train(whole.options);
+    }
+    const ThreadScope scope(3);
+    CHECK_THROWS_AS(train(stopped.options, stop_at(5)), Interrupted);
+    stopped.options.resume = true;
+    TrainOptions other = stopped.options;
+    other.optimizer_name.clear();
+    const std::string solo = "beta1 = 0.9",
+                      eco = "optimizer = \"adamw\"";  // the first that differs
+    CHECK(failure(other).find(optimizer[0] == 's' ? solo : eco) != std::string::npos);
+    other = stopped.options;
+    other.optimizer.beta1 = 0.7;
+    CHECK(failure(other).find("beta1 = 0.7") != std::string::npos);
+    train(stopped.options);
+    CHECK(whole.weights() == stopped.weights());
+  }
+}
+
+TEST_CASE("a checkpoint holds an optimizer's state in the bits that it has") {
+  Scene scene;
+  scene.options.optimizer_name = "eco";
+  scene.options.quantize = "quest:weights=4,activations=4,hadamard=8";
+  CHECK_THROWS_AS(train(scene.options, stop_at(2)), Interrupted);
+  const auto file = Safetensors::open(scene.options.out.string() + ".work/checkpoint.safetensors");
+  const std::string query = "model.layers.0.self_attn.q_proj.weight";
+  CHECK(file.find("weights." + query) == nullptr);
+  CHECK(file.get("codes." + query).bytes() == 16 * 16 / 2);
+  CHECK(file.get("steps." + query).shape == std::vector<std::int64_t>{16, 1});
+  CHECK(file.find("weights.model.embed_tokens.weight") != nullptr);
+  scene.options.resume = true;
+  const TrainResult result = train(scene.options);
+  std::int64_t bytes = 0;
+  for (const TensorView& view : file.tensors()) bytes += static_cast<std::int64_t>(view.bytes());
+  CHECK(result.state_bytes + result.weight_bytes == bytes);
+
+  Scene solo, plain;
+  solo.options.optimizer_name = "solo";
+  const TrainResult few = train(solo.options), many = train(plain.options);
+  CHECK(many.state_bytes == 2 * many.weight_bytes);
+  CHECK(few.weight_bytes == many.weight_bytes);
+  CHECK(few.state_bytes < many.state_bytes / 6);  // the embedding is most of it
+}
+
 TEST_CASE("a quantizer that cannot be is an error that leaves nothing") {
   Scene scene;
   const auto refused = [&](const char* quantizer, const char* says) {
@@ -366,13 +424,24 @@ TEST_CASE("a quantizer that cannot be is an error that leaves nothing") {
   refused("quest", "rows of 16 inputs, expected a multiple of 128");
   refused("quest:hadamard=16", "rows of 24 inputs, expected a multiple of 16");
   refused("quest:weights=12", "1 to 8, or 16");
-  refused("tricky", "lsq, pact, quarot, quest, ste");
+  refused("tricky", "a2qplus, lsq, pact, quarot, quest, ste");
   refused("quest:grid=nf4", "uniform, e2m1");
   scene.options.policy = "sam";
   refused("lsq", "'sam', expected gaqat, sagm");
   scene.options.policy = "gaqat";
   refused("ste", "--policy: got gaqat, expected --quantize with steps that are learned");
   scene.options.policy.clear();
+  scene.options.optimizer_name = "sgd";
+  refused("lsq", "'sgd', expected adamw, eco, solo");
+  scene.options.optimizer_name = "eco";
+  refused("", "--optimizer: got eco, expected --quantize");
+  refused("lsq", "--optimizer: got eco, expected --quantize");
+  refused("quest:hadamard=8,sparse=1", "--optimizer: got eco, expected --quantize");
+  refused("ste:weights=16", "--optimizer: got eco, expected --quantize");
+  scene.options.policy = "sagm";
+  refused("ste", "--policy: got sagm, expected none beside --optimizer eco");
+  scene.options.policy.clear();
+  scene.options.optimizer_name.clear();
   scene.options.optimizer.lr = 1e30;
   scene.options.optimizer.warmup = 0;
   refused("quest:hadamard=8", "train: step ");

@@ -29,8 +29,8 @@ The config may be of any known family; what is written is a Hugging Face folder.
 documents separated by lines `<|endoftext|>`; JSON records are one document each. They are tokenized
 once; the tokens and a checkpoint are kept in OUT.work until the run is complete. Ctrl-C writes a
 checkpoint and stops; the same command with --resume goes on, to the same weights bit for bit.
---steps may be raised on resuming. AdamW, linear warm-up then a cosine, clipped gradients, float32
-arithmetic.
+--steps may be raised on resuming. AdamW, or what --optimizer names, linear warm-up then a cosine,
+clipped gradients, float32 arithmetic.
 
 With --quantize the linear layers of the blocks multiply quantized weights and quantized inputs, in
 training and in validation, and their weights learn to bear it:
@@ -90,8 +90,12 @@ void declare_schedule(CLI::App& app, TrainOptions& o) {
   option("--final-lr", o.optimizer.final_lr, "Share of --lr left at the end");
   option("--warmup", o.optimizer.warmup, "Steps of linear warm-up");
   option("--weight-decay", o.optimizer.weight_decay, "Decoupled, on matrices");
-  option("--beta1", o.optimizer.beta1, "Decay of the first moment");
-  option("--beta2", o.optimizer.beta2, "Decay of the second moment");
+  app.add_option("--optimizer", o.optimizer_name,
+                 "What is kept from step to step: NAME:OPTION=VALUE,… (default: adamw)");
+  app.add_option("--beta1", o.optimizer.beta1,
+                 "Decay of the first moment (default: the optimizer's, adamw 0.9)");
+  app.add_option("--beta2", o.optimizer.beta2,
+                 "Decay of the second moment (default: the optimizer's, adamw 0.95)");
   option("--clip", o.optimizer.clip, "Largest global gradient norm; 0: none");
   app.add_option("--quantize", o.quantize,
                  "Quantizer of the linear layers: NAME:OPTION=VALUE,…, see below");
@@ -123,6 +127,8 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
     if (result.validation_losses.size() > 1)
       object["validation_standard_error"] = standard_error(result.validation_losses);
     if (!options.quantize.empty()) object["quantize"] = options.quantize;
+    object["optimizer_bytes"] = result.state_bytes;
+    object["weight_bytes"] = result.weight_bytes;
     if (!result.warnings.empty()) object["warnings"] = result.warnings;
     fmt::print("{}\n", object.dump(2));
     return;
@@ -140,7 +146,8 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
 Action train_verb(CLI::App& app) {
   app.description(kTrainHelp);
   app.footer(choices_help("Quantizers of --quantize", training_quantizers()) + "\n" +
-             choices_help("Policies of --policy", training_policies()));
+             choices_help("Policies of --policy", training_policies()) + "\n" +
+             choices_help("Optimizers of --optimizer", training_optimizers()));
   auto arguments = std::make_shared<TrainArguments>();
   declare_files(app, *arguments);
   declare_schedule(app, arguments->options);

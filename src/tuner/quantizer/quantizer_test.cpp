@@ -21,7 +21,9 @@ struct LoneLayer {
     linear.in = 128;
     linear.out = 24;
     torch::manual_seed(11);
-    weight = (torch::randn({24, 128}, torch::kFloat64) * 0.05).requires_grad_();
+    weight = torch::randn({24, 128}, torch::kFloat64) * 0.05;
+    if (quantizer.start) weight = quantizer.start(linear, weight);
+    weight.requires_grad_();
     x = torch::randn({10, 128}, torch::kFloat64).requires_grad_();
     if (quantizer.learned) learned = quantizer.learned(linear, weight.detach(), x.detach());
     for (auto& [name, tensor] : learned) tensor.requires_grad_();
@@ -153,13 +155,72 @@ TEST_CASE("learned steps start where a Gaussian is rounded best, and by LSQ's ru
         doctest::Approx(2 * zero.weight.abs().mean().item<double>() / std::sqrt(3.0)));
 }
 
+/// The integers of a layer's weight, [out, in] F64.
+torch::Tensor integers_of(const LoneLayer& layer, const TrainingQuantizer& quantizer) {
+  const auto both = layer.operands(quantizer);
+  const auto q = both.weight.detach() / layer.learned.at("layer.weight_step").detach();
+  CHECK((q - q.round()).abs().max().item<double>() < 1e-9);
+  return q.round();
+}
+
+TEST_CASE("A2Q+: no input overflows the accumulator, and some would overflow one bit less") {
+  constexpr int kInputBits = 4;
+  const std::int64_t low = -(1 << (kInputBits - 1)), high = -low - 1;
+  for (const int accumulator : {9, 11, 13}) {
+    const TrainingQuantizer quantizer =
+        make("a2qplus:weights=4,activations=4,accumulator=" + std::to_string(accumulator));
+    LoneLayer layer(quantizer);
+    const std::int64_t limit = std::int64_t{1} << (accumulator - 1);  // −limit … limit − 1
+    std::int64_t widest = 0;
+    const auto add_up = [&](const torch::Tensor& q) {
+      for (std::int64_t row = 0; row < q.size(0); ++row)
+        for (const bool upward : {true, false}) {  // the worst inputs, in the order of the row
+          std::int64_t sum = 0;
+          for (std::int64_t i = 0; i < q.size(1); ++i) {
+            const auto weight = static_cast<std::int64_t>(q[row][i].item<double>());
+            sum += weight * ((weight > 0) == upward ? high : low);
+            CHECK(sum >= -limit);
+            CHECK(sum < limit);
+          }
+          widest = std::max(widest, std::abs(sum));
+        }
+    };
+    add_up(integers_of(layer, quantizer));
+    CHECK(widest > limit / 2);  // a bit less would not do
+    // Whatever is learned: norms far above the bound, other steps, another weight.
+    for (auto& [name, value] : layer.learned)
+      value = value.detach() * (name.ends_with("norm") ? 50 : 0.6);
+    layer.weight = torch::randn({24, 128}, torch::kFloat64) + 0.5;
+    add_up(integers_of(layer, quantizer));
+  }
+}
+
 TEST_CASE("what cannot be is refused") {
-  for (const char* text :
-       {"", "qest", "quest:weights=0", "quest:weights=9", "quest:weights=17", "quest:bits=4",
-        "quest:weights=16,activations=16", "quest:hadamard=100", "quest:hadamard=1",
-        "quarot:hadamard=0", "quest:grid=trellis", "quest:grid=e2m1,weights=3",
-        "quest:sparse=1,weights=16", "quest:trust=-1", "lsq:weights=1,zero=1", "ste:hadamard=128",
-        "lsq:decay=-1", "pact:weights=four"}) {
+  for (const char* text : {"",
+                           "qest",
+                           "quest:weights=0",
+                           "quest:weights=9",
+                           "quest:weights=17",
+                           "quest:bits=4",
+                           "quest:weights=16,activations=16",
+                           "quest:hadamard=100",
+                           "quest:hadamard=1",
+                           "quarot:hadamard=0",
+                           "quest:grid=trellis",
+                           "quest:grid=e2m1,weights=3",
+                           "quest:sparse=1,weights=16",
+                           "quest:trust=-1",
+                           "lsq:weights=1,zero=1",
+                           "ste:hadamard=128",
+                           "lsq:decay=-1",
+                           "pact:weights=four",
+                           "a2qplus:weights=1",
+                           "a2qplus:activations=1",
+                           "a2qplus:accumulator=16,activations=16",
+                           "a2qplus:accumulator=16,weights=16",
+                           "a2qplus:accumulator=4",
+                           "a2qplus:accumulator=33",
+                           "a2qplus:weights=16,activations=16"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(make_training_quantizer(text), Error);
   }

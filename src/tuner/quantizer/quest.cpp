@@ -33,16 +33,26 @@ RoundRows gaussian_rounding(const Quest& quest, std::int64_t bits, bool sparse) 
   };
 }
 
+/// Of weights that are quantized, dense and on the uniform grid.
+WeightLattice quest_lattice(const Quest& quest) {
+  WeightLattice lattice{.bits = quest.bits.weights, .hadamard = quest.block};
+  if (quest.bits.weights == 16 || quest.e2m1 || quest.sparse) return lattice;
+  lattice.steps = [grid = gaussian_grid(quest.bits.weights)](const torch::Tensor& rows) {
+    return gaussian_steps(rows, grid);
+  };
+  lattice.inputs = gaussian_rounding(quest, quest.bits.activations, false);
+  return lattice;
+}
+
 TrainingQuantizer::Stored stored_quest(const Quest& quest) {
-  const auto store = stored_midrise(
-      "quest", quest.bits, quest.block, "gaussian", [quest](const torch::Tensor& rows) {
-        return gaussian_steps(rows, gaussian_grid(quest.bits.weights));
-      });
-  return [quest, store](const Linear& layer, const torch::Tensor& weight) {
+  const auto store =
+      stored_midrise("quest", quest_lattice(quest), quest.bits.activations, "gaussian");
+  return [quest, store](const Linear& layer, const torch::Tensor& weight,
+                        const torch::Tensor& steps) {
     if (quest.e2m1 || quest.sparse)
       fail("store a model of quantizer quest", quest.e2m1 ? "grid=e2m1" : "sparse=1",
            "grid=uniform and sparse=0", "the packed format has no such layer with rounded inputs");
-    return store(layer, weight);
+    return store(layer, weight, steps);
   };
 }
 
@@ -77,6 +87,7 @@ TrainingQuantizer quest_training(Options& options) {
               const Linear&, const Weights&, const torch::Tensor& weight, const torch::Tensor& x) {
             return rounded_operands(x, weight, block, round_x, round_weight);
           },
+      .lattice = quest_lattice(quest),
       .stored = stored_quest(quest)};
 }
 

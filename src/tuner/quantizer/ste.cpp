@@ -5,6 +5,7 @@ namespace karat {
 
 TrainingQuantizer ste_training(Options& options) {
   const OperandBits bits = operand_bits(options);
+  const WeightLattice lattice = absmax_lattice(bits.weights, bits.activations, 0);
   const RoundRows round_x = absmax_rounding(bits.activations);
   const RoundRows round_weight = absmax_rounding(bits.weights);
   return {.summary = "rows between ± their largest entry, gradients straight through",
@@ -13,9 +14,8 @@ TrainingQuantizer ste_training(Options& options) {
                                       const torch::Tensor& x) {
                 return rounded_operands(x, weight, 0, round_x, round_weight);
               },
-          .stored = stored_midrise("ste", bits, 0, "absmax", [bits](const torch::Tensor& rows) {
-            return absmax_steps(rows, bits.weights);
-          })};
+          .lattice = lattice,
+          .stored = stored_midrise("ste", lattice, bits.activations, "absmax")};
 }
 
 }  // namespace karat

@@ -6,10 +6,8 @@
 #include "core/threads.h"
 
 namespace karat {
-namespace {
 
-/// Calls body on every entry of `weights`, in parallel; entries are independent.
-void for_each_weight(Weights& weights,
+void for_each_tensor(Weights& weights,
                      const std::function<void(const std::string&, torch::Tensor&)>& body) {
   std::vector<Weights::value_type*> entries;
   for (auto& entry : weights) entries.push_back(&entry);
@@ -21,8 +19,6 @@ void for_each_weight(Weights& weights,
     }
   });
 }
-
-}  // namespace
 
 double learning_rate(const OptimizerOptions& options, std::int64_t step, std::int64_t steps) {
   if (step < options.warmup)
@@ -41,26 +37,50 @@ AdamW::AdamW(const OptimizerOptions& chosen, const Weights& weights, OwnRules ow
   }
 }
 
-void AdamW::update(Weights& weights, const Weights& gradients, double lr, std::int64_t step) {
+AdamWStep adamw_step(const OptimizerOptions& options, const OwnRules& rules,
+                     const std::string& name, const torch::Tensor& weight, double lr,
+                     std::int64_t step) {
   const auto t = static_cast<double>(step + 1);
-  const double first_size = 1 - std::pow(options.beta1, t);
-  const double second_size = std::sqrt(1 - std::pow(options.beta2, t));
-  for_each_weight(weights, [&](const std::string& name, torch::Tensor& leaf) {
+  AdamWStep result{.lr = lr,
+                   .decay = weight.dim() > 1 ? lr * options.weight_decay : 0,
+                   .beta1 = options.beta1.value_or(kBeta1),
+                   .beta2 = options.beta2.value_or(kBeta2),
+                   .epsilon = options.epsilon};
+  result.first_size = 1 - std::pow(result.beta1, t);
+  result.second_size = std::sqrt(1 - std::pow(result.beta2, t));
+  if (const auto own = rules.find(name); own != rules.end()) {
+    result.lr = lr * own->second.rate;
+    result.decay = lr * own->second.decay;
+    result.least = own->second.least;
+    result.bounded = true;
+  }
+  return result;
+}
+
+void AdamWStep::remember(const torch::Tensor& gradient, torch::Tensor& m, torch::Tensor& v) const {
+  m.mul_(beta1).add_(gradient, 1 - beta1);
+  v.mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
+}
+
+torch::Tensor AdamWStep::size(const torch::Tensor& v) const {
+  return v.sqrt().div_(second_size).add_(epsilon);
+}
+
+void AdamWStep::move(torch::Tensor weight, const torch::Tensor& m,
+                     const torch::Tensor& size) const {
+  if (decay != 0) weight.mul_(1 - decay);
+  weight.addcdiv_(m, size, -lr / first_size);
+  if (bounded) weight.clamp_min_(least);
+}
+
+void AdamW::update(Weights& weights, const Weights& gradients, double lr, std::int64_t step) {
+  for_each_tensor(weights, [&](const std::string& name, torch::Tensor& leaf) {
     const torch::Tensor weight = leaf.detach();
-    const torch::Tensor& gradient = gradients.at(name);
+    const AdamWStep at = adamw_step(options, rules, name, weight, lr, step);
     torch::Tensor& m = first.at(name);
     torch::Tensor& v = second.at(name);
-    m.mul_(options.beta1).add_(gradient, 1 - options.beta1);
-    v.mul_(options.beta2).addcmul_(gradient, gradient, 1 - options.beta2);
-    const torch::Tensor size = v.sqrt().div_(second_size).add_(options.epsilon);
-    const auto own = rules.find(name);
-    if (own == rules.end()) {
-      if (weight.dim() > 1) weight.mul_(1 - lr * options.weight_decay);
-      weight.addcdiv_(m, size, -lr / first_size);
-    } else {
-      const auto& [rate, decay, least] = own->second;
-      weight.mul_(1 - lr * decay).addcdiv_(m, size, -lr * rate / first_size).clamp_min_(least);
-    }
+    at.remember(gradients.at(name), m, v);
+    at.move(weight, m, at.size(v));
   });
 }
 
@@ -77,7 +97,7 @@ double gradient_norm(const Weights& gradients) {
 double clip_gradients(Weights& gradients, double limit) {
   const double norm = gradient_norm(gradients);
   if (limit > 0 && norm > limit)
-    for_each_weight(gradients, [&](const std::string&, torch::Tensor& gradient) {
+    for_each_tensor(gradients, [&](const std::string&, torch::Tensor& gradient) {
       gradient.mul_(limit / norm);
     });
   return norm;

@@ -11,10 +11,10 @@ namespace {
 struct ScalarAdamW {
   double weight, m = 0, v = 0;
   void update(const OptimizerOptions& o, double g, double lr, double decay, int t) {
-    m = o.beta1 * m + (1 - o.beta1) * g;
-    v = o.beta2 * v + (1 - o.beta2) * g * g;
-    const double m_hat = m / (1 - std::pow(o.beta1, t));
-    const double v_hat = v / (1 - std::pow(o.beta2, t));
+    m = *o.beta1 * m + (1 - *o.beta1) * g;
+    v = *o.beta2 * v + (1 - *o.beta2) * g * g;
+    const double m_hat = m / (1 - std::pow(*o.beta1, t));
+    const double v_hat = v / (1 - std::pow(*o.beta2, t));
     weight -= lr * (m_hat / (std::sqrt(v_hat) + o.epsilon) + decay * weight);
   }
 };

@@ -2,10 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "karat/error.h"
-#include "tuner/shared/estimator.h"
 
 namespace karat {
 namespace {
@@ -18,39 +15,31 @@ void check_stored_bits(const std::string& name, std::int64_t bits) {
                   : "the packed format has no such codes");
 }
 
-/// Codes 0 … 2^bits − 1 of levels that are numbered −2^(bits−1) + ½ and up.
-std::vector<std::uint8_t> codes_of(const torch::Tensor& levels, std::int64_t bits) {
-  const double lowest = std::ldexp(1.0, static_cast<int>(bits) - 1) - 0.5;
-  const auto bytes = (levels + lowest).round().to(torch::kUInt8).contiguous();
-  const auto* data = bytes.data_ptr<std::uint8_t>();
-  return {data, data + bytes.numel()};
-}
-
 }  // namespace
 
-TrainingQuantizer::Stored stored_midrise(const std::string& name, const OperandBits& bits,
-                                         std::int64_t hadamard, const std::string& inputs,
-                                         const RowSteps& steps) {
-  return [=](const Linear& layer, const torch::Tensor& weight) {
-    check_stored_bits(name, bits.weights);
+TrainingQuantizer::Stored stored_midrise(const std::string& name, const WeightLattice& lattice,
+                                         std::int64_t activations, const std::string& inputs) {
+  return [=](const Linear& layer, const torch::Tensor& weight, const torch::Tensor& known) {
+    check_stored_bits(name, lattice.bits);
     const torch::NoGradGuard no_grad;
-    const auto rows = hadamard > 0 ? block_hadamard(weight, hadamard) : weight;
-    const auto step = steps(rows).contiguous();
+    const auto rows = lattice.turned(weight);
+    const auto steps = (known.defined() ? known : lattice.steps(rows)).contiguous();
     PackedMatrix matrix;
     matrix.layout = {.format = "midrise",
-                     .bits = static_cast<int>(bits.weights),
+                     .bits = static_cast<int>(lattice.bits),
                      .group = 0,
-                     .hadamard = hadamard};
-    if (bits.activations <= 8) {
+                     .hadamard = lattice.hadamard};
+    if (activations <= 8) {
       matrix.layout.input_grid = inputs;
-      matrix.layout.input_bits = static_cast<int>(bits.activations);
+      matrix.layout.input_bits = static_cast<int>(activations);
     }
     matrix.out = layer.out;
     matrix.in = layer.in;
-    matrix.codes =
-        codes_of(nearest_levels(rows / step, signed_levels(bits.weights, false)), bits.weights);
-    const auto* scales = step.data_ptr<float>();
-    matrix.row_scales.assign(scales, scales + step.numel());
+    const auto codes = lattice.codes(rows, steps).contiguous();
+    const auto* bytes = codes.data_ptr<std::uint8_t>();
+    matrix.codes.assign(bytes, bytes + codes.numel());
+    const auto* scales = steps.data_ptr<float>();
+    matrix.row_scales.assign(scales, scales + steps.numel());
     return matrix;
   };
 }

@@ -2,7 +2,6 @@
 // training multiplied (docs/format.md, sections 11 and 12).
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "karat/packed.h"
@@ -10,15 +9,10 @@
 
 namespace karat {
 
-/// The steps [rows, 1] that rows [rows, n] are rounded with, to levels without a zero.
-using RowSteps = std::function<torch::Tensor(const torch::Tensor& rows)>;
-
 /// Gives the quantized weight and the rounding of inputs of a quantizer `name` whose both operands
-/// lie in the basis of the block Hadamard transform of order `hadamard` (0: their own), for
-/// TrainingQuantizer::stored. `inputs` names the input grid (format/input_grid.h). Throws Error on
-/// bits that no format stores.
-TrainingQuantizer::Stored stored_midrise(const std::string& name, const OperandBits& bits,
-                                         std::int64_t hadamard, const std::string& inputs,
-                                         const RowSteps& steps);
+/// lie in the basis of `lattice`, for TrainingQuantizer::stored. `inputs` names the input grid
+/// (format/input_grid.h) of `activations` bits. Throws Error on bits that no format stores.
+TrainingQuantizer::Stored stored_midrise(const std::string& name, const WeightLattice& lattice,
+                                         std::int64_t activations, const std::string& inputs);
 
 }  // namespace karat

@@ -36,6 +36,54 @@ LinearProduct quantized_product(const TrainingQuantizer& quantizer) {
   };
 }
 
+LinearProduct product_of_plain_inputs(const NamedQuantizer& quantizer) {
+  const std::string none = std::to_string(kUnquantized);
+  if (option_of(quantizer.text, "weights").value_or(none) == none) return {};
+  if (!quantizer.value.plain)
+    return quantized_product(
+        make_training_quantizer(with_option(quantizer.text, "activations", none)).value);
+  return [plain = quantizer.value.plain](const Linear& layer, const Weights& block,
+                                         const torch::Tensor& x) {
+    return project(layer, block, plain(layer, block, block.at(layer.name + ".weight")), x);
+  };
+}
+
+LinearProduct lattice_product(const WeightLattice& lattice, const Weights& steps) {
+  return [lattice, &steps](const Linear& layer, const Weights& block, const torch::Tensor& x) {
+    const std::string weight = layer.name + ".weight";
+    const Operands both = lattice.operands(block.at(weight), x, steps.at("steps." + weight));
+    return project(layer, block, both.weight, both.x);
+  };
+}
+
+Operands WeightLattice::operands(const torch::Tensor& weight, const torch::Tensor& x,
+                                 const torch::Tensor& row_steps) const {
+  const RoundRows snap = [&](const torch::Tensor& rows) {
+    const auto levels = nearest_levels(rows.detach() / row_steps, signed_levels(bits, false));
+    return pass_where(rows, levels * row_steps, {});
+  };
+  return rounded_operands(x, weight, hadamard, inputs, snap);
+}
+
+torch::Tensor WeightLattice::turned(const torch::Tensor& weight) const {
+  return hadamard > 0 ? block_hadamard(weight, hadamard) : weight;
+}
+
+torch::Tensor WeightLattice::codes(const torch::Tensor& rows, const torch::Tensor& row_steps,
+                                   const torch::Tensor& draws) const {
+  const LevelRange levels = signed_levels(bits, /*with_zero=*/false);
+  const auto at = rows / row_steps;
+  const auto level = draws.defined() ? (at + draws - 0.5).floor_().clamp_(levels.low, levels.high)
+                                     : nearest_levels(at, levels) - 0.5;
+  return (level - levels.low).round_().to(torch::kUInt8);
+}
+
+torch::Tensor WeightLattice::weight(const torch::Tensor& codes,
+                                    const torch::Tensor& row_steps) const {
+  const double lowest = signed_levels(bits, /*with_zero=*/false).bottom();
+  return turned((codes.to(torch::kFloat32) + lowest) * row_steps);
+}
+
 OperandBits operand_bits(Options& options) {
   const std::int64_t weights = bits_option(options, "weights");
   const std::int64_t activations = bits_option(options, "activations");
@@ -75,6 +123,14 @@ torch::Tensor absmax_steps(const torch::Tensor& rows, std::int64_t bits) {
   return rows.abs().amax(-1, /*keepdim=*/true) *
              (2 / (std::ldexp(1.0, static_cast<int>(bits)) - 1)) +
          1e-8;
+}
+
+WeightLattice absmax_lattice(std::int64_t bits, std::int64_t activations, std::int64_t hadamard) {
+  WeightLattice lattice{.bits = bits, .hadamard = hadamard};
+  if (bits != kUnquantized)
+    lattice.steps = [bits](const torch::Tensor& rows) { return absmax_steps(rows, bits); };
+  lattice.inputs = absmax_rounding(activations);
+  return lattice;
 }
 
 torch::Tensor round_absmax(const torch::Tensor& rows, std::int64_t bits) {
