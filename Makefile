@@ -4,7 +4,7 @@
 #   make ci      what CI runs: make test, and the readers of foreign files under ASan and UBSan
 # BUILD_FLAGS goes to CMake, for example BUILD_FLAGS=-DTorch_DIR=... for another LibTorch.
 
-PACKAGES = g++ cmake ninja-build pkg-config python3 libtorch-dev libopenblas0-pthread \
+PACKAGES = g++ cmake ninja-build pkg-config python3 libtorch-dev libgloo-dev libopenblas0-pthread \
   libsentencepiece-dev libpcre2-dev libutf8proc-dev libssl-dev libfmt-dev libcli11-dev \
   nlohmann-json3-dev doctest-dev libbenchmark-dev
 PRESET ?= release

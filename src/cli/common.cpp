@@ -93,8 +93,7 @@ CLI::Validator whole_number(std::uint64_t most) {
         const char* end = text.data() + text.size();
         const auto read = std::from_chars(text.data(), end, value);
         const bool good = read.ec == std::errc{} && read.ptr == end && value <= most;
-        return good ? ""
-                    : fmt::format("got {}, expected a whole number from 0 to {}", text, most);
+        return good ? "" : fmt::format("got {}, expected a whole number from 0 to {}", text, most);
       },
       "");
 }
@@ -172,6 +171,10 @@ ProgressFn terminal_progress() {
     }
     return stop_requested == 0;
   };
+}
+
+ProgressFn quiet_progress() {
+  return [](const ProgressEvent&) { return stop_requested == 0; };
 }
 
 std::string command_line() {

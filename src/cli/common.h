@@ -43,6 +43,8 @@ CLI::Validator whole_number(std::uint64_t most);
 
 /// A progress line on stderr with the time left; Ctrl-C asks the work to stop.
 ProgressFn terminal_progress();
+/// The same without a line.
+ProgressFn quiet_progress();
 /// Ctrl-C was pressed; for work that shows itself as it goes.
 bool stop_wanted();
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/threads.h"
+#include "train/rank_parts.h"
 
 namespace karat {
 namespace {
@@ -31,17 +32,22 @@ void add(LossAndGradients& sum, LossAndGradients&& part) {
   for (auto& [name, gradient] : sum.gradients) gradient.add_(part.gradients.at(name));
 }
 
-/// Calls body(index, first sequence, sequences) for every part, `side_by_side` of them at a time,
-/// and then(index) in order once each such round is done.
+std::int64_t parts_of(std::int64_t batch, std::int64_t micro_batch) {
+  return (batch + micro_batch - 1) / micro_batch;
+}
+
+/// Calls body(index, first sequence, sequences) for every part of this rank, `side_by_side` of them
+/// at a time, and then(index) in order once each such round is done.
 template <typename Body, typename Then>
-void for_each_part(std::int64_t batch, std::int64_t micro_batch, std::int64_t side_by_side,
-                   const Body& body, const Then& then) {
-  const std::int64_t count = (batch + micro_batch - 1) / micro_batch;
-  for (std::int64_t round = 0; round < count; round += side_by_side) {
-    const std::int64_t in_round = std::min(side_by_side, count - round);
+void for_each_part(const Ranks& ranks, std::int64_t batch, std::int64_t micro_batch,
+                   std::int64_t side_by_side, const Body& body, const Then& then) {
+  const std::int64_t own =
+      (parts_of(batch, micro_batch) - ranks.rank() + ranks.size() - 1) / ranks.size();
+  for (std::int64_t round = 0; round < own; round += side_by_side) {
+    const std::int64_t in_round = std::min(side_by_side, own - round);
     parallel_for(in_round, 1, [&](auto begin, auto end) {
       for (auto i = begin; i < end; ++i) {
-        const std::int64_t first = (round + i) * micro_batch;
+        const std::int64_t first = ((round + i) * ranks.size() + ranks.rank()) * micro_batch;
         body(i, first, std::min(micro_batch, batch - first));
       }
     });
@@ -67,6 +73,25 @@ std::int64_t side_by_side(const Weights& weights) {
   return weights.begin()->second.is_cuda() ? 1 : thread_count();
 }
 
+/// Of each part of ids [sequences, time], in order, the sum of its sequences' losses.
+std::vector<double> part_losses(const Architecture& arch, const Weights& weights,
+                                const torch::Tensor& ids, std::int64_t micro_batch,
+                                const LinearProduct& multiply) {
+  Ranks& ranks = Ranks::current();
+  const std::int64_t lanes = side_by_side(weights);
+  std::vector<double> parts(static_cast<std::size_t>(lanes)), own;
+  for_each_part(
+      ranks, ids.size(0), micro_batch, lanes,
+      [&](std::int64_t i, std::int64_t first, std::int64_t count) {
+        const torch::NoGradGuard no_grad;
+        parts[static_cast<std::size_t>(i)] =
+            static_cast<double>(count) *
+            batch_loss(arch, weights, ids.narrow(0, first, count), multiply).item<double>();
+      },
+      [&](std::int64_t i) { own.push_back(parts[static_cast<std::size_t>(i)]); });
+  return values_of_all(ranks, own, parts_of(ids.size(0), micro_batch));
+}
+
 }  // namespace
 
 torch::Tensor batch_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
@@ -79,17 +104,26 @@ torch::Tensor batch_loss(const Architecture& arch, const Weights& weights, const
 
 LossAndGradients gradients_in_parts(const Weights& leaves, std::int64_t batch,
                                     std::int64_t micro_batch, const PartLoss& mean_loss) {
+  Ranks& ranks = Ranks::current();
   LossAndGradients sum;
+  std::vector<LossAndGradients> own;  // where others have parts too
   const std::int64_t lanes = side_by_side(leaves);
   std::vector<LossAndGradients> parts(static_cast<std::size_t>(lanes));
   for_each_part(
-      batch, micro_batch, lanes,
+      ranks, batch, micro_batch, lanes,
       [&](std::int64_t i, std::int64_t first, std::int64_t count) {
         const double share = static_cast<double>(count) / static_cast<double>(batch);
         parts[static_cast<std::size_t>(i)] = part(leaves, mean_loss, first, count, share);
       },
-      [&](std::int64_t i) { add(sum, std::move(parts[static_cast<std::size_t>(i)])); });
-  return sum;
+      [&](std::int64_t i) {
+        LossAndGradients& done = parts[static_cast<std::size_t>(i)];
+        if (ranks.alone())
+          add(sum, std::move(done));
+        else
+          own.push_back(std::move(done));
+      });
+  if (ranks.alone()) return sum;
+  return sum_of_all(ranks, own, leaves, parts_of(batch, micro_batch));
 }
 
 LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& leaves,
@@ -103,32 +137,13 @@ LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& lea
 double mean_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
                  std::int64_t micro_batch, const LinearProduct& multiply) {
   double sum = 0;
-  const std::int64_t lanes = side_by_side(weights);
-  std::vector<double> parts(static_cast<std::size_t>(lanes));
-  for_each_part(
-      ids.size(0), micro_batch, lanes,
-      [&](std::int64_t i, std::int64_t first, std::int64_t count) {
-        const torch::NoGradGuard no_grad;
-        parts[static_cast<std::size_t>(i)] =
-            static_cast<double>(count) *
-            batch_loss(arch, weights, ids.narrow(0, first, count), multiply).item<double>();
-      },
-      [&](std::int64_t i) { sum += parts[static_cast<std::size_t>(i)]; });
+  for (const double part : part_losses(arch, weights, ids, micro_batch, multiply)) sum += part;
   return sum / static_cast<double>(ids.size(0));
 }
 
 std::vector<double> sequence_losses(const Architecture& arch, const Weights& weights,
                                     const torch::Tensor& ids, const LinearProduct& multiply) {
-  std::vector<double> losses(static_cast<std::size_t>(ids.size(0)));
-  for_each_part(
-      ids.size(0), 1, side_by_side(weights),
-      [&](std::int64_t, std::int64_t first, std::int64_t) {
-        const torch::NoGradGuard no_grad;
-        losses[static_cast<std::size_t>(first)] =
-            batch_loss(arch, weights, ids.narrow(0, first, 1), multiply).item<double>();
-      },
-      [](std::int64_t) {});
-  return losses;
+  return part_losses(arch, weights, ids, 1, multiply);
 }
 
 std::vector<double> gradient_alignment(const Architecture& arch, const Weights& leaves,

@@ -21,7 +21,8 @@ using PartLoss = std::function<torch::Tensor(std::int64_t first, std::int64_t co
 /// On the CPU each graph runs on one thread of our pool and as many graphs as there are threads run
 /// side by side: small matrices gain little from a BLAS that divides each product, and lose much to
 /// its barriers when the machine is busy. Parts are added in their order in the batch, so the bits
-/// do not depend on the number of threads. Call it within a SerialTorch.
+/// do not depend on the number of threads. Ranks::current() share the parts, and their sums have
+/// the bits of one rank. Call it within a SerialTorch.
 LossAndGradients gradients_in_parts(const Weights& leaves, std::int64_t batch,
                                     std::int64_t micro_batch, const PartLoss& mean_loss);
 /// Of ids [batch, time].
@@ -29,7 +30,7 @@ LossAndGradients loss_and_gradients(const Architecture& arch, const Weights& lea
                                     const torch::Tensor& ids, std::int64_t micro_batch,
                                     const LinearProduct& multiply = {});
 
-/// Mean loss of ids [sequences, time] without gradients, divided in the same way.
+/// Mean loss of ids [sequences, time] without gradients, divided and shared in the same way.
 double mean_loss(const Architecture& arch, const Weights& weights, const torch::Tensor& ids,
                  std::int64_t micro_batch, const LinearProduct& multiply = {});
 /// The loss of each sequence of ids [sequences, time].

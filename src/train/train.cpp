@@ -18,6 +18,7 @@
 #include "train/initial.h"
 #include "train/learned.h"
 #include "train/prepare.h"
+#include "train/rank_parts.h"
 #include "train/work_folder.h"
 
 namespace karat {
@@ -48,6 +49,7 @@ class Trainer {
   bool on_lattice() const { return optimizer_.value.needs_lattice; }
   void judge();  // the trained model on the validation sequences
   void save();
+  void write();
   torch::Device device() const { return options_.cuda ? torch::kCUDA : torch::kCPU; }
   fs::path checkpoint_file() const { return work_.path() / kCheckpointName; }
 
@@ -121,7 +123,12 @@ void Trainer::begin() {
     validation_ = torch::cat(rows).to(device());
   }
   state_.identity = identity_of(options_, config_, {quantizer_, policy_, optimizer_}, data_.hash());
-  if (options_.resume) read_checkpoint();
+  Ranks& ranks = Ranks::current();
+  ranks.agree("training", state_.identity.dump());
+  if (ranks.gather(options_.resume ? "resume" : "").front() == "resume") {
+    copy_of_first(ranks, checkpoint_file());
+    read_checkpoint();
+  }
   for (const auto& [name, tensor] : weights_) {
     if (state_.step == 0 && !scene_.rules.contains(name))
       state_.result.parameters += tensor.numel();
@@ -169,6 +176,7 @@ double Trainer::validate() const {
 }
 
 void Trainer::save() {
+  if (!Ranks::current().first()) return;
   clock_.stamp(state_.result);
   save_checkpoint(checkpoint_file(), state_, own_weights(), remembered_);
   work_.keep();
@@ -270,8 +278,15 @@ TrainResult Trainer::run() {
     if (validation_.defined()) judge();
   }
   clock_.stamp(state_.result);
-  OutputFolder output(output_of(options_));
   measure_bytes();
+  state_.result.warnings = config_.arch.warnings;
+  if (Ranks::current().first()) write();
+  work_.finish();
+  return state_.result;
+}
+
+void Trainer::write() {
+  OutputFolder output(output_of(options_));
   Weights model = weights_, learned;
   for (const auto& [name, rule] : scene_.rules) learned.insert(model.extract(name));
   if (optimizer_.value.beside) learned.merge(optimizer_.value.beside(remembered_));
@@ -283,16 +298,27 @@ TrainResult Trainer::run() {
                options_.dtype, log);
   check_folder(output.path());
   output.commit();
-  work_.finish();
-  state_.result.warnings = config_.arch.warnings;
-  return state_.result;
+}
+
+/// Every rank has tokens of its own, beside those of rank 0 where they are on one machine. What is
+/// resumed is rank 0's.
+TrainOptions options_of_rank(TrainOptions options) {
+  const int rank = Ranks::current().rank();
+  if (rank == 0) return options;
+  options.resume = false;
+  options.replace = true;
+  std::filesystem::path& folder = options.work.empty() ? options.out : options.work;
+  folder = without_slash(folder);
+  folder += fmt::format(".rank{}", rank);
+  return options;
 }
 
 }  // namespace
 
 TrainResult train(const TrainOptions& options, const ProgressFn& listener) {
   check_options(options);
-  return Trainer(options, listener).run();
+  const TrainOptions own = options_of_rank(options);  // the trainer refers to it
+  return Trainer(own, listener).run();
 }
 
 }  // namespace karat

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/common.h"
+#include "cli/torch/shared/ranks.h"
 #include "cli/warnings.h"
 #include "karat/error.h"
 #include "karat/text_notice.h"
@@ -144,7 +145,7 @@ void print_result(const TrainOptions& options, const TrainResult& result, bool a
 }  // namespace
 
 Action train_verb(CLI::App& app) {
-  app.description(kTrainHelp);
+  app.description(std::string(kTrainHelp) + "\n" + kRanksHelp);
   app.footer(choices_help("Quantizers of --quantize", training_quantizers()) + "\n" +
              choices_help("Policies of --policy", training_policies()) + "\n" +
              choices_help("Optimizers of --optimizer", training_optimizers()));
@@ -157,11 +158,14 @@ Action train_verb(CLI::App& app) {
     const std::string fallback = options.quantize.empty() ? "bf16" : "f32";
     const std::string& dtype = arguments->dtype.empty() ? fallback : arguments->dtype;
     options.dtype = dtype == "f32" ? DType::f32 : dtype == "f16" ? DType::f16 : DType::bf16;
-    for (const auto* files : {&options.data, &options.validation})
-      for (const std::filesystem::path& file : *files) tell(text_notices(file, options.field));
-    const TrainResult result = train(options, terminal_progress());
-    tell(result.warnings);
-    print_result(options, result, arguments->json);
+    with_ranks([&](Ranks& ranks) {
+      if (!ranks.first()) return static_cast<void>(train(options, quiet_progress()));
+      for (const auto* files : {&options.data, &options.validation})
+        for (const std::filesystem::path& file : *files) tell(text_notices(file, options.field));
+      const TrainResult result = train(options, terminal_progress());
+      tell(result.warnings);
+      print_result(options, result, arguments->json);
+    });
   };
 }
 
