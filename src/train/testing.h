@@ -3,10 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <string>
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "core/temporary.h"
+#include "karat/train.h"
 
 namespace karat {
 
@@ -31,6 +34,39 @@ inline std::string tiny_text(std::uint64_t seed, int documents) {
     text += ".\n<|endoftext|>\n";
   }
   return text;
+}
+
+/// A config, a text and the options to train on them.
+struct TrainScene {
+  TemporaryFolder folder;
+  TrainOptions options;
+
+  explicit TrainScene(const std::string& config = kTinyLlama) {
+    write_file(folder.path / "config.json", config);
+    write_file(folder.path / "text.txt", tiny_text(1, 30));
+    write_file(folder.path / "held-out.txt", tiny_text(2, 6));
+    options.config = folder.path / "config.json";
+    options.tokenizer = KARAT_SOURCE_DIR "/models/karat-tiny";
+    options.data = {folder.path / "text.txt"};
+    options.out = folder.path / "out";
+    options.steps = 12;
+    options.batch = 5;
+    options.optimizer.lr = 0.02;
+    options.optimizer.warmup = 2;
+    options.log_every = 4;
+    options.dtype = DType::f32;
+  }
+  std::string weights() const { return read_text(options.out / "model.safetensors"); }
+  bool clean() const {  // nothing but what the scene wrote
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path))
+      if (entry.path().filename().string().starts_with("out")) return false;
+    return true;
+  }
+};
+
+/// Asks the run to stop once `step` steps are done.
+inline ProgressFn stop_at(std::int64_t step) {
+  return [step](const ProgressEvent& event) { return event.stage != "train" || event.done < step; };
 }
 
 }  // namespace karat

@@ -11,7 +11,6 @@
 #include "karat/safetensors.h"
 #include "karat/tokenizer.h"
 #include "model/parallel.h"
-#include "ranks/testing.h"
 #include "train/data.h"
 #include "train/gradient.h"
 #include "train/testing.h"
@@ -20,34 +19,6 @@
 namespace karat {
 namespace {
 namespace fs = std::filesystem;
-
-/// A config, a text and the options to train on them.
-struct Scene {
-  TemporaryFolder folder;
-  TrainOptions options;
-
-  explicit Scene(const std::string& config = kTinyLlama) {
-    write_file(folder.path / "config.json", config);
-    write_file(folder.path / "text.txt", tiny_text(1, 30));
-    write_file(folder.path / "held-out.txt", tiny_text(2, 6));
-    options.config = folder.path / "config.json";
-    options.tokenizer = KARAT_SOURCE_DIR "/models/karat-tiny";
-    options.data = {folder.path / "text.txt"};
-    options.out = folder.path / "out";
-    options.steps = 12;
-    options.batch = 5;
-    options.optimizer.lr = 0.02;
-    options.optimizer.warmup = 2;
-    options.log_every = 4;
-    options.dtype = DType::f32;
-  }
-  std::string weights() const { return read_text(options.out / "model.safetensors"); }
-  bool clean() const {  // nothing but what the scene wrote
-    for (const auto& entry : fs::directory_iterator(folder.path))
-      if (entry.path().filename().string().starts_with("out")) return false;
-    return true;
-  }
-};
 
 /// The text of the Error that training throws.
 std::string failure(const TrainOptions& options) {
@@ -59,62 +30,8 @@ std::string failure(const TrainOptions& options) {
   return "no error";
 }
 
-/// Asks the run to stop once `step` steps are done.
-ProgressFn stop_at(std::int64_t step) {
-  return [step](const ProgressEvent& event) { return event.stage != "train" || event.done < step; };
-}
-
-TEST_CASE("ranks share the work and the weights have the same bits") {
-  for (const char* quantize : {"", "lsq:weights=4,activations=4"}) {
-    Scene alone;
-    alone.options.validation = {alone.folder.path / "held-out.txt"};
-    alone.options.quantize = quantize;
-    const TrainResult expected = train(alone.options);
-    for (const int size : {2, 3}) {
-      Scene shared;
-      shared.options.validation = {shared.folder.path / "held-out.txt"};
-      shared.options.quantize = quantize;
-      TrainResult found;
-      const auto errors = on_ranks(size, [&](Ranks& ranks) {
-        const TrainResult own = train(shared.options);
-        if (ranks.first()) found = own;
-      });
-      for (const std::string& error : errors) CHECK(error == "");
-      CHECK(shared.weights() == alone.weights());
-      CHECK(found.validation_losses == expected.validation_losses);
-      CHECK(found.curve.back().loss == expected.curve.back().loss);
-      for (const auto& entry : fs::directory_iterator(shared.folder.path))
-        CHECK(entry.path().string().find("rank") == std::string::npos);
-    }
-  }
-}
-
-TEST_CASE("ranks go on from what rank 0 kept, in any number") {
-  Scene whole;
-  train(whole.options);
-  Scene stopped;
-  stopped.options.checkpoint_every = 5;
-  CHECK_THROWS_AS(train(stopped.options, stop_at(6)), Interrupted);
-  stopped.options.resume = true;
-  const auto errors = on_ranks(2, [&](Ranks&) { train(stopped.options); });
-  for (const std::string& error : errors) CHECK(error == "");
-  CHECK(stopped.weights() == whole.weights());
-}
-
-TEST_CASE("ranks that are to train otherwise are refused") {
-  Scene scene;
-  const auto errors = on_ranks(2, [&](Ranks& ranks) {
-    TrainOptions own = scene.options;
-    if (!ranks.first()) own.optimizer.lr = 1;
-    train(own);
-  });
-  for (const std::string& error : errors)
-    CHECK(error.find("another training on rank 1") != std::string::npos);
-  CHECK(scene.clean());
-}
-
 TEST_CASE("training learns and writes a Hugging Face folder") {
-  Scene scene;
+  TrainScene scene;
   scene.options.steps = 60;
   scene.options.validation = {scene.folder.path / "held-out.txt"};
   scene.options.validate_every = 20;
@@ -146,7 +63,7 @@ TEST_CASE("training learns and writes a Hugging Face folder") {
 }
 
 TEST_CASE("a run interrupted and resumed ends in the same bytes") {
-  Scene whole, stopped;
+  TrainScene whole, stopped;
   const TrainResult at_once = train(whole.options);
   CHECK_THROWS_AS(train(stopped.options, stop_at(5)), Interrupted);
   CHECK_FALSE(fs::exists(stopped.options.out));
@@ -161,7 +78,7 @@ TEST_CASE("a run interrupted and resumed ends in the same bytes") {
 }
 
 TEST_CASE("a resume with other settings, config or data is refused") {
-  Scene scene;
+  TrainScene scene;
   scene.options.checkpoint_every = 3;
   CHECK_THROWS_AS(train(scene.options, stop_at(4)), Interrupted);
   CHECK(failure(scene.options).find("unfinished run") != std::string::npos);
@@ -182,7 +99,7 @@ TEST_CASE("a resume with other settings, config or data is refused") {
 }
 
 TEST_CASE("a damaged checkpoint is an error") {
-  Scene scene;
+  TrainScene scene;
   CHECK_THROWS_AS(train(scene.options, stop_at(4)), Interrupted);
   scene.options.resume = true;
   const fs::path file = scene.options.out.string() + ".work/checkpoint.safetensors";
@@ -194,7 +111,7 @@ TEST_CASE("a damaged checkpoint is an error") {
 }
 
 TEST_CASE("nothing of the user's is lost to a run, whatever --force says") {
-  Scene scene;
+  TrainScene scene;
   const fs::path work = scene.options.out.string() + ".work";
   scene.options.steps = 1;
   const auto refused = [&](const char* says) {
@@ -229,7 +146,7 @@ TEST_CASE("nothing of the user's is lost to a run, whatever --force says") {
 }
 
 TEST_CASE("a loss that is not finite names the step and leaves nothing") {
-  Scene scene;
+  TrainScene scene;
   scene.options.optimizer.lr = 1e30;
   scene.options.optimizer.warmup = 0;
   const std::string text = failure(scene.options);
@@ -238,7 +155,7 @@ TEST_CASE("a loss that is not finite names the step and leaves nothing") {
 }
 
 TEST_CASE("bad options and inputs are errors that leave nothing") {
-  const Scene scene;
+  const TrainScene scene;
   const auto rejects = [&](auto change) {
     TrainOptions options = scene.options;
     change(options);
@@ -270,7 +187,7 @@ TEST_CASE("bad options and inputs are errors that leave nothing") {
 }
 
 TEST_CASE("GPT-2's Conv1D weights are saved as they are stored") {
-  Scene scene(kTinyGpt2);
+  TrainScene scene(kTinyGpt2);
   scene.options.steps = 2;
   train(scene.options);
   Architecture arch = read_architecture(scene.options.out);
@@ -281,7 +198,7 @@ TEST_CASE("GPT-2's Conv1D weights are saved as they are stored") {
 }
 
 TEST_CASE("training through a quantizer learns, and its record says how to quantize") {
-  Scene scene;
+  TrainScene scene;
   scene.options.steps = 80;
   scene.options.validation = {scene.folder.path / "held-out.txt"};
   scene.options.quantize = "lsq:weights=4,activations=4";
@@ -310,7 +227,7 @@ TEST_CASE("training through a quantizer learns, and its record says how to quant
   CHECK(log.at("quantizer") == record);
   CHECK(log.at("settings").at("quantizer") == record.at("quantizer"));
 
-  Scene plain;
+  TrainScene plain;
   plain.options.steps = 80;
   train(plain.options);
   CHECK(plain.weights() != scene.weights());
@@ -326,7 +243,7 @@ TEST_CASE("what is written quantizes to the model that was trained") {
   for (const char* name : {"lsq:weights=3,activations=2,rows=1", "quest:hadamard=8,sparse=1",
                            "a2qplus:weights=4,activations=4,accumulator=9"}) {
     CAPTURE(name);
-    Scene scene;
+    TrainScene scene;
     scene.options.validation = {scene.folder.path / "held-out.txt"};
     scene.options.quantize = name;
     const TrainResult result = train(scene.options);
@@ -364,7 +281,7 @@ TEST_CASE("quantized training: the same bytes resumed and with any number of thr
   for (const char* quantizer : {"quest:weights=2,activations=3,hadamard=8", "lsq:weights=2",
                                 "quarot:hadamard=4,weights=1,activations=1", "lsq:activations=3"}) {
     CAPTURE(quantizer);
-    Scene whole, stopped;
+    TrainScene whole, stopped;
     whole.options.quantize = stopped.options.quantize = quantizer;
     if (quantizer == std::string("lsq:activations=3"))
       whole.options.policy = stopped.options.policy = "gaqat:window=3,threshold=0.6";
@@ -392,7 +309,7 @@ TEST_CASE("quantized training: the same bytes resumed and with any number of thr
 }
 
 TEST_CASE("a policy changes the weights, and a run does not go on with another") {
-  Scene plain, flat, stopped;
+  TrainScene plain, flat, stopped;
   flat.options.policy = stopped.options.policy = "sagm:rho=0.5";
   train(plain.options);
   train(flat.options);
@@ -413,7 +330,7 @@ TEST_CASE("optimizers: the same bytes resumed and with any number of threads") {
         {"eco:rounding=stochastic", "quest:weights=3,activations=4,hadamard=8"},
         {"eco", "ste:weights=4,activations=16"}}) {
     CAPTURE(optimizer);
-    Scene whole, stopped;
+    TrainScene whole, stopped;
     for (TrainOptions* options : {&whole.options, &stopped.options}) {
       options->optimizer_name = optimizer;
       options->quantize = quantizer;
@@ -439,7 +356,7 @@ TEST_CASE("optimizers: the same bytes resumed and with any number of threads") {
 }
 
 TEST_CASE("a checkpoint holds an optimizer's state in the bits that it has") {
-  Scene scene;
+  TrainScene scene;
   scene.options.optimizer_name = "eco";
   scene.options.quantize = "quest:weights=4,activations=4,hadamard=8";
   CHECK_THROWS_AS(train(scene.options, stop_at(2)), Interrupted);
@@ -455,7 +372,7 @@ TEST_CASE("a checkpoint holds an optimizer's state in the bits that it has") {
   for (const TensorView& view : file.tensors()) bytes += static_cast<std::int64_t>(view.bytes());
   CHECK(result.state_bytes + result.weight_bytes == bytes);
 
-  Scene solo, plain;
+  TrainScene solo, plain;
   solo.options.optimizer_name = "solo";
   const TrainResult few = train(solo.options), many = train(plain.options);
   CHECK(many.state_bytes == 2 * many.weight_bytes);
@@ -464,7 +381,7 @@ TEST_CASE("a checkpoint holds an optimizer's state in the bits that it has") {
 }
 
 TEST_CASE("a quantizer that cannot be is an error that leaves nothing") {
-  Scene scene;
+  TrainScene scene;
   const auto refused = [&](const char* quantizer, const char* says) {
     scene.options.quantize = quantizer;
     CAPTURE(quantizer);
