@@ -12,13 +12,8 @@ struct Eco {
   StateRounding rounding = StateRounding::nearest;
 };
 
-/// The draws of one weight's rounding in one step, [rows, n] in [0, 1).
-torch::Tensor uniform_draws(const OptimizerScene& scene, std::int64_t number,
-                            const std::string& name, const torch::Tensor& like) {
-  std::uint64_t mixed = Rng(scene.seed ^ 0xec0ec0ec0ULL).next();
-  mixed = Rng(mixed + static_cast<std::uint64_t>(number)).next();
-  for (const char letter : name) mixed = Rng(mixed + static_cast<unsigned char>(letter)).next();
-  Rng rng(mixed);
+/// [rows, n] in [0, 1).
+torch::Tensor uniform_draws(Rng rng, const torch::Tensor& like) {
   auto draws = torch::empty(like.sizes());
   auto* values = draws.data_ptr<float>();
   for (std::int64_t i = 0; i < draws.numel(); ++i)
@@ -67,9 +62,7 @@ void round_weight(const Eco& eco, const OptimizerStep& step, const AdamWStep& at
   const OptimizerScene& scene = step.scene;
   std::function<torch::Tensor(const torch::Tensor&)> draws;
   if (eco.rounding == StateRounding::stochastic)
-    draws = [&](const torch::Tensor& rows) {
-      return uniform_draws(scene, step.number, name, rows);
-    };
+    draws = [&](const torch::Tensor& rows) { return uniform_draws(draws_of(step, name), rows); };
   keep_weight(scene.lattice, name, weight, draws, state);
   const auto rounded = kept_weight(scene.lattice, state.at("codes." + name),
                                    state.at("steps." + name), weight.size(1));

@@ -18,14 +18,6 @@ struct Solo {
   }
 };
 
-/// The draws of one tensor's roundings in one step.
-Rng draws_of(const OptimizerStep& step, const std::string& moment) {
-  std::uint64_t mixed = Rng(step.scene.seed ^ 0x501050105010ULL).next();
-  mixed = Rng(mixed + static_cast<std::uint64_t>(step.number)).next();
-  for (const char letter : moment) mixed = Rng(mixed + static_cast<unsigned char>(letter)).next();
-  return Rng(mixed);
-}
-
 void keep_codes(Weights& state, const std::string& moment, const StateCodes& coded) {
   state.at(moment) = coded.codes;
   state.at("stats." + moment) = coded.stats;

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/rng.h"
 #include "tuner/shared/adamw.h"
 #include "tuner/shared/named.h"
 #include "tuner/shared/training_quantizer.h"
@@ -55,6 +56,9 @@ const std::map<std::string, TrainingOptimizer (*)(Options&)>& training_optimizer
 using NamedOptimizer = Named<TrainingOptimizer>;
 /// "solo:second=2". Throws Error on an unknown name or option.
 NamedOptimizer make_training_optimizer(std::string_view text);
+
+/// The numbers that a step's rounding of the tensor `name` draws.
+Rng draws_of(const OptimizerStep& step, std::string_view name);
 
 /// "first.NAME" and "second.NAME" for each of `weights`, zeros: AdamW's state.
 Weights zero_moments(const Weights& weights);
