@@ -23,7 +23,12 @@ std::int64_t int8_unit(const MatrixView& m) {
   return m.groups == 1 && m.scale_codes == nullptr ? kMost : std::min(two, kMost);
 }
 
+bool scales_in_rows(const MatrixView& m) {
+  return m.scale_codes != nullptr && m.group % 16 == 0;
+}
+
 std::int64_t int8_scale(const MatrixView& m, std::int64_t i) {
+  if (scales_in_rows(m)) return i / 16;
   if (m.bits == 8) return i % 32 / 4;
   return m.bits == 2 ? i / 16 : i % 64 / 8;
 }

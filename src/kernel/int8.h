@@ -28,7 +28,10 @@ bool takes_int8(const MatrixView& matrix);
 std::int64_t int8_unit(const MatrixView& matrix);
 /// Whether units are smaller than blocks; one that takes it has kernels of its own then.
 bool has_small_units(const MatrixView& matrix);
-/// The scale that input i of a block has: inputs whose codes meet in one lane of a sum share it.
+/// Whether the 16 inputs that share a scale are 16 in a row; else they are those whose codes meet
+/// in one lane of a sum.
+bool scales_in_rows(const MatrixView& matrix);
+/// The scale that input i of a block has.
 std::int64_t int8_scale(const MatrixView& matrix, std::int64_t i);
 
 }  // namespace karat

@@ -16,8 +16,13 @@ using namespace karat::testing;
 TEST_CASE(
     "8-bit activations: the naive rounding is within half a step, 127 steps a largest value") {
   Rng rng(31);
+  std::vector<PackedLayout> layouts;
   for (const int bits : {2, 3, 4, 5, 6, 8}) {
-    const Packed p(random_matrix(rng, layout_of(bits, 128), 1, 300, 0));
+    layouts.push_back(layout_of(bits, 128));
+    layouts.push_back(with_blocks({.variant = "bilevel", .bits = bits, .group = 32}));
+  }
+  for (const PackedLayout& layout : layouts) {
+    const Packed p(random_matrix(rng, layout, 1, 300, 0));
     const std::vector<float> x = draw(rng, 300), near = rounded(p.matrix, x);
     for (std::int64_t i = 0; i < 300; ++i) {
       float largest = 0;
@@ -31,6 +36,27 @@ TEST_CASE(
   }
 }
 
+namespace {
+
+/// Every set against the reference, of inputs of which some blocks may be zeros.
+void check_rounding(const Packed& p, Rng& rng) {
+  const std::int64_t in = p.matrix.in();
+  std::vector<float> x = draw(rng, in);
+  if (in > 200) std::fill_n(x.begin(), 128, 0.0f);
+  RoundedInput expected(in);
+  reference_kernels().round_input(p.matrix, x.data(), expected.values, expected.scales.data(),
+                                  expected.sums.data());
+  for (const KernelSet* set : usable_kernels()) {
+    RoundedInput got(in);
+    set->round_input(p.matrix, x.data(), got.values, got.scales.data(), got.sums.data());
+    CHECK(got.scales == expected.scales);
+    for (std::size_t b = 0; b < got.sums.size(); ++b)
+      CHECK(got.sums[b] == doctest::Approx(expected.sums[b]).epsilon(1e-5));
+  }
+}
+
+}  // namespace
+
 TEST_CASE("8-bit activations: every set rounds as the reference does") {
   Rng rng(32);
   for (const int bits : {2, 3, 4, 5, 6, 8})
@@ -43,21 +69,13 @@ TEST_CASE("8-bit activations: every set rounds as the reference does") {
                                     {700, 64},
                                     {700, 96}}) {
       const Packed p(random_matrix(rng, layout_of(bits, group), 1, in, 0));
-      std::vector<float> x = draw(rng, in);
-      if (in > 200) std::fill_n(x.begin(), 128, 0.0f);
-      RoundedInput expected(in);
-      reference_kernels().round_input(p.matrix, x.data(), expected.values, expected.scales.data(),
-                                      expected.sums.data());
-      for (const KernelSet* set : usable_kernels()) {
-        RoundedInput got(in);
-        set->round_input(p.matrix, x.data(), got.values, got.scales.data(), got.sums.data());
-        CHECK(got.scales == expected.scales);
-        for (std::size_t b = 0; b < got.sums.size(); ++b)
-          CHECK(got.sums[b] == doctest::Approx(expected.sums[b]).epsilon(1e-5));
-      }
+      check_rounding(p, rng);
+      if (group != 16 && group != 64) continue;
+      const PackedLayout bilevel =
+          with_blocks({.variant = "bilevel", .bits = bits, .group = group});
+      check_rounding(Packed(random_matrix(rng, bilevel, 1, in, 0)), rng);
     }
 }
-
 TEST_CASE("8-bit activations: products of every set, every layout that takes them, odd sizes") {
   Rng rng(33);
   for (const KernelSet* set : usable_kernels()) MESSAGE("8-bit activations under test: ", set->isa);

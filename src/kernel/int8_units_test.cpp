@@ -2,6 +2,7 @@
 // values and tables, as in int8_test.cpp.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "kernel/int8_testing.h"
@@ -54,6 +55,39 @@ TEST_CASE("8-bit activations: bilevel statistics") {
               with_blocks(
                   {.variant = "bilevel", .bits = bits, .group = group, .symmetric = symmetric}),
               rng, kTerms);
+}
+
+TEST_CASE("8-bit activations: 16 inputs in a row of bilevel statistics have their own scale") {
+  // Of 16 large inputs and 112 small ones each is within 1 / 254 of the largest of its sixteen.
+  Rng rng(56);
+  const Packed p(
+      random_matrix(rng, with_blocks({.variant = "bilevel", .bits = 3, .group = 16}), 1, 128, 0));
+  std::vector<float> x = draw(rng, 128);
+  for (std::size_t i = 48; i < 64; ++i) x[i] *= 1e4f;
+  const std::vector<float> near = rounded(p.matrix, x);
+  for (std::size_t i = 0; i < 128; ++i)
+    CHECK(std::fabs(near[i] - x[i]) <= (i / 16 == 3 ? 1e4f : 1) / 254 * 1.0001f);
+}
+
+TEST_CASE("8-bit activations: bilevel and plain groups of 16 share an input, not its rounding") {
+  Rng rng(57);
+  const Packed bilevel(random_matrix(
+      rng, with_blocks({.variant = "bilevel", .bits = 3, .group = 16}), 20, 300, 0.02));
+  const Packed plain(random_matrix(rng, layout_of(3, 16), 20, 300, 0.02));
+  for (const std::int64_t tokens : {1, 3, 9}) {
+    const std::vector<float> x = draw(rng, tokens * 300);
+    const auto n = static_cast<std::size_t>(20 * tokens);
+    for (const KernelSet* set : usable_kernels()) {
+      std::vector<float> a(n), b(n), together_a(n), together_b(n);
+      matmul(*set, bilevel.matrix, x.data(), tokens, a.data(), Activations::q8);
+      matmul(*set, plain.matrix, x.data(), tokens, b.data(), Activations::q8);
+      const MatrixProduct both[] = {{&bilevel.matrix.view(), together_a.data()},
+                                    {&plain.matrix.view(), together_b.data()}};
+      matmul(*set, both, x.data(), tokens, Activations::q8);
+      CHECK(together_a == a);
+      CHECK(together_b == b);
+    }
+  }
 }
 
 TEST_CASE("8-bit activations: lists of values that steps of a power of two have are exact") {

@@ -52,7 +52,7 @@ class Rounded {
     const std::int64_t blocks = (m.in + kInt8Block - 1) / kInt8Block;
     const std::int64_t stride = (blocks * (kInt8Block / int8_unit(m)) + 7) / 8 * 8;
     values_.resize(static_cast<std::size_t>(tokens * blocks));
-    scales_.resize(static_cast<std::size_t>(tokens * blocks * kInt8Scales));
+    scales_.resize(static_cast<std::size_t>((tokens * blocks + 1) * kInt8Scales));  // eight more
     sums_.assign(static_cast<std::size_t>(tokens * stride), 0);
     const Int8Input input{blocks, stride, values_.data()->values, scales_.data(), sums_.data()};
     parallel_for(tokens, kTokenGrain, [&](std::int64_t begin, std::int64_t end) {
@@ -118,7 +118,7 @@ bool see_alike(const MatrixView& a, const MatrixView& b, Activations activations
   if (a8 != b8) return false;
   if (a8)
     return a.bits == b.bits && has_small_units(a) == has_small_units(b) &&
-           int8_unit(a) == int8_unit(b);
+           int8_unit(a) == int8_unit(b) && scales_in_rows(a) == scales_in_rows(b);
   return a.store == b.store && a.group == b.group && a.sums == b.sums;
 }
 

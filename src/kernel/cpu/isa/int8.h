@@ -76,9 +76,12 @@ inline void load_stream(const std::byte* p, std::int64_t available, Bytes* q) {
   }
   std::memcpy(q, quarters, sizeof quarters);
 }
-/// Codes of the last block of a row, of which `available` bytes are there; the others read 0.
+/// Codes of the last block of a row, of which `available` bytes are there; the others read 0. Where
+/// its Codes have a faster way, they have load_end().
 template <class Codes>
 inline void load_last(const std::byte* p, std::int64_t available, Bytes* q) {
+  if constexpr (requires { Codes::load_end(p, available, q); })
+    return Codes::load_end(p, available, q);
   if constexpr (8 % Codes::kBits != 0) return load_stream<Codes>(p, available, q);
   alignas(64) std::byte buffer[Codes::kBytes] = {};
   std::memcpy(buffer, p, static_cast<std::size_t>(available));

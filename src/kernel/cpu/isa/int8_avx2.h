@@ -33,6 +33,9 @@ struct BlockCodes {
   static constexpr std::int64_t kBytes = kCodeBlock * bits / 8;
   static constexpr const int* kPlace = kInOrder;
   static void load(const std::byte* p, Bytes* q) { load_quarters<bits>(p, q); }
+  static void load_end(const std::byte* p, std::int64_t available, Bytes* q) requires(bits == 3) {
+    load_last_quarters(p, available, q);
+  }
 };
 
 template <>

@@ -95,6 +95,13 @@ struct BlockCodes<3> {
     q[0] = _mm512_and_si512(_mm512_srlv_epi64(a, _mm512_setr_epi64(0, 0, 0, 0, 3, 3, 3, 3)), seven);
     q[1] = _mm512_and_si512(both, seven);
   }
+  static void load_end(const std::byte* p, std::int64_t available, Bytes* q) {
+    __m256i quarters[4];
+    load_last_quarters(p, available, quarters);
+    KARAT_UNROLL
+    for (int h = 0; h < 2; ++h)
+      q[h] = _mm512_inserti64x4(_mm512_castsi256_si512(quarters[2 * h]), quarters[2 * h + 1], 1);
+  }
 };
 
 template <>

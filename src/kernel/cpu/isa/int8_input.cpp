@@ -12,9 +12,9 @@ void round_input(const MatrixView& m, const float* x, std::int8_t* values, float
       *sums++ = block_total(block, own);
     };
     if (m.input_grid != nullptr)
-      round_blocks<Codes, true>(x, m.in, values, scales, add_up);
+      round_blocks(x, m.in, values, scales, round_block<Codes, true>, add_up);
     else
-      round_blocks<Codes>(x, m.in, values, scales, add_up);
+      round_blocks(x, m.in, values, scales, round_block<Codes, false>, add_up);
   });
 }
 

@@ -123,9 +123,8 @@ struct Spread {
   Order order;            // of the lanes of a part
 
   template <class Codes>
-  static Spread of(const MatrixView& m) {
+  static Spread of(std::int64_t unit) {
     using P = Parts<Codes>;
-    const std::int64_t unit = int8_unit(m);
     Spread spread{kBlock / unit, {}, {}};
     for (int p = 0; p < P::kParts; ++p) spread.first[p] = p * P::kInputs / unit;
     std::int32_t lanes[kLanes];
@@ -134,6 +133,9 @@ struct Spread {
     spread.order = order_of(lanes);
     return spread;
   }
+  /// Those of part p of a block whose units have the scales, of which eight are read from the
+  /// part's first on.
+  Eight part(const float* scales, int p) const { return in_order(load(scales + first[p]), order); }
 };
 
 /// Scales, and scale·zero, of units of a row; what past them is read belongs to no lane.
@@ -144,12 +146,13 @@ struct UnitScales {
 
 // Statistics of a matrix: eight(row, i, scale, zero) gives those of units i … i + 7 of a row, zeros
 // past its last; i is a multiple of 8. prepare() goes before, with the strip of 16 rows that the
-// row is in and a range of units.
+// row is in and a range of units. kInRows: scales_in_rows() of the matrix.
 constexpr std::int64_t kStrip = 16;
 
 /// Scales and zeros of groups, which are units or consist of them.
 class GroupUnits {
  public:
+  static constexpr bool kInRows = false;
   explicit GroupUnits(const MatrixView& m)
       : scales_(m.scales),
         zeros_(m.symmetric ? nullptr : m.zeros),
@@ -188,6 +191,7 @@ class GroupUnits {
 
 /// Tables have none.
 struct NoStatistics {
+  static constexpr bool kInRows = false;
   explicit NoStatistics(const MatrixView&) {}
   void prepare(std::int64_t, std::int64_t, std::int64_t) {}
   void eight(std::int64_t, std::int64_t, Eight& scale, Eight& zero) const {
@@ -218,9 +222,10 @@ struct SecondLevel {
   }
 };
 
-template <std::int64_t most>
+template <std::int64_t most, bool in_rows>
 class BilevelUnits {
  public:
+  static constexpr bool kInRows = in_rows;
   explicit BilevelUnits(const MatrixView& m) : m_(m) {}
 
   void prepare(std::int64_t row, std::int64_t begin, std::int64_t end) {
@@ -244,13 +249,16 @@ class BilevelUnits {
 };
 
 /// Calls body(kind of values, statistics) with those of the matrix, of at most `most` units.
-template <std::int64_t most, class Body>
+/// Without `rows` it is none with scales_in_rows().
+template <std::int64_t most, bool rows, class Body>
 inline void with_units(const MatrixView& m, const Body& body) {
   if (m.tables != nullptr) return body(TableValues(m), NoStatistics(m));
   if (m.values != nullptr) return body(ListValues(m), GroupUnits(m));
   with_block_codes(m, [&](auto codes) {
     const OwnValues<decltype(codes)::kBits> own;
-    if (m.scale_codes != nullptr) return body(own, BilevelUnits<most>(m));
+    if constexpr (rows)
+      if (scales_in_rows(m)) return body(own, BilevelUnits<most, true>(m));
+    if (m.scale_codes != nullptr) return body(own, BilevelUnits<most, false>(m));
     body(own, GroupUnits(m));
   });
 }

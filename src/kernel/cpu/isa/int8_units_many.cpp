@@ -4,6 +4,9 @@
 #include "kernel/cpu/isa/int8_outliers.h"
 #include "kernel/cpu/isa/int8_round.h"
 #include "kernel/cpu/isa/int8_units.h"
+#if defined(__AVX512BW__)
+#include "kernel/cpu/isa/bilevel_transposed.h"
+#endif
 
 namespace karat::KARAT_ISA {
 namespace {
@@ -17,11 +20,12 @@ struct UnitStrip {
   static constexpr std::int64_t kUnits = kBlocks * kBlock / kLanes;  // of the smallest
   alignas(64) Bytes codes[kStrip][kBlocks][Values::kBytes];
   UnitScales<kUnits> scales[kStrip];
-  Spread spread;
+  Spread spread, rows;  // of the units' scales, and of those of 16 inputs in a row
 
   explicit UnitStrip(const MatrixView& m) {
     std::memset(static_cast<void*>(this), 0, sizeof *this);
-    spread = Spread::of<Codes>(m);
+    spread = Spread::of<Codes>(int8_unit(m));
+    rows = Spread::of<Codes>(kBlock / kLanes);
   }
 
   /// Blocks [begin, end) of `rows` rows from `row`. Rows past them stay as they were, at first
@@ -53,7 +57,7 @@ struct UnitStrip {
   }
 
   /// sums[t] = the products of 4 rows, from `r`, with n blocks of `tokens` tokens.
-  template <int tokens>
+  template <bool in_rows, int tokens>
   void multiply_rows(std::int64_t r, const Int8Input& x, std::int64_t t, std::int64_t begin,
                      std::int64_t n, Four* sums) const {
     constexpr int parts = Parts<Codes>::kParts;
@@ -68,16 +72,21 @@ struct UnitStrip {
       const float* scale = scales[r + k].scale + b * spread.per_block;
       Eight of_part[parts];
       KARAT_UNROLL
-      for (int p = 0; p < parts; ++p)
-        of_part[p] = in_order(load(scale + spread.first[p]), spread.order);
+      for (int p = 0; p < parts; ++p) of_part[p] = spread.part(scale, p);
       KARAT_UNROLL
       for (int i = 0; i < tokens; ++i) {
         const std::int8_t* own = values + (i * x.blocks + b) * kBlock;
-        Eight block = mul(Values::sum(codes[r + k][b], own, 0), of_part[0]);
+        const float* x_scale = x_scales + (i * x.blocks + b) * kLanes;
+        Eight block = all(0);
         KARAT_UNROLL
-        for (int p = 1; p < parts; ++p)
-          block = fma(Values::sum(codes[r + k][b], own, p), of_part[p], block);
-        acc[i][k] = fma(block, load(x_scales + (i * x.blocks + b) * kLanes), acc[i][k]);
+        for (int p = 0; p < parts; ++p) {
+          const Eight part = Values::sum(codes[r + k][b], own, p);
+          if constexpr (in_rows)
+            acc[i][k] = fma(mul(part, of_part[p]), rows.part(x_scale, p), acc[i][k]);
+          else
+            block = p == 0 ? mul(part, of_part[p]) : fma(part, of_part[p], block);
+        }
+        if constexpr (!in_rows) acc[i][k] = fma(block, load(x_scale), acc[i][k]);
       }
     }
     KARAT_UNROLL
@@ -95,22 +104,23 @@ struct UnitStrip {
   }
 
   /// multiply_rows of `count` <= `most` tokens.
-  template <int most>
+  template <bool in_rows, int most>
   void multiply_some(std::int64_t r, const Int8Input& x, std::int64_t t, std::int64_t count,
                      std::int64_t begin, std::int64_t n, Four* sums) const {
-    if (count == most) return multiply_rows<most>(r, x, t, begin, n, sums);
-    if constexpr (most > 1) multiply_some<most - 1>(r, x, t, count, begin, n, sums);
+    if (count == most) return multiply_rows<in_rows, most>(r, x, t, begin, n, sums);
+    if constexpr (most > 1) multiply_some<in_rows, most - 1>(r, x, t, count, begin, n, sums);
   }
 
-  /// y[t, r] (+)= the strip's n blocks with all tokens; the first blocks of a row store.
-  void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t rows,
+  /// y[t, r] (+)= the n blocks of `count` rows with all tokens; the first blocks of a row store.
+  template <bool in_rows>
+  void multiply(const KernelInput& input, std::int64_t begin, std::int64_t n, std::int64_t count,
                 float* y, std::int64_t out) const {
     for (std::int64_t t = 0; t < input.tokens; t += kTokens) {
-      const std::int64_t count = least(kTokens, input.tokens - t);
-      for (std::int64_t r = 0; r < rows; r += 4) {
+      const std::int64_t tokens = least(kTokens, input.tokens - t);
+      for (std::int64_t r = 0; r < count; r += 4) {
         Four sums[kTokens];
-        multiply_some<kTokens>(r, *input.int8, t, count, begin, n, sums);
-        add_sums(sums, count, least(4, rows - r), begin != 0, y + t * out + r, out);
+        multiply_some<in_rows, kTokens>(r, *input.int8, t, tokens, begin, n, sums);
+        add_sums(sums, tokens, least(4, count - r), begin != 0, y + t * out + r, out);
       }
     }
   }
@@ -126,7 +136,7 @@ void unit_strips(const Kind& kind, Units& units, const MatrixView& m, const Kern
     for (std::int64_t b = 0; b < input.int8->blocks; b += Strip::kBlocks) {
       const std::int64_t end = least(b + Strip::kBlocks, input.int8->blocks);
       strip.fill(kind, units, m, row, rows, b, end);
-      strip.multiply(input, b, end - b, rows, y + row, m.out);
+      strip.template multiply<Units::kInRows>(input, b, end - b, rows, y + row, m.out);
     }
     if (m.outlier_offsets != nullptr) add_strip_outliers(m, input, row, rows, y);
   }
@@ -134,15 +144,19 @@ void unit_strips(const Kind& kind, Units& units, const MatrixView& m, const Kern
 
 /// Σ x̂ of each unit of a block.
 template <class Codes>
-inline void unit_sums(const std::int8_t* values, const float* scales, std::int64_t unit,
-                      float* sums) {
+inline void unit_sums(const std::int8_t* values, const float* scales, bool in_rows,
+                      std::int64_t unit, float* sums) {
   using P = Parts<Codes>;
+  const Spread rows = Spread::of<Codes>(kBlock / kLanes);
+  alignas(32) float own[2 * kLanes] = {};
+  store(own, load(scales));
   Bytes ones[kRegisters];
   for (Bytes& one : ones) one = all_bytes(1);
   alignas(32) float cells[P::kParts * kLanes];
   KARAT_UNROLL
   for (int p = 0; p < P::kParts; ++p)
-    store(cells + p * kLanes, mul(P::sum(ones, values, p), load(scales)));
+    store(cells + p * kLanes,
+          mul(P::sum(ones, values, p), in_rows ? rows.part(own, p) : load(own)));
   for (std::int64_t i = 0; i < kBlock; i += unit) {
     float sum = 0;
     for (std::int64_t k = i; k < i + unit; k += P::kLaneInputs) sum += cells[k / P::kLaneInputs];
@@ -157,8 +171,10 @@ void round_units(const MatrixView& m, const float* x, std::int8_t* values, float
   const std::int64_t unit = int8_unit(m);
   with_block_codes(m, [&](auto codes) {
     using Codes = decltype(codes);
-    round_blocks<Codes>(x, m.in, values, scales, [&](const std::int8_t* block, const float* own) {
-      unit_sums<Codes>(block, own, unit, sums);
+    const bool in_rows = scales_in_rows(m);
+    const auto round = in_rows ? round_rows<Codes> : round_block<Codes, false>;
+    round_blocks(x, m.in, values, scales, round, [&](const std::int8_t* block, const float* own) {
+      unit_sums<Codes>(block, own, in_rows, unit, sums);
       sums += kBlock / unit;
     });
   });
@@ -166,8 +182,12 @@ void round_units(const MatrixView& m, const float* x, std::int8_t* values, float
 
 void multiply_many_units(const MatrixView& m, const KernelInput& input, float* y,
                          std::int64_t row_begin, std::int64_t row_end) {
+#if defined(__AVX512BW__)
+  if (scales_in_rows(m) && m.bits <= 5 && input.tokens >= kManyTokens)
+    return multiply_bilevel_many(m, input, y, row_begin, row_end);
+#endif
   constexpr std::int64_t kMost = 8 * kBlock / kLanes;  // units of a strip's blocks
-  with_units<kMost>(m, [&](const auto& kind, auto units) {
+  with_units<kMost, true>(m, [&](const auto& kind, auto units) {
     unit_strips(kind, units, m, input, y, row_begin, row_end);
   });
 }

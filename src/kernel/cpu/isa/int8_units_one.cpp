@@ -3,6 +3,9 @@
 #define KARAT_NARROW
 #include "kernel/cpu/isa/int8_units.h"
 #include "kernel/cpu/isa/outliers.h"
+#if defined(__AVX2__)
+#include "kernel/cpu/isa/bilevel_one.h"
+#endif
 
 namespace karat::KARAT_ISA {
 namespace {
@@ -22,32 +25,38 @@ struct Run {
   std::int64_t units() const { return (end - begin) * spread.per_block; }
 };
 
-/// Σ V·scale·x̂ of a block, whose codes have become bytes, added to a row's sum.
-template <class Values>
-inline Eight add_block(const Bytes* bytes, const std::int8_t* x, Eight x_scales,
-                       const Spread& spread, const float* scale, Eight sum) {
+/// Σ V·scale·x̂ of a block, whose codes have become bytes, added to a row's sum. `rows`: where the
+/// scales of activations stand if in_rows.
+template <class Values, bool in_rows>
+inline Eight add_block(const Bytes* bytes, const std::int8_t* x, const float* x_scales,
+                       const Spread& rows, const Spread& spread, const float* scale, Eight sum) {
   constexpr int parts = Parts<typename Values::Codes>::kParts;
-  Eight block = mul(Values::sum(bytes, x, 0), in_order(load(scale), spread.order));
+  Eight block = all(0);
   KARAT_UNROLL
-  for (int p = 1; p < parts; ++p)
-    block =
-        fma(Values::sum(bytes, x, p), in_order(load(scale + spread.first[p]), spread.order), block);
-  return fma(block, x_scales, sum);
+  for (int p = 0; p < parts; ++p) {
+    const Eight of_part = spread.part(scale, p), part = Values::sum(bytes, x, p);
+    if constexpr (in_rows)
+      sum = fma(mul(part, of_part), rows.part(x_scales, p), sum);
+    else
+      block = p == 0 ? mul(part, of_part) : fma(part, of_part, block);
+  }
+  return in_rows ? sum : fma(block, load(x_scales), sum);
 }
 
 /// Adds the products of a run to a row's sum. What lies kAhead bytes further on is requested, as in
 /// int8_one.cpp; rows are read one after the other on every CPU. Not inlined: what its loop counts
 /// would not fit the registers beside what its callers hold.
-template <class Values>
+template <class Values, bool in_rows>
 [[gnu::noinline]] Eight add_blocks(const Run& run, const Values& row_values, std::int64_t row,
                                    const float* scale, Eight sum) {
+  constexpr auto add = add_block<Values, in_rows>;
   using Codes = typename Values::Codes;
   constexpr std::int64_t kAhead = 8192;
   const std::int64_t whole = least(run.end, run.m.in / kBlock) - run.begin;
   const std::byte* p = run.m.codes + row * run.m.row_bytes + run.begin * Codes::kBytes;
   const std::int8_t* x = run.x.values + run.begin * kBlock;
   const float* x_scales = run.x.scales + run.begin * kLanes;
-  const Spread spread = run.spread;
+  const Spread spread = run.spread, rows = in_rows ? Spread::of<Codes>(kBlock / kLanes) : spread;
   const Values values = row_values;
   Bytes q[kRegisters], bytes[Values::kBytes];
   for (const std::byte* end = p + whole * Codes::kBytes; p < end; p += Codes::kBytes) {
@@ -55,13 +64,13 @@ template <class Values>
     if constexpr (Codes::kBytes > 64) __builtin_prefetch(p + kAhead + 64, 0, 2);
     Codes::load(p, q);
     values.bytes(q, bytes);
-    sum = add_block<Values>(bytes, x, load(x_scales), spread, scale, sum);
+    sum = add(bytes, x, x_scales, rows, spread, scale, sum);
     x += kBlock, x_scales += kLanes, scale += spread.per_block;
   }
   if (run.begin + whole == run.end) return sum;
   load_last<Codes>(p, run.m.row_bytes - (run.begin + whole) * Codes::kBytes, q);
   values.bytes(q, bytes);
-  return add_block<Values>(bytes, x, load(x_scales), spread, scale, sum);
+  return add(bytes, x, x_scales, rows, spread, scale, sum);
 }
 
 /// Adds Σ (V − zero)·scale·x̂ of a run to a row's sum. Not inlined either.
@@ -79,13 +88,13 @@ template <class Kind, class Units>
     store(scales + i, mul(scale, factor));
     sum = fnma(mul(scale, sub(zero, zero_of_values)), load(sums + i), sum);
   }
-  return add_blocks(run, values, row, scales, sum);
+  return add_blocks<typename Kind::Row, Units::kInRows>(run, values, row, scales, sum);
 }
 
 template <class Kind, class Units>
 void unit_rows(const Kind& kind, Units& units, const MatrixView& m, const KernelInput& input,
                float* y, std::int64_t row_begin, std::int64_t row_end) {
-  const Spread spread = Spread::of<typename Kind::Row::Codes>(m);
+  const Spread spread = Spread::of<typename Kind::Row::Codes>(int8_unit(m));
   const Int8Input& x = *input.int8;
   const std::int64_t blocks = kUnits / spread.per_block;
   FourOutliers::Plan plan(m);
@@ -119,7 +128,13 @@ void unit_rows(const Kind& kind, Units& units, const MatrixView& m, const Kernel
 
 void multiply_one_units(const MatrixView& m, const KernelInput& input, float* y,
                         std::int64_t row_begin, std::int64_t row_end) {
-  with_units<kUnits>(m, [&](const auto& kind, auto units) {
+#if defined(__AVX2__)
+  constexpr bool kRows = false;
+  if (scales_in_rows(m)) return multiply_bilevel_one(m, input, y, row_begin, row_end);
+#else
+  constexpr bool kRows = true;
+#endif
+  with_units<kUnits, kRows>(m, [&](const auto& kind, auto units) {
     unit_rows(kind, units, m, input, y, row_begin, row_end);
   });
 }

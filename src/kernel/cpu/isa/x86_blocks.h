@@ -41,8 +41,8 @@ template <>
 template <>
 [[maybe_unused]] inline void load_quarters<5>(const std::byte* p, __m256i* q) {
   load_quarters<4>(p, q);
-  const __m256i halves = _mm256_broadcastsi128_si256(
-      _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 64)));
+  const __m256i halves =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 64)));
   const __m256i high = _mm256_srlv_epi64(halves, _mm256_setr_epi64x(0, 0, 4, 4));
   const __m256i one = _mm256_set1_epi8(0x10);
   q[0] = _mm256_or_si256(q[0], _mm256_and_si256(_mm256_slli_epi16(high, 4), one));
@@ -65,6 +65,39 @@ template <>
   q[1] = _mm256_and_si256(_mm256_srli_epi16(a, 3), seven);
   q[2] = _mm256_or_si256(low, high);
   q[3] = _mm256_and_si256(b, seven);
+}
+
+/// The last codes of a row, of 3 bits in a stream beside blocks, in quarters; those past the
+/// `available` bytes read 0.
+[[maybe_unused]] inline void load_last_quarters(const std::byte* p, std::int64_t available,
+                                                __m256i* q) {
+  constexpr std::int64_t kHalf = 24;  // bytes of 64 codes: three for eight of them
+  const __m256i threes = _mm256_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1,  //
+                                          4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15, -1);
+  const auto spread = [](__m256i v) {  // codes 0, 2, 4, 6 of each lane
+    __m256i bytes = _mm256_and_si256(v, _mm256_set1_epi32(7));
+    KARAT_UNROLL
+    for (int j = 1; j < 4; ++j)
+      bytes = _mm256_or_si256(
+          bytes, _mm256_and_si256(_mm256_slli_epi32(v, 2 * j), _mm256_set1_epi32(7 << 8 * j)));
+    return bytes;
+  };
+  KARAT_UNROLL
+  for (int h = 0; h < 2; ++h) {
+    const std::int64_t n = available - kHalf * h;
+    const std::byte* from = p + kHalf * h;
+    std::byte buffer[kHalf] = {};
+    if (n < kHalf) {
+      if (n > 0) std::memcpy(buffer, from, static_cast<std::size_t>(n));
+      from = buffer;
+    }
+    const __m256i v = _mm256_shuffle_epi8(
+        _mm256_set_m128i(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8)),
+                         _mm_loadu_si128(reinterpret_cast<const __m128i*>(from))),
+        threes);
+    q[2 * h] = spread(v);
+    q[2 * h + 1] = spread(_mm256_srli_epi32(v, 3));
+  }
 }
 
 /// The block's codes in order, a byte each, to 128 bytes at an address that 32 divides.
