@@ -20,9 +20,11 @@ class Tune(TestCase):
     def test_tuned_models_are_nearer_to_the_original_than_rounded_ones(self):
         rounded = self.kl(self.quantize("rtn", "rtn", *GRID))
         tuned = self.tune("tuned", "--iterations", 20)
+        blocks = self.tune("blocks", "--method", "efficientqat", "--tuner", "block-ap:iterations=20")
         trained = self.tune("trained", "--method", "efficientqat", "--iterations", 20)
         self.assertLess(self.kl(tuned), 0.8 * rounded)
-        self.assertLess(self.kl(trained), 0.8 * rounded)
+        self.assertLess(self.kl(blocks), 0.8 * rounded)
+        self.assertLess(self.kl(trained), self.kl(blocks))
         report = json.loads((tuned / "karat_report.json").read_text())
         self.assertIn("signround:iterations=20,batch=8", report["recipe"]["tuner"])
 
@@ -34,10 +36,22 @@ class Tune(TestCase):
                               "--text", EVALUATION, "--convention", "hf", "--limit", 1)
         self.assertIn("mine", json.dumps(table))
 
+    def test_the_default_method_learns_its_scales(self):
+        for name, arguments in (("plain", ()), ("learned", ("--tuner", "e2e-qp:iterations=8,lr=0.005"))):
+            self.quantize(name, "karat", "--grid", "column-trellis:bits=2", *TEXT[2:], *arguments)
+        plain, learned = self.folder / "plain", self.folder / "learned"
+        self.assertLess(self.kl(learned), self.kl(plain))
+        sizes = [(folder / "model.safetensors").stat().st_size for folder in (plain, learned)]
+        self.assertEqual(*sizes)
+
     def test_what_it_cannot_do_is_refused(self):
         out = ("--out", self.folder / "out", *TEXT)
-        for arguments, says in ((("--method", "gptq"), "autoround, efficientqat"),
-                                (("--tuner", "none"), "autoround, efficientqat"),
+        for arguments, says in ((("--method", "gptq"), "autoround, dl-qat"),
+                                (("--tuner", "none"), "autoround, dl-qat"),
+                                (("--tuner", "e2e-qp+block-ap"), "blocks, then"),
+                                (("--tuner", "wct"), "nothing is kept"),
+                                (("--tuner", "e2e-qp:loss=mse"), "kl, ce, block"),
+                                (("--tuner", "e2e-qp", "--grid", "lut"), "scales"),
                                 (("--grid", "nf4"), "whose scale and zero it cannot learn"),
                                 (("--grid", "trellis"), "whose scale and zero it cannot learn"),
                                 (("--grid", "uniform:symmetric=1"), "whose scale and zero it cannot learn"),

@@ -3,7 +3,9 @@
 // includes another; a solver is handed a grid.
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -70,39 +72,76 @@ struct Solver {
   std::function<Solution(const Layer& layer, const Kept& kept, const Grid& grid)> solve = {};
 };
 
-/// How far the outputs of a block are from those of the original one: their mean square error.
-struct BlockLoss {
+/// What a tuner is in the middle of.
+struct TunerState {
+  std::int64_t step = 0;  // steps done
+  double start = 0;       // the loss that it began with, over the sequences that judge
+  double loss = 0;        // the least that was found
+  std::map<std::string, torch::Tensor> tensors = {};  // F32
+};
+
+/// What a tuner makes smaller, as a function of the weights of its layers.
+struct TunedLoss {
+  /// Weights [out, in] of the layer in this place, and the gradient in them. Both may be called in
+  /// many threads at once, each layer once a pass; what was asked for is not kept longer than that.
+  using WeightsOf = std::function<torch::Tensor(std::size_t layer)>;
+  using TakeGradient = std::function<void(std::size_t layer, const torch::Tensor& gradient)>;
+
   std::int64_t sequences = 0;  // of the text; `which` below names some of them
   std::uint64_t seed = 0;      // another one for each block
-  /// With these weights [out, in] of the tuned layers, in their order.
-  std::function<double(const std::vector<torch::Tensor>& weights,
-                       const std::vector<std::int64_t>& which)>
-      value = {};
-  /// The same, and its gradients in `weights`.
-  std::function<double(const std::vector<torch::Tensor>& weights,
-                       const std::vector<std::int64_t>& which,
-                       std::vector<torch::Tensor>& gradients)>
+  std::function<double(const WeightsOf& weights, const std::vector<std::int64_t>& which)> value =
+      {};
+  /// The same, and its gradients.
+  std::function<double(const WeightsOf& weights, const std::vector<std::int64_t>& which,
+                       const TakeGradient& take)>
       gradients = {};
   /// To be called after each step; throws Interrupted when the listener says stop. May be empty.
   std::function<void(double loss)> step = {};
+  /// Where what is learned waits for the next run: puts it there, and fills it from there, or says
+  /// that nothing is there. Both may be empty: then an interrupted tuner begins again.
+  std::function<void(const TunerState& state)> keep = {};
+  std::function<bool(TunerState& state)> resume = {};
 };
-/// A layer of a block on its way through a tuner, in the basis that it is quantized in.
+
+/// A layer on its way through a tuner, in the basis that it is quantized in.
 struct TunedLayer {
   std::string name;
   Grid grid;
-  Solution start;  // as the solver left it
+  Solution start;  // as the solver left it; its weight is undefined unless Tuning::weights
 };
 
-/// tuner: what of a block is learned, once its layers are solved, to bring its outputs back?
+/// What a loss is about.
+enum class TunedOn {
+  block,      // outputs of a block: mean square distance from the original's, block after block
+  text,       // the whole model once all blocks are solved: cross-entropy of the text's next tokens
+  divergence  // the same: KL from the original model's predictions of them, in nats
+};
+
+/// One thing that is learned.
+struct Tuning {
+  std::string name = {};  // "block-ap"
+  TunedOn on = TunedOn::block;
+  bool weights = true;  // wants the weights that were rounded
+  /// Calls of TunedLoss::step, for a text of so many sequences.
+  std::function<std::int64_t(std::int64_t sequences)> steps = {};
+  /// Better solutions than `start`, layer by layer.
+  std::function<std::vector<Solution>(const std::vector<TunedLayer>& layers, const TunedLoss& loss)>
+      tune = {};
+};
+
+/// tuner: what is learned, once layers are solved, to bring a block's or the model's outputs back?
 struct Tuner {
   Needs needs = {};
+  bool rotated = false;  // learns in a rotated basis as well
+  bool kept = false;     // learns weights that are kept, so some have to be
   /// Throws Error on a grid that it cannot learn through. Empty: all will do.
   std::function<void(const Grid& grid)> check = {};
-  /// Calls of BlockLoss::step a block, for a text of so many sequences.
-  std::function<std::int64_t(std::int64_t sequences)> steps = {};
-  /// Better solutions than `start`, layer by layer. Empty: none is looked for.
-  std::function<std::vector<Solution>(const std::vector<TunedLayer>& layers, const BlockLoss& loss)>
-      tune = {};
+  /// One after the other, those of blocks first. Empty: nothing is learned.
+  std::vector<Tuning> in_turn = {};
+  bool learns(bool whole_model) const {  // something of the whole model, or of blocks
+    return std::ranges::any_of(
+        in_turn, [=](const Tuning& one) { return (one.on != TunedOn::block) == whole_model; });
+  }
 };
 
 }  // namespace karat

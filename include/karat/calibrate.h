@@ -86,6 +86,10 @@ struct SweepOptions {
   std::size_t first = 0;  // earlier blocks are run, not visited; only without gradients
   /// Changes a block's weights whenever it is loaded; as one more block, embedding and positions.
   std::function<void(std::size_t block, Weights& weights)> edit = {};
+  /// Of what the last block writes for a sequence, [1, time, hidden], in the place of the mean loss
+  /// of its next tokens; with gradients, `output` becomes the gradient in it. Without any need, a
+  /// sweep with a loss is one forward pass.
+  std::function<double(std::int64_t sequence, torch::Tensor& output)> loss = {};
   /// Of a layer, by name: what a sweep with gradients found on the same sequences.
   std::function<torch::Tensor(const std::string& linear)> token_weights = {};
   ProgressFn progress = {};
@@ -103,7 +107,7 @@ struct EndsFisher {
 };
 
 struct SweepResult {
-  double loss = 0;  // mean over sequences of L, when gradients were needed
+  double loss = 0;  // mean over sequences of L, when gradients or a loss were asked for
   EndsFisher ends = {};
   double seconds = 0;
 };

@@ -54,6 +54,12 @@ torch::Tensor logits(const Architecture& arch, const Weights& ends, const torch:
 torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, const torch::Tensor& x,
                               const torch::Tensor& ids, const torch::Tensor& draws = {});
 
+/// Mean over the same predictions of KL(p ‖ q) in nats: q as next_token_loss() has it, p likewise
+/// of another model's x and ends. Scalar; differentiable in x alone.
+torch::Tensor next_token_divergence(const Architecture& arch, const Weights& ends,
+                                    const torch::Tensor& x, const Weights& other_ends,
+                                    const torch::Tensor& other_x);
+
 /// What becomes of q kᵀ before its softmax, as Architecture and Block say it.
 struct ScoreRule {
   std::int64_t window = 0;

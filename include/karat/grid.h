@@ -89,6 +89,9 @@ struct Grid {
                      GridParams& params)>
       refit = {};
   std::optional<EvenLevels> even = {};
+  /// `params` with another scale, rounded as it is stored: where values are params[0], a scale
+  /// [rows, 1], times what the codes and the other parameters stand for. Empty: they are not.
+  std::function<GridParams(const GridParams& params, const torch::Tensor& scale)> rescale = {};
 
   std::int64_t group_size(std::int64_t in) const { return group > 0 ? std::min(group, in) : in; }
 };

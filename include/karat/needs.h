@@ -21,11 +21,12 @@ struct Needs {
   bool ends = false;              // SweepResult::ends
   Sketch factors = Sketch::none;  // of drawn labels, so no other gradients in the same sweep
   bool blocks = false;            // what blocks read and are to write; only without gradients
+  bool text = false;              // the text itself; no sweep finds anything for it
 
   bool text_gradients() const { return gradient || fisher || token_weights || ends; }
   bool backward() const { return text_gradients() || factors != Sketch::none; }
   bool inputs() const { return hessian || input_abs || input_square || guided; }
-  bool any() const { return backward() || inputs() || blocks; }
+  bool any() const { return backward() || inputs() || blocks || text; }
   Needs forward() const {  // what no backward pass is needed for
     return {.hessian = hessian,
             .input_abs = input_abs,
@@ -43,7 +44,8 @@ struct Needs {
             guided || other.guided,
             ends || other.ends,
             std::max(factors, other.factors),
-            blocks || other.blocks};
+            blocks || other.blocks,
+            text || other.text};
   }
   bool operator==(const Needs&) const = default;
 };

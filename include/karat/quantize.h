@@ -56,10 +56,11 @@ struct QuantizeReport {
   std::vector<LayerReport> layers = {};
   std::vector<LayerReport> ends = {};   // embedding and head, where the recipe rounds them
   std::vector<std::string> files = {};  // of the output folder, this report aside
-  std::int64_t resumed_blocks = 0;      // that an interrupted run had finished
-  std::int64_t file_bytes = 0;          // of all *.safetensors
-  double file_bits = 0;                 // per parameter of the whole model
-  double layer_bits = 0;                // per weight of the quantized layers
+  std::vector<LearnedLoss> learned = {};
+  std::int64_t resumed_blocks = 0;  // that an interrupted run had finished
+  std::int64_t file_bytes = 0;      // of all *.safetensors
+  double file_bits = 0;             // per parameter of the whole model
+  double layer_bits = 0;            // per weight of the quantized layers
   double seconds = 0;
   std::int64_t peak_bytes = 0;             // resident memory, mapped files included
   std::vector<std::string> warnings = {};  // of the model's folder, Architecture::warnings, and of

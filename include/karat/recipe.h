@@ -131,6 +131,11 @@ struct Assembled {
   /// Of choosing the widths.
   Needs widths_needs() const;
 };
+/// What learning over the whole model did to its loss, over the sequences that judged.
+struct LearnedLoss {
+  std::string tuner;
+  double before = 0, after = 0;
+};
 /// Throws on an unknown axis value, an unknown or ill-typed option, and on an override that would
 /// change nothing (a metric without a selector, say).
 Assembled assemble(Recipe recipe, const Overrides& overrides = {});

@@ -37,6 +37,8 @@ void check_set(const Architecture& arch, const CalibrationSet& set, const SweepO
     reject("gradients with propagate", "one of the two");
   if (options.needs.guided && !options.needs.token_weights && !options.token_weights)
     reject("guided statistics without token weights", "those of a sweep with gradients");
+  if (options.loss && (options.needs.ends || options.needs.factors != Sketch::none))
+    reject("a loss of its own with what is about next tokens", "one of the two");
   if (options.needs.factors != Sketch::none && options.needs.text_gradients())
     reject("gradients of drawn labels and of the text's", "one of the two");
   if (options.needs.backward() && options.needs.blocks)
@@ -74,7 +76,8 @@ class Sweep {
     }
   }
 
-  void forward_only() {
+  /// Returns the mean loss, where one is asked for.
+  double forward_only() {
     const bool spills = options_.needs.blocks && !options_.scratch.empty() &&
                         activation_bytes(3) > resident_bytes();
     if (!spills) reserve(options_.needs.blocks ? 4 : 2);
@@ -89,6 +92,11 @@ class Sweep {
         visit_forward(block, at);
       progress.step();
     }
+    double sum = 0;
+    if (options_.loss)
+      for (std::int64_t s = 0; s < sequences(); ++s)
+        sum += options_.loss(s, at.inputs[static_cast<std::size_t>(s)]);
+    return sum / static_cast<double>(sequences());
   }
 
   /// Returns the mean loss.
@@ -254,11 +262,16 @@ class Sweep {
   /// Replaces the outputs of the last block by the gradients of their sequence's loss.
   double loss_gradients(HiddenStates& outputs) {
     const torch::AutoGradMode grad(true);
-    Weights head = load_head(arch_, file_, options_.device);
+    Weights head;
+    if (!options_.loss) head = load_head(arch_, file_, options_.device);
     if (ends_) head.at(arch_.head).requires_grad_();
     double sum = 0;
     for (std::int64_t s = 0; s < sequences(); ++s) {
       auto& output = outputs[static_cast<std::size_t>(s)];
+      if (options_.loss) {
+        sum += options_.loss(s, output);
+        continue;
+      }
       const auto x = output.to(options_.device).detach().requires_grad_();
       const auto ids = ids_.narrow(0, s, 1);
       const bool drawn = options_.needs.factors != Sketch::none;
@@ -362,13 +375,13 @@ SweepResult sweep(const Architecture& arch, const Safetensors& weights, const Ca
   const SerialTorch serial;
   SweepResult result;
   Sweep sweep(arch, weights, set, options, visitor);
-  const bool forward = options.needs.any() || options.propagate;
+  const bool forward = options.needs.any() || options.propagate || options.loss;
   if (forward) check_set(arch, set, options);
   checked(weights, [&] {
     if (options.needs.backward())
       result.loss = sweep.with_gradients();
     else if (forward)
-      sweep.forward_only();
+      result.loss = sweep.forward_only();
     else
       sweep.load_and_visit();
   });

@@ -72,6 +72,7 @@ Grid column_trellis_grid(Options& options) {
   grid.decode = [bits](const auto& codes, const GridParams& params) {
     return decode(codes, params[0], bits);
   };
+  grid.rescale = rescaled;
   grid.store = [bits](const std::string& name, const Solution& solution) {
     return store(name, solution, bits);
   };

@@ -105,6 +105,7 @@ Grid trellis_grid(Options& options) {
   grid.decode = [coding](const auto& codes, const GridParams& params) {
     return decode(codes, params[0], coding);
   };
+  grid.rescale = rescaled;
   grid.store = [coding](const std::string& name, const Solution& solution) {
     return store(name, solution, coding);
   };

@@ -2,6 +2,7 @@
 // chunks of tokens with its gradient in closed form, softmax − one-hot, so logits are never whole.
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "karat/error.h"
 #include "karat/graph.h"
@@ -92,8 +93,7 @@ torch::Tensor head_logits(const torch::Tensor& x, const torch::Tensor& head,
 struct HeadLoss : torch::autograd::Function<HeadLoss> {
   static torch::Tensor forward(torch::autograd::AutogradContext* ctx, torch::Tensor x,
                                torch::Tensor head, torch::Tensor bias, torch::Tensor targets,
-                               double cap, c10::optional<torch::Tensor> draws,
-                               bool with_gradient) {
+                               double cap, c10::optional<torch::Tensor> draws, bool with_gradient) {
     const auto gradient = [&](const torch::Tensor& of) {
       const bool wanted = with_gradient && of.requires_grad();
       return wanted ? torch::zeros_like(of) : torch::Tensor();
@@ -132,8 +132,59 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
       if (found == ctx->saved_data.end()) return torch::Tensor();
       return whole ? found->second.toTensor() : found->second.toTensor() * grads[0];
     };
-    return {scaled("x"),     scaled("head"),  scaled("bias"),  torch::Tensor(),
+    return {scaled("x"),     scaled("head"),  scaled("bias"), torch::Tensor(),
             torch::Tensor(), torch::Tensor(), torch::Tensor()};
+  }
+};
+
+/// What gives logits, of one of two models.
+struct Head {
+  torch::Tensor x, weight, bias;  // [tokens, hidden], [vocab, hidden], [vocab] or empty
+  torch::Tensor log_softmax(std::int64_t begin, std::int64_t count, double cap,
+                            torch::Tensor& bent) const {
+    return log_probabilities(head_logits(x.narrow(0, begin, count), weight, bias, cap, bent));
+  }
+};
+
+/// Σ over rows of KL(p ‖ q), given their logarithms; that of q becomes its gradient, q − p.
+torch::Tensor divergences(const torch::Tensor& log_p, const torch::Tensor& log_q) {
+  const auto of_rows = torch::empty({log_q.size(0)}, log_q.options().dtype(torch::kFloat64));
+  parallel_rows(log_q.size(0), kRowPiece, log_q.device(), [&](auto first, auto count) {
+    auto q = log_q.narrow(0, first, count);
+    const auto logarithm = log_p.narrow(0, first, count), p = logarithm.exp();
+    of_rows.narrow(0, first, count).copy_((p * (logarithm - q)).sum(1, false, torch::kFloat64));
+    q.exp_().sub_(p);
+  });
+  return of_rows.sum();
+}
+
+/// Mean KL of the rows of x from those of `other`, its gradient in x made likewise.
+struct HeadDivergence : torch::autograd::Function<HeadDivergence> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* ctx, torch::Tensor x,
+                               const Head& head, const Head& other, double cap,
+                               bool with_gradient) {
+    const Head mine{x, head.weight, head.bias};
+    auto total = torch::zeros({}, x.options().dtype(torch::kFloat64));
+    torch::Tensor grad_x = with_gradient ? torch::zeros_like(x) : torch::Tensor(), ignored;
+    const auto rows = chunk_rows(head.weight.size(0));
+    for (std::int64_t begin = 0; begin < x.size(0); begin += rows) {
+      const auto count = std::min(rows, x.size(0) - begin);
+      torch::Tensor bent;
+      auto grad = mine.log_softmax(begin, count, cap, bent);
+      total += divergences(other.log_softmax(begin, count, cap, ignored), grad);
+      if (!with_gradient) continue;
+      if (bent.defined()) grad = at::tanh_backward(grad, bent);
+      grad_x.narrow(0, begin, count).copy_(product(grad, head.weight));
+    }
+    const auto tokens = static_cast<double>(x.size(0));
+    if (with_gradient) ctx->saved_data["x"] = grad_x.div_(tokens);
+    return total.div_(tokens).to(x.scalar_type());
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
+    return {ctx->saved_data.at("x").toTensor() * grads[0], torch::Tensor(), torch::Tensor(),
+            torch::Tensor(), torch::Tensor()};
   }
 };
 
@@ -171,11 +222,25 @@ torch::Tensor next_token_loss(const Architecture& arch, const Weights& ends, con
   const auto normed = final_states(arch, ends, x.narrow(1, 0, time - 1).flatten(0, 1));
   const auto bias =
       arch.head_bias.empty() ? torch::empty({0}, x.options()) : end(ends, arch.head_bias);
-  return HeadLoss::apply(normed, end(ends, arch.head), bias,
-                         ids.narrow(1, 1, time - 1).flatten().to(torch::kInt64),
-                         double{arch.logit_cap},
-                         draws.defined() ? c10::optional<torch::Tensor>(draws) : c10::nullopt,
-                         torch::GradMode::is_enabled());
+  return HeadLoss::apply(
+      normed, end(ends, arch.head), bias, ids.narrow(1, 1, time - 1).flatten().to(torch::kInt64),
+      double{arch.logit_cap}, draws.defined() ? c10::optional<torch::Tensor>(draws) : c10::nullopt,
+      torch::GradMode::is_enabled());
+}
+
+torch::Tensor next_token_divergence(const Architecture& arch, const Weights& ends,
+                                    const torch::Tensor& x, const Weights& other_ends,
+                                    const torch::Tensor& other_x) {
+  const auto head = [&](const Weights& of, const torch::Tensor& states) {
+    const auto bias =
+        arch.head_bias.empty() ? torch::empty({0}, states.options()) : end(of, arch.head_bias);
+    return Head{final_states(arch, of, states.narrow(1, 0, states.size(1) - 1).flatten(0, 1)),
+                end(of, arch.head), bias};
+  };
+  Head mine = head(ends, x);
+  const torch::Tensor states = std::exchange(mine.x, {});
+  return HeadDivergence::apply(states, mine, head(other_ends, other_x), double{arch.logit_cap},
+                               torch::GradMode::is_enabled());
 }
 
 }  // namespace karat

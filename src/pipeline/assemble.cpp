@@ -52,6 +52,30 @@ void make_value(const AxisEntry<Value>& entry, Assembled& made) {
 void make_value(const AxisEntry<Grid>&, Assembled& made) {
   make_grids(made);
 }
+void append_tuner(Tuner& all, Tuner&& next, const std::string& text) {
+  const bool first = all.in_turn.empty();
+  if (!first && (next.in_turn.empty() || (all.learns(true) && next.learns(false))))
+    fail("recipe", "tuner " + text, "what learns of blocks, then what learns of the whole model");
+  all.needs = all.needs | next.needs;
+  all.rotated = next.rotated && (first || all.rotated);
+  all.kept = all.kept || next.kept;
+  all.check = [former = std::move(all.check), check = std::move(next.check)](const Grid& grid) {
+    if (former) former(grid);
+    if (check) check(grid);
+  };
+  for (Tuning& one : next.in_turn) all.in_turn.push_back(std::move(one));
+}
+void make_value(const AxisEntry<Tuner>& entry, Assembled& made) {
+  Axis<Tuner>& axis = made.recipe.tuner;
+  std::string spelled;
+  for (const std::string& link : links_of(axis.text)) {
+    Axis<Tuner> one{link, axis.own};
+    append_tuner(made.tuner, make(std::string(entry.name), one, entry.table()), axis.text);
+    if (!spelled.empty()) spelled += '+';
+    spelled += one.text;
+  }
+  axis.text = spelled;
+}
 
 /// Spells `text` out in full.
 Detach make_detach(std::string& text) {
@@ -81,6 +105,9 @@ void check_pair(const Assembled& made) {
   if (made.transform.fold && (!made.metric.path.empty() || made.detach.ratio > 0))
     fail("recipe", "transform " + made.recipe.transform.text + " with a look back",
          "weights that stay comparable", "say fold=0");
+  if (made.tuner.kept && !made.selector.choose && !made.solver.keeps)
+    fail("recipe", "tuner " + made.recipe.tuner.text + " where nothing is kept",
+         "a selector that keeps weights", "say --method owq");
   if (!made.metric.score && made.detach.ratio > 0)
     fail("recipe", "detach with metric none", "a metric to choose by", "add --metric pqi");
   if (!made.metric.score && made.selector.choose)
@@ -100,7 +127,7 @@ void check_grids(const Assembled& made) {
   check_grid(made, made.grid);
   for (const auto& [bits, grid] : made.widths.grids) check_grid(made, grid);
   if (!made.transform.rotates) return;
-  if (made.tuner.tune)
+  if (!made.tuner.in_turn.empty() && !made.tuner.rotated)
     fail("recipe", "tuner " + made.recipe.tuner.text + " under a rotation",
          "a transform that leaves the layer's basis", "say --transform none or --tuner none");
   if (made.solver.keeps)

@@ -41,7 +41,8 @@ inline constexpr std::tuple kAxes{
                     grid_table, &Recipe::grid, &Overrides::grid, &Assembled::grid},
     AxisEntry<Solver>{"solver", "Which of them each weight takes: gptq:damp=0.01", solver_table,
                       &Recipe::solver, &Overrides::solver, &Assembled::solver},
-    AxisEntry<Tuner>{"tuner", "What of a block is learned afterwards: signround:iterations=200",
+    AxisEntry<Tuner>{"tuner",
+                     "What is learned afterwards: signround:iterations=200, block-ap+e2e-qp",
                      tuner_table, &Recipe::tuner, &Overrides::tuner, &Assembled::tuner},
 };
 
@@ -62,7 +63,7 @@ inline constexpr Shortcut kShortcuts[] = {
      &Overrides::bits},
     {"group", "grid", "Inputs that share statistics: the grid's `group`", &Overrides::group},
     {"ratio", "selector", "Share kept at FP16: the selector's `ratio`", &Overrides::ratio},
-    {"iterations", "tuner", "Steps that each block is tuned for: the tuner's `iterations`",
+    {"iterations", "tuner", "Steps of each block, or of the model: the tuner's `iterations`",
      &Overrides::iterations},
 };
 

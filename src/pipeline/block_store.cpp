@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/checked.h"
@@ -114,6 +115,20 @@ void BlockStore::decode(std::size_t block, Weights& weights) const {
       if (weights.contains(tensor.name))
         weights[tensor.name] = map_tensor(tensor).clone().to(device);
   });
+}
+
+ChangedTensors BlockStore::changed(std::size_t block) const {
+  const QuantizedBlock found = get(block);
+  const auto packed = [&](const std::string& tensor) {
+    return std::ranges::any_of(found.reports, [&](const LayerReport& layer) {
+      return tensor.starts_with(layer.name + ".") && tensor != layer.name + ".bias";
+    });
+  };
+  ChangedTensors changed;
+  for (const TensorView& tensor : found.file.tensors())
+    if (!packed(tensor.name)) changed[tensor.name] = map_tensor(tensor).clone();
+  found.file.check();
+  return changed;
 }
 
 }  // namespace karat

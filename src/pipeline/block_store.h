@@ -43,6 +43,8 @@ class BlockStore {
   /// Replaces the linear layers' weights by what their packed tensors decode to, and what changed
   /// with them.
   void decode(std::size_t block, Weights& weights) const;
+  /// What changed with them alone.
+  ChangedTensors changed(std::size_t block) const;
 
  private:
   std::filesystem::path path(std::size_t block) const;

@@ -95,4 +95,15 @@ void decode_embedding(const Source& model, const BlockStore& ends, const torch::
   weights[model.arch.embedding] = rows;
 }
 
+void decode_head(const Source& model, const BlockStore& ends, Weights& weights) {
+  const QuantizedBlock block = ends.get(0);
+  const std::string name = layer_of(model.arch.head);
+  const auto report = std::ranges::find(block.reports, name, &LayerReport::name);
+  if (report == block.reports.end()) return;
+  checked(block.file, [&] {
+    weights[model.arch.head] =
+        torch::tensor(unpack(block.view(*report))).view({report->out, report->in});
+  });
+}
+
 }  // namespace karat

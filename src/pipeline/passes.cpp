@@ -4,6 +4,7 @@
 
 #include "load/ends.h"
 #include "pipeline/file_size.h"
+#include "pipeline/learn.h"
 #include "pipeline/measured.h"
 
 namespace karat {
@@ -139,11 +140,21 @@ Passed run_passes(const Source& model, const Assembled& recipe, const Calibratio
   BlockStore blocks(work.path() / "blocks");
   const std::size_t resumed = blocks.finished();
   const BlockStore rounded = ends(context, plan.widths);
-  quantize(model, recipe, text, plan, context.carried(), rounded, blocks, progress);
+  std::vector<LearnedLoss> losses;
+  if (recipe.tuner.learns(true)) {
+    const SolutionStore solved = solutions_of(work.path(), recipe);
+    quantize(model, recipe, text, plan, context.carried(), rounded, blocks, progress, &solved);
+    Learnt learnt = learn(model, recipe, text, plan, rounded, blocks, work.path(), progress);
+    blocks = learnt.blocks;
+    losses = std::move(learnt.losses);
+  } else {
+    quantize(model, recipe, text, plan, context.carried(), rounded, blocks, progress);
+  }
   const FileSize file(model, recipe, plan.kept);
   return {.ends = rounded,
           .blocks = detach(context, blocks),
           .loss = plan.loss,
+          .learned = std::move(losses),
           .resumed = resumed,
           .notices = budget_notices(model, recipe, file, file.bytes(plan.widths))};
 }

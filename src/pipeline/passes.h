@@ -7,9 +7,10 @@
 namespace karat {
 
 struct Passed {
-  BlockStore ends;                        // embedding and head in its block 0, or empty
-  BlockStore blocks;                      // as they will be saved
-  double loss = 0;                        // of the text; 0 when no pass computed it
+  BlockStore ends;    // embedding and head in its block 0, or empty
+  BlockStore blocks;  // as they will be saved
+  double loss = 0;    // of the text; 0 when no pass computed it
+  std::vector<LearnedLoss> learned = {};
   std::size_t resumed = 0;                // blocks that were finished before
   std::vector<std::string> notices = {};  // of the budget
 };
@@ -17,7 +18,7 @@ struct Passed {
 /// not.
 Plan make_plan(const Source& model, const Assembled& recipe, const CalibrationSet& text,
                const Work& work, const ProgressFn& progress);
-/// measure, choose, ends, quantize, detach; goes on where an interrupted run stopped.
+/// measure, choose, ends, quantize, learn, detach; goes on where an interrupted run stopped.
 Passed run_passes(const Source& model, const Assembled& recipe, const CalibrationSet& text,
                   const Work& work, const ProgressFn& progress);
 

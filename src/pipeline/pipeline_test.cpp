@@ -67,6 +67,7 @@ TEST_CASE("what is written reads back as what was solved, for every method and f
         if (option_of(assemble(method).recipe.grid.text, "group")) overrides.group = "16";
         if (assemble(method).transform.fold) overrides.transform = "scale";  // fold_test.cpp has it
         if (method.detach != "none") overrides.detach = "none";  // detach_test.cpp is about that
+        if (method.tuner.text != "none") overrides.iterations = "3";
         const bool chooses = method.selector.text != "none";
         if (!chooses && scope != std::string("matrix")) continue;  // the same recipe again
         if (chooses) overrides.selector = std::string("top:0.05,scope=") + scope;

@@ -88,6 +88,14 @@ class BlockWork {
   }
   std::vector<SolvedLayer>& solved() { return solved_; }
 
+  /// For who learns from it later. To be called between the two.
+  void put_solved(const SolutionStore& into, std::size_t block) {
+    for (SolvedLayer& layer : solved_)
+      if (const BlockLayer& one = todo_.at(layer.name); one.folded)
+        layer.original = one.layer.weight;
+    into.put(block, solved_);
+  }
+
   /// Puts what the stored tensors decode to into `weights`. To be called once.
   const std::vector<QuantizedLayer>& store(Weights& weights) {
     each([&](std::size_t i) {
@@ -151,11 +159,12 @@ BlockLayers layers_of(const Assembled& recipe, const Plan& plan, const Carried& 
 
 void quantize(const Source& model, const Assembled& recipe, const CalibrationSet& text,
               const Plan& plan, const Carried& carried, const BlockStore& ends, BlockStore& done,
-              const ProgressFn& progress) {
+              const ProgressFn& progress, const SolutionStore* solved) {
   SweepOptions options{.needs = recipe.solve_needs().forward(), .first = done.finished()};
   options.propagate = options.needs.any() && recipe.recipe.inputs == "quantized";
   TuneProgress tuning(recipe.tuner, model, text, options.first, progress);
-  if (!recipe.tuner.tune) options.progress = progress;
+  const bool tunes = recipe.tuner.learns(false);
+  if (!tunes) options.progress = progress;
   options.scratch = done.folder();
   options.token_weights = [&](const auto& layer) { return carried.get(layer, "token_weights"); };
   if (options.propagate)
@@ -170,10 +179,9 @@ void quantize(const Source& model, const Assembled& recipe, const CalibrationSet
     ChangedTensors changed;
     if (recipe.transform.fold) changed = fold(model.arch, block, recipe, todo);
     BlockWork work(recipe, plan.widths, todo, linears);
-    if (recipe.tuner.tune) {
-      work.solve();
-      tune(recipe.tuner, model.arch, block, work.solved(), tuning);
-    }
+    if (tunes || solved != nullptr) work.solve();
+    if (tunes) tune(recipe.tuner, model.arch, block, work.solved(), tuning);
+    if (solved != nullptr) work.put_solved(*solved, block.index);
     done.put(block.index, work.store(block.weights), changed);
   });
 }

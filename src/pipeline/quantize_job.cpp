@@ -45,6 +45,7 @@ QuantizeReport quantize(const QuantizeJob& job) {
     const Passed passed = run_passes(model, recipe, text, work, job.progress);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     report.loss = passed.loss;
+    report.learned = passed.learned;
     report.resumed_blocks = static_cast<std::int64_t>(passed.resumed);
     report.seconds = taken.count();
     report.warnings = notices(job, task);

@@ -98,6 +98,9 @@ std::string to_json(const QuantizeReport& report) {
                        {"seconds", report.seconds},
                        {"peak_bytes", report.peak_bytes}};
   if (const auto loss = report.expected_loss()) json["expected_loss"] = *loss;
+  for (const LearnedLoss& learned : report.learned)
+    json["learned"].push_back(
+        {{"tuner", learned.tuner}, {"before", learned.before}, {"after", learned.after}});
   json["tensors"] = tensors;
   if (!report.warnings.empty()) json["warnings"] = report.warnings;
   return json.dump(2) + "\n";

@@ -11,6 +11,7 @@
 #include "pipeline/block_store.h"
 #include "pipeline/carried.h"
 #include "pipeline/sensitivity.h"
+#include "pipeline/solutions.h"
 #include "pipeline/widths.h"
 
 namespace karat {
@@ -106,10 +107,14 @@ void quantize_ends(const Source& model, const Ends& ends, const LayerWidths& wid
 void decode_embedding(const Source& model, const BlockStore& ends, const torch::Tensor& ids,
                       Weights& weights);
 
+/// The same of the head, all of it.
+void decode_head(const Source& model, const BlockStore& ends, Weights& weights);
+
 /// quantize: block after block into `done`, from the first that is not there. `ends` may be empty.
+/// What solvers found goes to `solved`, where somebody wants to learn from it.
 void quantize(const Source& model, const Assembled& recipe, const CalibrationSet& text,
               const Plan& plan, const Carried& carried, const BlockStore& ends, BlockStore& done,
-              const ProgressFn& progress);
+              const ProgressFn& progress, const SolutionStore* solved = nullptr);
 
 /// save: the files that make a model, and the report, which learns what was written; then the
 /// folder appears. Throws Error when Karat itself could not run it.

@@ -25,41 +25,56 @@ class BlockOutputs {
                const std::vector<SolvedLayer>& layers)
       : arch_(arch), block_(block), layers_(layers) {}
 
-  double value(const Tensors& weights, const Sequences& which) const {
+  double value(const TunedLoss::WeightsOf& weights, const Sequences& which) const {
     double sum = 0;
-    for_each(weights, which, false, [&](Part part) { sum += part.loss; });
+    for_each_sequence(asked(weights, false), which, false, [&](Part part) { sum += part.loss; });
     return sum / static_cast<double>(which.size());
   }
-  double gradients(const Tensors& weights, const Sequences& which, Tensors& gradients) const {
+  double gradients(const TunedLoss::WeightsOf& weights, const Sequences& which,
+                   const TunedLoss::TakeGradient& take) const {
     const double share = 1 / static_cast<double>(which.size());
     double sum = 0;
-    gradients.clear();
-    for_each(weights, which, true, [&](Part part) {
+    Tensors gradients;
+    for_each_sequence(asked(weights, true), which, true, [&](Part part) {
       sum += part.loss;
-      const torch::NoGradGuard no_grad;
       if (gradients.empty())
         gradients = std::move(part.gradients);
       else
         add(gradients, part.gradients);
     });
-    const torch::NoGradGuard no_grad;
-    for (torch::Tensor& gradient : gradients) gradient.mul_(share);
+    for_each_layer([&](std::size_t i) {
+      const torch::NoGradGuard no_grad;
+      take(i, gradients[i].mul_(share));
+    });
     return sum * share;
   }
 
  private:
-  static void add(Tensors& sum, const Tensors& part) {
-    parallel_for(static_cast<std::int64_t>(sum.size()), 1, [&](auto begin, auto end) {
-      const torch::NoGradGuard no_grad;
-      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-        sum[i].add_(part[i]);
+  void for_each_layer(const std::function<void(std::size_t)>& body) const {
+    parallel_for(static_cast<std::int64_t>(layers_.size()), 1, [&](auto begin, auto end) {
+      for (auto i = begin; i < end; ++i) body(static_cast<std::size_t>(i));
     });
+  }
+  void add(Tensors& sum, const Tensors& part) const {
+    for_each_layer([&](std::size_t i) {
+      const torch::NoGradGuard no_grad;
+      sum[i].add_(part[i]);
+    });
+  }
+  /// The graph of what is learned is recorded here, once for all sequences.
+  Tensors asked(const TunedLoss::WeightsOf& weights, bool graph) const {
+    Tensors asked(layers_.size());
+    for_each_layer([&](std::size_t i) {
+      const torch::AutoGradMode grad(graph);
+      asked[i] = weights(i);
+    });
+    return asked;
   }
 
   /// As many graphs at a time as there are threads; `then` gets them in order.
   template <class Then>
-  void for_each(const Tensors& weights, const Sequences& which, bool graph,
-                const Then& then) const {
+  void for_each_sequence(const Tensors& weights, const Sequences& which, bool graph,
+                         const Then& then) const {
     Tensors leaves;
     for (const torch::Tensor& weight : weights)
       leaves.push_back(weight.detach().requires_grad_(graph));
@@ -96,13 +111,21 @@ class BlockOutputs {
 
 }  // namespace
 
+std::int64_t TuneProgress::total(const Tuner& tuner, std::int64_t sequences) {
+  std::int64_t steps = 0;
+  for (const Tuning& tuning : tuner.in_turn)
+    if (tuning.on == TunedOn::block) steps += tuning.steps(sequences);
+  return steps;
+}
+
 TuneProgress::TuneProgress(const Tuner& tuner, const Source& model, const CalibrationSet& text,
                            std::size_t first, const ProgressFn& progress)
     : blocks_(model.arch.blocks.size()),
       progress_("tune",
-                tuner.tune ? static_cast<std::int64_t>(blocks_ - std::min(first, blocks_)) *
-                                 tuner.steps(text.ids.size(0))
-                           : 0,
+                tuner.learns(false)
+                    ? static_cast<std::int64_t>(blocks_ - std::min(first, blocks_)) *
+                          total(tuner, text.ids.size(0))
+                    : 0,
                 progress) {}
 
 void TuneProgress::step(std::size_t block, double loss) {
@@ -112,18 +135,22 @@ void TuneProgress::step(std::size_t block, double loss) {
 void tune(const Tuner& tuner, const Architecture& arch, const BlockVisit& block,
           std::vector<SolvedLayer>& layers, TuneProgress& progress) {
   const BlockOutputs outputs(arch, block, layers);
-  const BlockLoss loss{
+  const TunedLoss loss{
       .sequences = static_cast<std::int64_t>(block.inputs.size()),
       .seed = block.index,
-      .value = [&](const Tensors& weights,
+      .value = [&](const auto& weights,
                    const Sequences& which) { return outputs.value(weights, which); },
-      .gradients = [&](const Tensors& weights, const Sequences& which,
-                       Tensors& gradients) { return outputs.gradients(weights, which, gradients); },
+      .gradients = [&](const auto& weights, const Sequences& which,
+                       const auto& take) { return outputs.gradients(weights, which, take); },
       .step = [&](double value) { progress.step(block.index, value); }};
-  std::vector<TunedLayer> tuned;
-  for (const SolvedLayer& layer : layers) tuned.push_back({layer.name, layer.grid, layer.solution});
-  std::vector<Solution> better = tuner.tune(tuned, loss);
-  for (std::size_t i = 0; i < layers.size(); ++i) layers[i].solution = std::move(better.at(i));
+  for (const Tuning& tuning : tuner.in_turn) {
+    if (tuning.on != TunedOn::block) continue;
+    std::vector<TunedLayer> tuned;
+    for (const SolvedLayer& layer : layers)
+      tuned.push_back({layer.name, layer.grid, layer.solution});
+    std::vector<Solution> better = tuning.tune(tuned, loss);
+    for (std::size_t i = 0; i < layers.size(); ++i) layers[i].solution = std::move(better.at(i));
+  }
 }
 
 }  // namespace karat

@@ -5,13 +5,6 @@
 
 namespace karat {
 
-/// A layer of the block: where it lies, and as it is solved.
-struct SolvedLayer {
-  std::string name = {};
-  Grid grid = {};
-  Solution solution = {};  // its basis included
-};
-
 /// How far tuning has come, over all blocks that are still to be done.
 class TuneProgress {
  public:
@@ -20,12 +13,14 @@ class TuneProgress {
   void step(std::size_t block, double loss);
 
  private:
+  static std::int64_t total(const Tuner& tuner, std::int64_t sequences);  // of a block
   std::size_t blocks_;
   Progress progress_;
 };
 
-/// Replaces the solutions by those of the tuner. `block` holds its original weights, all else as it
-/// will be, and what it reads and the original one writes. Sequences run side by side.
+/// Replaces the solutions by those of what the tuner learns of blocks. `block` holds its original
+/// weights, all else as it will be, and what it reads and the original one writes. Sequences run
+/// side by side.
 void tune(const Tuner& tuner, const Architecture& arch, const BlockVisit& block,
           std::vector<SolvedLayer>& layers, TuneProgress& progress);
 

@@ -20,8 +20,8 @@ namespace {
 
 constexpr const char* kFingerprint = "fingerprint";
 constexpr const char* kMeasuredFolder = "carried";
-const std::set<std::string> kFolders = {"blocks", kMeasuredFolder,  "ends",
-                                        "first",  "looked-back-on", "path"};
+const std::set<std::string> kFolders = {"blocks",         kMeasuredFolder, "ends",  "first",
+                                        "looked-back-on", "path",          "solved"};
 
 constexpr const char* kMark = "karat work ";  // before the identity, which is JSON
 
@@ -43,7 +43,8 @@ bool is_ours(const fs::directory_entry& entry) {
   if (entry.is_symlink()) return false;
   if (name == kFingerprint) return entry.is_regular_file() && is_mark(read_text(entry));
   if (name.starts_with(kMeasuredFile)) return entry.is_regular_file();
-  const bool known = kFolders.contains(name) || name.starts_with("detached-");
+  const bool known =
+      kFolders.contains(name) || name.starts_with("detached-") || name.starts_with("learned-");
   return known && entry.is_directory();
 }
 

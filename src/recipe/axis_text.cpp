@@ -14,11 +14,31 @@ std::string options_of(std::string_view axis_text) {
 }
 
 std::optional<std::string> option_of(std::string_view axis_text, std::string_view key) {
-  return Options::find(options_of(axis_text), key);
+  for (const std::string& link : links_of(axis_text))
+    if (const auto value = Options::find(options_of(link), key)) return value;
+  return {};
 }
 
 std::string with_option(std::string_view axis_text, std::string_view key, std::string_view value) {
-  return name_of(axis_text) + ":" + Options::with(options_of(axis_text), key, value);
+  std::string text;
+  for (const std::string& link : links_of(axis_text)) {
+    if (!text.empty()) text += '+';
+    text += name_of(link) + ":" + Options::with(options_of(link), key, value);
+  }
+  return text;
+}
+
+std::vector<std::string> links_of(std::string_view axis_text) {
+  std::vector<std::string> links(1);
+  for (std::size_t i = 0; i < axis_text.size(); ++i) {
+    const bool begins_name =
+        i + 1 < axis_text.size() && axis_text[i + 1] >= 'a' && axis_text[i + 1] <= 'z';
+    if (axis_text[i] == '+' && begins_name && !links.back().empty())
+      links.emplace_back();
+    else
+      links.back() += axis_text[i];
+  }
+  return links;
 }
 
 }  // namespace karat

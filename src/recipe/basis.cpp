@@ -52,4 +52,18 @@ Layer in_basis(const Layer& layer, const Basis& basis) {
   return basis.rotation ? rotated(moved, *basis.rotation) : moved;
 }
 
+torch::Tensor gradient_in_basis(const torch::Tensor& gradient, const Basis& basis) {
+  const torch::Tensor moved = basis.multiplier.defined() ? gradient * basis.multiplier : gradient;
+  if (!basis.rotation) return moved;
+  return both_sides(moved, Rotation(moved.size(0), *basis.rotation, Rotation::Side::outputs),
+                    Rotation(moved.size(1), *basis.rotation, Rotation::Side::inputs));
+}
+
+torch::Tensor turned_back(const torch::Tensor& x, std::uint32_t seed) {
+  const torch::Tensor copy = x.to(torch::kCPU).clone(torch::MemoryFormat::Contiguous);
+  rotate_back(Rotation(x.size(0), seed, Rotation::Side::outputs),
+              Rotation(x.size(1), seed, Rotation::Side::inputs), copy.data_ptr<float>());
+  return copy.to(x.device());
+}
+
 }  // namespace karat

@@ -3,12 +3,8 @@
 // AdamW without decay, rates that fall along a cosine to a twentieth. Rates are in units of the
 // grid's step, a layer's mean scale, so that they fit models of any size of weights; zeros are
 // real.
-#include <cmath>
-#include <numbers>
-
-#include "tuner/shared/adamw.h"
-#include "tuner/shared/descent.h"
 #include "tuner/shared/groups.h"
+#include "tuner/shared/leaf_adam.h"
 
 namespace karat {
 namespace {
@@ -45,60 +41,17 @@ class BlockApLayer {
   torch::Tensor weight_, scale_, zero_;
 };
 
-/// Two optimizers, of weights and of lines.
-class BlockApSteps {
- public:
-  using Leaves = std::vector<std::vector<torch::Tensor>>;  // of each layer
-  BlockApSteps(const BlockApOptions& options, const Leaves& leaves)
-      : options_(options),
-        weights_(adam(), named(leaves, true)),
-        lines_(adam(), named(leaves, false)) {}
-
-  void update(std::int64_t step, std::vector<Learned>& layers,
-              const std::vector<std::vector<torch::Tensor>>& gradients) {
-    const double done = static_cast<double>(step) / static_cast<double>(options_.iterations);
-    const double left = 0.05 + 0.95 * 0.5 * (1 + std::cos(std::numbers::pi * done));
-    for (const bool weights : {true, false}) {
-      Weights leaves = named(leaves_of(layers), weights);
-      (weights ? weights_ : lines_)
-          .update(leaves, named(gradients, weights),
-                  left * (weights ? options_.rate : options_.line_rate), step);
-    }
-  }
-
- private:
-  static OptimizerOptions adam() {
-    return {.weight_decay = 0, .beta2 = 0.999, .epsilon = 1e-15, .clip = 0};
-  }
-  static Leaves leaves_of(const std::vector<Learned>& layers) {
-    Leaves leaves;
-    for (const Learned& layer : layers) leaves.push_back(layer.leaves);
-    return leaves;
-  }
-  /// Of all layers the weights, or the scales and zeros.
-  static Weights named(const Leaves& leaves, bool weights) {
-    Weights result;
-    for (std::size_t i = 0; i < leaves.size(); ++i)
-      for (std::size_t k = 0; k < leaves[i].size(); ++k)
-        if ((k == 0) == weights) result[std::to_string(i) + "." + std::to_string(k)] = leaves[i][k];
-    return result;
-  }
-  BlockApOptions options_;
-  AdamW weights_, lines_;
-};
-
-std::vector<Solution> train_block(const std::vector<TunedLayer>& layers, const BlockLoss& loss,
+std::vector<Solution> train_block(const std::vector<TunedLayer>& layers, const TunedLoss& loss,
                                   const BlockApOptions& options) {
   std::vector<BlockApLayer> states;
   for (const TunedLayer& layer : layers) states.emplace_back(layer);
-  BlockApSteps::Leaves leaves;
-  for (const BlockApLayer& state : states) leaves.push_back(state.leaves());
-  BlockApSteps steps(options, leaves);
+  LeafAdam adam(leaves_of(states), {options.rate, options.line_rate, options.line_rate},
+                options.iterations);
   return descend({.owner = "tuner block-ap",
                   .steps = options.iterations,
                   .batch = options.batch,
                   .update = [&](std::int64_t step, auto& all,
-                                const auto& gradients) { steps.update(step, all, gradients); }},
+                                const auto& gradients) { adam.update(step, all, gradients); }},
                  states, layers, loss);
 }
 
@@ -112,9 +65,11 @@ Tuner block_ap_tuner(Options& given) {
   options.line_rate = given.number("line-lr", 0.005, 0, 1, "of scales and zeros, likewise");
   return {.needs = {.blocks = true},
           .check = [](const Grid& grid) { check_even("tuner block-ap", grid); },
-          .steps = [=](std::int64_t) { return options.iterations; },
-          .tune = [=](const auto& layers,
-                      const BlockLoss& loss) { return train_block(layers, loss, options); }};
+          .in_turn = {
+              {.name = "block-ap",
+               .steps = [=](std::int64_t) { return options.iterations; },
+               .tune = [=](const auto& layers,
+                           const TunedLoss& loss) { return train_block(layers, loss, options); }}}};
 }
 
 }  // namespace karat

@@ -81,7 +81,7 @@ void sign_step(std::vector<Learned>& layers,
     }
 }
 
-std::vector<Solution> sign_round(const std::vector<TunedLayer>& layers, const BlockLoss& loss,
+std::vector<Solution> sign_round(const std::vector<TunedLayer>& layers, const TunedLoss& loss,
                                  const SignRoundOptions& options) {
   std::vector<SignRoundLayer> states;
   for (const TunedLayer& layer : layers) states.emplace_back(layer, options);
@@ -108,9 +108,11 @@ Tuner signround_tuner(Options& given) {
   options.integers = given.flag("integers", false, "zeros are whole numbers");
   return {.needs = {.blocks = true},
           .check = [](const Grid& grid) { check_even("tuner signround", grid); },
-          .steps = [=](std::int64_t) { return options.iterations; },
-          .tune = [=](const auto& layers,
-                      const BlockLoss& loss) { return sign_round(layers, loss, options); }};
+          .in_turn = {
+              {.name = "signround",
+               .steps = [=](std::int64_t) { return options.iterations; },
+               .tune = [=](const auto& layers,
+                           const TunedLoss& loss) { return sign_round(layers, loss, options); }}}};
 }
 
 }  // namespace karat

@@ -5,6 +5,7 @@
 
 #include "karat/error.h"
 #include "tuner/shared/groups.h"
+#include "tuner/testing.h"
 
 namespace karat {
 
@@ -12,79 +13,6 @@ Tuner signround_tuner(Options&);
 Tuner block_ap_tuner(Options&);
 
 namespace {
-
-Tuner tuner_of(Tuner (*factory)(Options&), const std::string& text) {
-  Options options("tuner", text);
-  Tuner tuner = factory(options);
-  options.finish();
-  return tuner;
-}
-
-/// Codes 0 … top; a line is stored as it is.
-Grid even_grid(std::int64_t group, double top) {
-  return {.group = group,
-          .even = EvenLevels{.top = top, .params = [](const auto& scale, const auto& zero) {
-                               return GridParams{scale.clone(), zero.clone()};
-                             }}};
-}
-
-torch::Tensor decoded(const Solution& solution, std::int64_t group) {
-  std::vector<torch::Tensor> parts;
-  for (std::size_t g = 0; const auto& codes : solution.codes.split(group, 1)) {
-    const GridParams& params = solution.params.at(g++);
-    parts.push_back((codes.to(torch::kFloat32) - params[1]) * params[0]);
-  }
-  const torch::Tensor dense = torch::cat(parts, 1);
-  return solution.kept.defined() ? torch::where(solution.kept, solution.weight, dense) : dense;
-}
-
-/// Nearest rounding of `weight` on the lines from each group's least to its greatest value, 0
-/// between them.
-TunedLayer rounded(const torch::Tensor& weight, std::int64_t group, double top) {
-  TunedLayer layer{.name = "layer", .grid = even_grid(group, top), .start = {.weight = weight}};
-  std::vector<torch::Tensor> codes;
-  for (const torch::Tensor& part : weight.split(group, 1)) {
-    const torch::Tensor low = part.amin(1, true).clamp_max(0),
-                        high = part.amax(1, true).clamp_min(0);
-    const torch::Tensor scale = (high - low) / top, zero = -low / scale;
-    layer.start.params.push_back({scale, zero});
-    codes.push_back((part / scale + zero).round().clamp(0, top).to(torch::kUInt8));
-  }
-  layer.start.codes = torch::cat(codes, 1);
-  return layer;
-}
-
-/// One layer's outputs for x [sequences, tokens, in].
-BlockLoss linear_loss(const torch::Tensor& x, const torch::Tensor& weight) {
-  const torch::Tensor y = x.matmul(weight.t());
-  const auto mean = [x, y](const torch::Tensor& w, const std::vector<std::int64_t>& which) {
-    const torch::Tensor rows = torch::tensor(which);
-    return (x.index_select(0, rows).matmul(w.t()) - y.index_select(0, rows)).square().mean();
-  };
-  return {.sequences = x.size(0),
-          .value =
-              [mean](const auto& w, const auto& which) {
-                return mean(w.at(0).detach(), which).template item<double>();
-              },
-          .gradients =
-              [mean](const auto& w, const auto& which, auto& gradients) {
-                const torch::AutoGradMode grad(true);
-                const torch::Tensor leaf = w.at(0).detach().requires_grad_();
-                const torch::Tensor loss = mean(leaf, which);
-                gradients = torch::autograd::grad({loss}, {leaf});
-                return loss.item<double>();
-              }};
-}
-
-double loss_of(const BlockLoss& loss, const Solution& solution, std::int64_t group) {
-  std::vector<std::int64_t> all(static_cast<std::size_t>(loss.sequences));
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
-  return loss.value({decoded(solution, group)}, all);
-}
-
-torch::Tensor correlated(std::int64_t sequences, std::int64_t tokens, std::int64_t in) {
-  return torch::matmul(torch::randn({sequences, tokens, in}), torch::randn({in, in}));
-}
 
 const std::vector<std::pair<std::string, Tuner (*)(Options&)>> kTuners{
     {"signround", signround_tuner}, {"block-ap", block_ap_tuner}};
@@ -98,9 +26,9 @@ TEST_CASE("a rounding that is known by hand is found") {
   layer.start = {.codes = torch::tensor({{0, 0}}, torch::kUInt8),
                  .params = {{torch::ones({1, 1}), torch::zeros({1, 1})}},
                  .weight = torch::tensor({{0.45f, 0.3f}})};
-  const BlockLoss loss = linear_loss(torch::ones({1, 1, 2}), layer.start.weight);
+  const TunedLoss loss = linear_loss(torch::ones({1, 1, 2}), layer.start.weight);
   const Tuner tuner = tuner_of(signround_tuner, "iterations=50,clip=0");
-  const Solution found = tuner.tune({layer}, loss).at(0);
+  const Solution found = tuner.in_turn[0].tune({layer}, loss).at(0);
   CHECK(torch::equal(found.codes, torch::tensor({{1, 0}}, torch::kUInt8)));
   CHECK(loss_of(loss, found, 2) == doctest::Approx(0.0625));
 }
@@ -112,13 +40,14 @@ TEST_CASE("tuned layers are never worse than those that tuning began with, and m
       torch::manual_seed(seed);
       const torch::Tensor weight = torch::randn({8, 20});  // the last group is narrower
       const TunedLayer layer = rounded(weight, 8, 3);
-      const BlockLoss loss = linear_loss(correlated(6, 16, 20), weight);
+      const TunedLoss loss = linear_loss(correlated(6, 16, 20), weight);
       const double before = loss_of(loss, layer.start, 8);
       for (const char* text : {"iterations=60,batch=2", "iterations=3,batch=2,lr=1"}) {
-        const Solution found = tuner_of(factory, text).tune({layer}, loss).at(0);
+        const Solution found = tuner_of(factory, text).in_turn[0].tune({layer}, loss).at(0);
         CHECK(loss_of(loss, found, 8) <= before * 1.000001);
       }
-      const Solution found = tuner_of(factory, "iterations=200").tune({layer}, loss).at(0);
+      const Solution found =
+          tuner_of(factory, "iterations=200").in_turn[0].tune({layer}, loss).at(0);
       CHECK(loss_of(loss, found, 8) < 0.85 * before);
       CHECK(found.params.size() == 3);
       CHECK(found.codes.max().item<int>() <= 3);
@@ -132,9 +61,9 @@ TEST_CASE("ranges that are learned beat rounding that is learned alone where a w
   torch::Tensor x = torch::randn({8, 16, 32});
   x.select(2, 0).mul_(0.01);  // it hardly matters
   const TunedLayer layer = rounded(weight, 32, 3);
-  const BlockLoss loss = linear_loss(x, weight);
+  const TunedLoss loss = linear_loss(x, weight);
   const auto tuned = [&](const std::string& text) {
-    return loss_of(loss, tuner_of(signround_tuner, text).tune({layer}, loss).at(0), 32);
+    return loss_of(loss, tuner_of(signround_tuner, text).in_turn[0].tune({layer}, loss).at(0), 32);
   };
   CHECK(tuned("iterations=100") < 0.5 * tuned("iterations=100,clip=0"));
 }
@@ -146,8 +75,8 @@ TEST_CASE("kept weights stay as they are") {
     const torch::Tensor weight = torch::randn({4, 16});
     TunedLayer layer = rounded(weight, 8, 3);
     layer.start.kept = torch::rand({4, 16}) < 0.3;
-    const BlockLoss loss = linear_loss(correlated(4, 8, 16), weight);
-    const Solution found = tuner_of(factory, "iterations=20").tune({layer}, loss).at(0);
+    const TunedLoss loss = linear_loss(correlated(4, 8, 16), weight);
+    const Solution found = tuner_of(factory, "iterations=20").in_turn[0].tune({layer}, loss).at(0);
     CHECK(torch::equal(found.weight, weight));
     CHECK(torch::equal(found.kept, layer.start.kept));
     CHECK(loss_of(loss, found, 8) < loss_of(loss, layer.start, 8));
@@ -163,8 +92,8 @@ TEST_CASE("a group of zeros stays zeros") {
     TunedLayer layer = rounded(weight, 8, 3);
     layer.start.params[0] = {torch::zeros({4, 1}), torch::zeros({4, 1})};
     layer.start.codes.slice(1, 0, 8).zero_();
-    const BlockLoss loss = linear_loss(correlated(4, 8, 16), weight);
-    const Solution found = tuner_of(factory, "iterations=20").tune({layer}, loss).at(0);
+    const TunedLoss loss = linear_loss(correlated(4, 8, 16), weight);
+    const Solution found = tuner_of(factory, "iterations=20").in_turn[0].tune({layer}, loss).at(0);
     CHECK(decoded(found, 8).slice(1, 0, 8).abs().max().item<float>() < 1e-3f);
     CHECK(std::isfinite(loss_of(loss, found, 8)));
   }
@@ -209,13 +138,13 @@ TEST_CASE("a loss that is not finite and a grid without even levels are refused 
     const std::string owner = "tuner " + name;
     torch::manual_seed(8);
     const torch::Tensor weight = torch::randn({4, 16});
-    BlockLoss loss = linear_loss(correlated(4, 8, 16), weight);
-    loss.gradients = [](const auto& w, const auto&, auto& gradients) {
-      gradients = {torch::zeros_like(w.at(0))};
+    TunedLoss loss = linear_loss(correlated(4, 8, 16), weight);
+    loss.gradients = [](const auto& w, const auto&, const auto& take) {
+      take(0, torch::zeros_like(w(0)));
       return NAN;
     };
     const Tuner tuner = tuner_of(factory, "iterations=5");
-    CHECK_THROWS_WITH_AS(tuner.tune({rounded(weight, 8, 3)}, loss),
+    CHECK_THROWS_WITH_AS(tuner.in_turn[0].tune({rounded(weight, 8, 3)}, loss),
                          doctest::Contains((owner + ": got a loss that is not finite").c_str()),
                          Error);
     CHECK_THROWS_WITH_AS(tuner.check(Grid{}), doctest::Contains(owner.c_str()), Error);

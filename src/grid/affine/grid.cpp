@@ -1,6 +1,7 @@
 // An affine grid: a layout, and a fit found by name.
 #include "format/codec/uniform/blocks.h"
 #include "grid/affine/affine.h"
+#include "grid/shared/row_scale.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -78,6 +79,7 @@ Grid affine_grid(const PackedLayout& layout, Options& options) {
     grid.even = EvenLevels{.top = levels.values.back(), .params = [](const auto& s, const auto& z) {
                              return store_plain(line_of(s, z));
                            }};
+  if (!bilevel) grid.rescale = rescaled;
   grid.encode = [levels](const auto& weight, const GridParams& params) {
     return encode(weight, params[0], params[1], levels);
   };

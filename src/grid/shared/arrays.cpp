@@ -1,6 +1,6 @@
 #include "grid/shared/arrays.h"
 
-#include "core/rotation.h"
+#include "recipe/basis.h"
 
 namespace karat {
 namespace {
@@ -24,14 +24,6 @@ Overlay overlay_of(const Solution& solution, torch::Tensor& dense) {
     overlay.columns.push_back(static_cast<std::uint16_t>(column));
   overlay.values = half_bits(residual);
   return overlay;
-}
-
-/// R_outᵀ x R_in, with the bits that unpack() computes.
-torch::Tensor turned_back(const torch::Tensor& x, std::uint32_t seed) {
-  const torch::Tensor copy = x.to(torch::kCPU).clone(torch::MemoryFormat::Contiguous);
-  rotate_back(Rotation(x.size(0), seed, Rotation::Side::outputs),
-              Rotation(x.size(1), seed, Rotation::Side::inputs), copy.data_ptr<float>());
-  return copy.to(x.device());
 }
 
 }  // namespace

@@ -5,9 +5,22 @@
 namespace karat {
 namespace {
 
-constexpr double kSmallestHalf = 0x1p-24;
+constexpr double kSmallestHalf = 0x1p-24, kLargestHalf = 65504;
+
+/// To FP16; what is above 0 stays above it.
+torch::Tensor halves(const torch::Tensor& scale) {
+  return torch::where(scale > 0, scale.clamp(kSmallestHalf, kLargestHalf), scale)
+      .to(torch::kFloat16)
+      .to(torch::kFloat32);
+}
 
 }  // namespace
+
+GridParams rescaled(const GridParams& params, const torch::Tensor& scale) {
+  GridParams result = params;
+  result.at(0) = halves(scale);
+  return result;
+}
 
 GridParams fit_row_scale(const Slab& slab, double deviation) {
   torch::Tensor weight = slab.weight;

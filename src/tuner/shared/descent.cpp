@@ -3,135 +3,172 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <numeric>
 
-#include "core/rng.h"
-#include "core/threads.h"
 #include "karat/error.h"
+#include "karat/progress.h"
+#include "tuner/shared/batches.h"
 
 namespace karat {
 namespace {
 
 using Tensors = std::vector<torch::Tensor>;
-using Snapshot = std::vector<Tensors>;  // of the leaves, layer by layer
 
-Snapshot snapshot(const std::vector<Learned>& layers) {
-  Snapshot copy(layers.size());
+constexpr std::int64_t kKeepEvery = 8;  // steps; a run that is interrupted keeps the last one too
+
+LayerTensors snapshot(const std::vector<Learned>& layers) {
+  LayerTensors copy(layers.size());
   for (std::size_t i = 0; i < layers.size(); ++i)
     for (const torch::Tensor& leaf : layers[i].leaves) copy[i].push_back(leaf.detach().clone());
   return copy;
 }
 
-void restore(const Snapshot& from, std::vector<Learned>& layers) {
+void restore(const LayerTensors& from, std::vector<Learned>& layers) {
   const torch::NoGradGuard no_grad;
   for (std::size_t i = 0; i < layers.size(); ++i)
     for (std::size_t k = 0; k < from[i].size(); ++k) layers[i].leaves[k].copy_(from[i][k]);
 }
 
-void for_each_layer(const std::vector<Learned>& layers,
-                    const std::function<void(std::size_t)>& body) {
-  parallel_for(static_cast<std::int64_t>(layers.size()), 1, [&](auto begin, auto end) {
-    for (auto i = begin; i < end; ++i) body(static_cast<std::size_t>(i));
-  });
-}
-
-Tensors all_weights(const std::vector<Learned>& layers, bool graph) {
-  Tensors weights(layers.size());
-  for_each_layer(layers, [&](std::size_t i) {
-    const torch::AutoGradMode grad(graph);
-    weights[i] = layers[i].weights();
-  });
-  return weights;
-}
-
-/// The sequences of each step.
-class Batches {
+/// Weights as a loss asks for them; a graph that it had recorded waits for its gradient.
+class LearnedWeights {
  public:
-  Batches(std::int64_t sequences, std::int64_t batch, std::uint64_t seed)
-      : order_(static_cast<std::size_t>(sequences)),
-        batch_(static_cast<std::size_t>(std::min(batch, sequences))),
-        next_(order_.size()),
-        rng_(seed) {
-    std::iota(order_.begin(), order_.end(), 0);
+  explicit LearnedWeights(const std::vector<Learned>& layers)
+      : layers_(layers), graphs_(layers.size()), gradients_(layers.size()) {}
+
+  torch::Tensor weights(std::size_t layer) {
+    torch::Tensor made = layers_[layer].weights();
+    if (torch::GradMode::is_enabled()) graphs_[layer] = made;
+    return made.detach();
   }
-  std::vector<std::int64_t> next() {
-    if (next_ + batch_ > order_.size()) {
-      for (std::size_t i = order_.size(); i > 1; --i)
-        std::swap(order_[i - 1], order_[static_cast<std::size_t>(rng_.below(i))]);
-      next_ = 0;
-    }
-    const auto from = order_.begin() + static_cast<std::ptrdiff_t>(next_);
-    next_ += batch_;
-    return {from, from + static_cast<std::ptrdiff_t>(batch_)};
+  void take(std::size_t layer, const torch::Tensor& gradient) {
+    const torch::AutoGradMode grad(true);
+    torch::Tensor made = std::exchange(graphs_[layer], {});
+    if (!made.defined()) made = layers_[layer].weights();
+    gradients_[layer] = torch::autograd::grad({made}, layers_[layer].leaves, {gradient});
   }
+  const LayerTensors& gradients() const { return gradients_; }
 
  private:
-  std::vector<std::int64_t> order_;
-  std::size_t batch_, next_;
-  Rng rng_;
+  const std::vector<Learned>& layers_;
+  Tensors graphs_;
+  LayerTensors gradients_;
 };
 
 class Way {
  public:
-  Way(const Descent& descent, std::vector<Learned>& layers, const BlockLoss& loss)
-      : descent_(descent), layers_(layers), loss_(loss), all_(std::size_t(loss.sequences)) {
-    std::iota(all_.begin(), all_.end(), 0);
+  Way(const Descent& descent, std::vector<Learned>& layers, const TunedLoss& loss)
+      : descent_(descent),
+        layers_(layers),
+        loss_(loss),
+        batches_(loss.sequences - descent.held_out, descent.batch, loss.seed),
+        judges_(
+            static_cast<std::size_t>(descent.held_out > 0 ? descent.held_out : loss.sequences)) {
+    std::iota(judges_.begin(), judges_.end(),
+              loss.sequences - static_cast<std::int64_t>(judges_.size()));
   }
 
-  void go() {
-    Snapshot best = snapshot(layers_), of_batch = best;
-    double least = whole(), least_of_batch = INFINITY;
-    Batches batches(loss_.sequences, descent_.batch, loss_.seed);
-    for (std::int64_t step = 0; step < descent_.steps; ++step) {
-      Tensors weights = all_weights(layers_, true), slopes;
-      const double loss = finite(loss_.gradients(weights, batches.next(), slopes), step);
-      if (loss < least_of_batch) {
-        least_of_batch = loss;
-        of_batch = snapshot(layers_);
-      }
-      descent_.update(step, layers_, leaf_gradients(weights, slopes));
-      if (loss_.step) loss_.step(loss);
+  void go() try {
+    begin();
+    while (step_ < descent_.steps) {
+      if (step_ > 0 && judges_now()) keep_better(snapshot(layers_));
+      advance();
+      if (loss_.keep && step_ % kKeepEvery == 0) loss_.keep(state());
     }
-    keep_better(snapshot(layers_), best, least);
-    keep_better(of_batch, best, least);
-    restore(best, layers_);
+    keep_better(snapshot(layers_));
+    if (loss_.keep) loss_.keep(state());
+    if (!of_batch_.empty()) keep_better(of_batch_);
+    restore(best_, layers_);
+  } catch (const Interrupted&) {
+    if (loss_.keep && begun_) loss_.keep(state());
+    throw;
   }
 
  private:
-  double finite(double loss, std::int64_t step) const {
+  void begin() {
+    best_ = snapshot(layers_);
+    TunerState former = state();
+    if (loss_.resume && loss_.resume(former)) {
+      go_on(former);
+    } else {
+      if (descent_.judged == 0) of_batch_ = best_;
+      least_ = start_ = whole();
+    }
+    begun_ = true;
+  }
+  void advance() {
+    LearnedWeights learned(layers_);
+    const double loss = finite(slope(learned));
+    if (descent_.judged == 0 && loss < least_of_batch_) {
+      least_of_batch_ = loss;
+      of_batch_ = snapshot(layers_);
+    }
+    descent_.update(step_, layers_, learned.gradients());
+    ++step_;
+    if (loss_.step) loss_.step(loss);
+  }
+  double slope(LearnedWeights& learned) try {
+    return loss_.gradients([&](std::size_t i) { return learned.weights(i); }, batches_.next(),
+                           [&](std::size_t i, const auto& gradient) { learned.take(i, gradient); });
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}, step {}: {}", descent_.owner, step_ + 1, error.what()));
+  }
+  double finite(double loss) const {
     if (!std::isfinite(loss))
-      fail(descent_.owner, fmt::format("a loss that is not finite, in step {}", step + 1),
+      fail(descent_.owner, fmt::format("a loss that is not finite, in step {}", step_ + 1),
            "one that falls", "a smaller rate");
     return loss;
   }
-  /// Over the whole text, of the leaves as they are.
-  double whole() const { return loss_.value(all_weights(layers_, false), all_); }
-
-  void keep_better(const Snapshot& candidate, Snapshot& best, double& least) {
+  bool judges_now() const {
+    const std::int64_t every = descent_.steps / (descent_.judged + 1);
+    return descent_.judged > 0 && every > 0 && step_ % every == 0;
+  }
+  /// Over those that judge, of the leaves as they are.
+  double whole() const {
+    LearnedWeights learned(layers_);
+    const torch::NoGradGuard no_grad;
+    return loss_.value([&](std::size_t i) { return learned.weights(i); }, judges_);
+  }
+  void keep_better(const LayerTensors& candidate) {
     restore(candidate, layers_);
     const double loss = whole();
-    if (!(loss < least)) return;
-    least = loss;
-    best = candidate;
+    if (!(loss < least_)) return;
+    least_ = loss;
+    best_ = candidate;
   }
 
-  std::vector<Tensors> leaf_gradients(const Tensors& weights, const Tensors& slopes) const {
-    std::vector<Tensors> gradients(layers_.size());
-    for_each_layer(layers_, [&](std::size_t i) {
-      gradients[i] = torch::autograd::grad({weights[i]}, layers_[i].leaves, {slopes[i]});
-    });
-    return gradients;
+  /// Shares its tensors with what it describes.
+  TunerState state() const {
+    TunerState state{.step = step_, .start = start_, .loss = least_};
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+      for (std::size_t k = 0; k < layers_[i].leaves.size(); ++k) {
+        state.tensors[fmt::format("leaf.{}.{}", i, k)] = layers_[i].leaves[k].detach();
+        state.tensors[fmt::format("best.{}.{}", i, k)] = best_[i][k];
+      }
+    for (std::size_t i = 0; i < descent_.memory.size(); ++i)
+      state.tensors[fmt::format("memory.{}", i)] = descent_.memory[i];
+    return state;
+  }
+  /// `former` filled the tensors in place.
+  void go_on(const TunerState& former) {
+    step_ = former.step;
+    start_ = former.start;
+    least_ = former.loss;
+    for (std::int64_t step = 0; step < step_; ++step) batches_.next();
   }
 
   const Descent& descent_;
   std::vector<Learned>& layers_;
-  const BlockLoss& loss_;
-  std::vector<std::int64_t> all_;
+  const TunedLoss& loss_;
+  Batches batches_;
+  std::vector<std::int64_t> judges_;
+  bool begun_ = false;
+  std::int64_t step_ = 0;
+  double start_ = 0, least_ = INFINITY, least_of_batch_ = INFINITY;
+  LayerTensors best_, of_batch_;  // of_batch_: empty where leaves are judged on the way
 };
 
 }  // namespace
 
-void descend(const Descent& descent, std::vector<Learned>& layers, const BlockLoss& loss) {
+void descend(const Descent& descent, std::vector<Learned>& layers, const TunedLoss& loss) {
   Way(descent, layers, loss).go();
 }
 

@@ -24,6 +24,7 @@ GroupedLayer grouped_layer(const TunedLayer& layer) {
   const std::int64_t size = layer.grid.group_size(result.in);
   const std::int64_t filling = static_cast<std::int64_t>(scales.size()) * size - result.in;
   const auto grouped = [&](const torch::Tensor& x) {
+    if (filling == 0) return x.contiguous().view({x.size(0), -1, size});
     return torch::constant_pad_nd(x, {0, filling}).view({x.size(0), -1, size}).contiguous();
   };
   result.weight = grouped(start.weight);

@@ -39,6 +39,9 @@ void print_loss(const std::optional<double>& loss) {
 
 void print(const QuantizeJob& job, const QuantizeReport& report) {
   print_recipe(report.recipe, !(report.overrides == Overrides{}), report.calibration);
+  for (const LearnedLoss& learned : report.learned)
+    fmt::print("learned   {}: from {:.4g} to {:.4g} on what judges\n", learned.tuner,
+               learned.before, learned.after);
   if (report.resumed_blocks > 0)
     fmt::print("resumed   after {} blocks that an interrupted run had finished\n",
                report.resumed_blocks);
