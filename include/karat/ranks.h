@@ -18,6 +18,7 @@ struct RanksOptions {
   int port = 29500;                // where rank 0 listens
   double join_seconds = 300;       // until all are there
   double silence_seconds = 30;     // after which a rank is taken for lost
+  double beat_seconds = 0;         // between signs of life; 0: a tenth of that, sooner among few
 };
 
 /// What went to other ranks so far, and how long this one waited for them.

@@ -79,8 +79,7 @@ TEST_CASE("a rank that falls silent is taken for lost") {
     }
   });
   {
-    // Listens every 6 s, so that rank 1 hears nothing of it.
-    Ranks slow({.rank = 0, .size = 2, .port = port, .join_seconds = 30, .silence_seconds = 60});
+    Ranks slow({.rank = 0, .size = 2, .port = port, .join_seconds = 30, .beat_seconds = 4});
     alive.join();
   }
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

@@ -73,8 +73,7 @@ Ranks::Group::Group(const RanksOptions& options) : options_(options) {
   } catch (const std::exception& error) {
     refuse(first_line(error));
   }
-  watch_ = std::make_unique<RankWatch>(connections_->watched, options.rank, options.size,
-                                       options.silence_seconds);
+  watch_ = std::make_unique<RankWatch>(connections_->watched, options);
 }
 
 /// A call that waits for somebody who is lost never ends, and its thread with it: then the

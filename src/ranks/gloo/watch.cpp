@@ -9,7 +9,8 @@
 namespace karat {
 namespace {
 
-constexpr int kBeats = 10;  // within the silence
+constexpr int kBeats = 10;              // within the silence
+constexpr double kSecondsARank = 0.05;  // all together ask the store 40 times each a second
 const std::string kDone = "done";
 
 std::string key(const char* what, int rank) {
@@ -23,13 +24,15 @@ std::string key(const char* what, int rank) {
 
 }  // namespace
 
-RankWatch::RankWatch(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
-                     double silence_seconds)
+RankWatch::RankWatch(c10::intrusive_ptr<c10d::Store> store, const RanksOptions& options)
     : store_(std::move(store)),
-      rank_(rank),
-      size_(size),
-      silence_(silence_seconds),
-      others_(static_cast<std::size_t>(size)) {
+      rank_(options.rank),
+      size_(options.size),
+      silence_(options.silence_seconds),
+      beat_(options.beat_seconds > 0
+                ? options.beat_seconds
+                : std::min(options.silence_seconds / kBeats, kSecondsARank * options.size)),
+      others_(static_cast<std::size_t>(options.size)) {
   for (Other& other : others_) other.heard = Clock::now();
   thread_ = std::thread([this] { listen(); });
 }
@@ -52,7 +55,7 @@ void RankWatch::listen() {
       if (!others_.front().done) lose(0, "its connection is broken");
       return;
     }
-    const auto next = Clock::now() + silence_ / kBeats;
+    const auto next = Clock::now() + beat_;
     while (!stop_ && Clock::now() < next)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }

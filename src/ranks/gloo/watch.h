@@ -10,13 +10,15 @@
 #include <thread>
 #include <vector>
 
+#include "karat/ranks.h"
+
 namespace karat {
 
 /// Rank 0 keeps the store, in which each rank counts up a number of its own and reads the others'.
 /// Without it all are lost.
 class RankWatch {
  public:
-  RankWatch(c10::intrusive_ptr<c10d::Store> store, int rank, int size, double silence_seconds);
+  RankWatch(c10::intrusive_ptr<c10d::Store> store, const RanksOptions& options);
   ~RankWatch();
   RankWatch(const RankWatch&) = delete;
   RankWatch& operator=(const RankWatch&) = delete;
@@ -44,7 +46,7 @@ class RankWatch {
 
   c10::intrusive_ptr<c10d::Store> store_;
   const int rank_, size_;
-  const std::chrono::duration<double> silence_;
+  const std::chrono::duration<double> silence_, beat_;
   std::vector<Other> others_;  // of the thread alone
   mutable std::mutex mutex_;   // over what follows
   std::string lost_;           // empty: nobody

@@ -67,26 +67,34 @@ struct UnitStrip {
     for (int k = 0; k < 4; ++k) acc[i][k] = all(0);
     const std::int8_t* values = x.values + (t * x.blocks + begin) * kBlock;
     const float* x_scales = x.scales + (t * x.blocks + begin) * kLanes;
-    for (std::int64_t b = 0; b < n; ++b) KARAT_UNROLL
-    for (int k = 0; k < 4; ++k) {
-      const float* scale = scales[r + k].scale + b * spread.per_block;
-      Eight of_part[parts];
+    for (std::int64_t b = 0; b < n; ++b) {
+      Eight x_scale[tokens][parts];  // the same for all parts unless in_rows
       KARAT_UNROLL
-      for (int p = 0; p < parts; ++p) of_part[p] = spread.part(scale, p);
+      for (int i = 0; i < tokens; ++i) KARAT_UNROLL
+      for (int p = 0; p < parts; ++p) {
+        const float* own = x_scales + (i * x.blocks + b) * kLanes;
+        x_scale[i][p] = in_rows ? rows.part(own, p) : load(own);
+      }
       KARAT_UNROLL
-      for (int i = 0; i < tokens; ++i) {
-        const std::int8_t* own = values + (i * x.blocks + b) * kBlock;
-        const float* x_scale = x_scales + (i * x.blocks + b) * kLanes;
-        Eight block = all(0);
+      for (int k = 0; k < 4; ++k) {
+        const float* scale = scales[r + k].scale + b * spread.per_block;
+        Eight of_part[parts];
         KARAT_UNROLL
-        for (int p = 0; p < parts; ++p) {
-          const Eight part = Values::sum(codes[r + k][b], own, p);
-          if constexpr (in_rows)
-            acc[i][k] = fma(mul(part, of_part[p]), rows.part(x_scale, p), acc[i][k]);
-          else
-            block = p == 0 ? mul(part, of_part[p]) : fma(part, of_part[p], block);
+        for (int p = 0; p < parts; ++p) of_part[p] = spread.part(scale, p);
+        KARAT_UNROLL
+        for (int i = 0; i < tokens; ++i) {
+          const std::int8_t* own = values + (i * x.blocks + b) * kBlock;
+          Eight block = all(0);
+          KARAT_UNROLL
+          for (int p = 0; p < parts; ++p) {
+            const Eight part = Values::sum(codes[r + k][b], own, p);
+            if constexpr (in_rows)
+              acc[i][k] = fma(mul(part, of_part[p]), x_scale[i][p], acc[i][k]);
+            else
+              block = p == 0 ? mul(part, of_part[p]) : fma(part, of_part[p], block);
+          }
+          if constexpr (!in_rows) acc[i][k] = fma(block, x_scale[i][0], acc[i][k]);
         }
-        if constexpr (!in_rows) acc[i][k] = fma(block, load(x_scale), acc[i][k]);
       }
     }
     KARAT_UNROLL
