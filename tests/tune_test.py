@@ -21,7 +21,8 @@ class Tune(TestCase):
         rounded = self.kl(self.quantize("rtn", "rtn", *GRID))
         tuned = self.tune("tuned", "--iterations", 20)
         blocks = self.tune("blocks", "--method", "efficientqat", "--tuner", "block-ap:iterations=20")
-        trained = self.tune("trained", "--method", "efficientqat", "--iterations", 20)
+        trained = self.tune("trained", "--method", "efficientqat", "--tuner",
+                            "block-ap:iterations=20+e2e-qp:iterations=8,lr=0.005")
         self.assertLess(self.kl(tuned), 0.8 * rounded)
         self.assertLess(self.kl(blocks), 0.8 * rounded)
         self.assertLess(self.kl(trained), self.kl(blocks))

@@ -21,6 +21,8 @@ struct RanksOptions {
   double beat_seconds = 0;         // between signs of life; 0: a tenth of that, sooner among few
 };
 
+class RankGroup;
+
 /// What went to other ranks so far, and how long this one waited for them.
 struct RanksTraffic {
   std::int64_t bytes = 0;
@@ -41,10 +43,10 @@ class Ranks {
   Ranks(const Ranks&) = delete;
   Ranks& operator=(const Ranks&) = delete;
 
-  int rank() const;
-  int size() const;
-  bool alone() const { return size() == 1; }
-  bool first() const { return rank() == 0; }
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  bool alone() const { return size_ == 1; }
+  bool first() const { return rank_ == 0; }
 
   /// Gives to[r], a contiguous tensor of bytes (uint8, one dimension), to each rank r, this one
   /// included; what each has given this one, by rank.
@@ -66,8 +68,8 @@ class Ranks {
   RanksTraffic traffic() const;
 
  private:
-  class Group;
-  std::unique_ptr<Group> group_;  // empty: alone
+  int rank_ = 0, size_ = 1;
+  std::unique_ptr<RankGroup> group_;  // empty: alone
 };
 
 /// The bytes of a tensor of any type on the CPU, without a copy where it is contiguous.

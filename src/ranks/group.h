@@ -2,36 +2,25 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "karat/ranks.h"
 
 namespace karat {
 
-class RankWatch;
-
-class Ranks::Group {
+class RankGroup {
  public:
-  explicit Group(const RanksOptions& options);
-  ~Group();
-  Group(const Group&) = delete;
-  Group& operator=(const Group&) = delete;
-
-  int rank() const { return options_.rank; }
-  int size() const { return options_.size; }
-  std::vector<torch::Tensor> exchange(const std::vector<torch::Tensor>& to);
-  void check() const;
-  void leave(const std::string& why);
-  RanksTraffic traffic() const { return traffic_; }
-
- private:
-  struct Connections;
-  torch::Tensor give(const torch::Tensor& bytes, std::vector<std::int64_t> to,
-                     std::vector<std::int64_t> from);
-  RanksOptions options_;
-  std::unique_ptr<Connections> connections_;
-  std::unique_ptr<RankWatch> watch_;
-  RanksTraffic traffic_;
-  bool left_ = false;
+  virtual ~RankGroup() = default;
+  /// As those of Ranks.
+  virtual std::vector<torch::Tensor> exchange(const std::vector<torch::Tensor>& to) = 0;
+  virtual void check() const = 0;
+  virtual RanksTraffic traffic() const = 0;
+  /// Tells the others that this rank goes, and why if its work is not done; only the first time.
+  virtual void leave(const std::string& why) = 0;
 };
+
+/// Throws Error when not all come, or this build cannot connect to them.
+std::unique_ptr<RankGroup> join_ranks(const RanksOptions& options);
 
 }  // namespace karat

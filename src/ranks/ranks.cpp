@@ -23,17 +23,12 @@ Ranks::Ranks(const RanksOptions& options) {
   if (options.size < 1 || options.rank < 0 || options.rank >= options.size)
     fail("ranks", fmt::format("rank {} of {}", options.rank, options.size),
          "a rank from 0 to size - 1", "RANK and WORLD_SIZE say them");
-  if (options.size > 1) group_ = std::make_unique<Group>(options);
+  rank_ = options.rank;
+  size_ = options.size;
+  if (options.size > 1) group_ = join_ranks(options);
 }
 
 Ranks::~Ranks() = default;
-
-int Ranks::rank() const {
-  return group_ ? group_->rank() : 0;
-}
-int Ranks::size() const {
-  return group_ ? group_->size() : 1;
-}
 
 std::vector<torch::Tensor> Ranks::exchange(const std::vector<torch::Tensor>& to) {
   if (alone()) return to;

@@ -28,11 +28,9 @@ std::string first_line(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
-}  // namespace
-
 /// Two connections to the store of rank 0, since a call holds its connection until it is answered:
 /// one for whoever connects the ranks, one for the watch.
-struct Ranks::Group::Connections {
+struct GlooConnections {
   c10::intrusive_ptr<c10d::TCPStore> store, watched;
   std::unique_ptr<c10d::ProcessGroupGloo> gloo;
 
@@ -44,7 +42,7 @@ struct Ranks::Group::Connections {
     to.timeout = milliseconds(options.join_seconds);
     return c10::make_intrusive<c10d::TCPStore>(options.host, to);
   }
-  explicit Connections(const RanksOptions& options) {
+  explicit GlooConnections(const RanksOptions& options) {
     store = connect(options, options.rank == 0);
     watched = connect(options, false);
     const auto settings = c10d::ProcessGroupGloo::Options::create();
@@ -57,7 +55,28 @@ struct Ranks::Group::Connections {
   }
 };
 
-Ranks::Group::Group(const RanksOptions& options) : options_(options) {
+class GlooGroup : public RankGroup {
+ public:
+  explicit GlooGroup(const RanksOptions& options);
+  ~GlooGroup() override;
+  GlooGroup(const GlooGroup&) = delete;
+  GlooGroup& operator=(const GlooGroup&) = delete;
+  std::vector<torch::Tensor> exchange(const std::vector<torch::Tensor>& to) override;
+  void check() const override;
+  void leave(const std::string& why) override;
+  RanksTraffic traffic() const override { return traffic_; }
+
+ private:
+  torch::Tensor give(const torch::Tensor& bytes, std::vector<std::int64_t> to,
+                     std::vector<std::int64_t> from);
+  RanksOptions options_;
+  std::unique_ptr<GlooConnections> connections_;
+  std::unique_ptr<RankWatch> watch_;
+  RanksTraffic traffic_;
+  bool left_ = false;
+};
+
+GlooGroup::GlooGroup(const RanksOptions& options) : options_(options) {
   const auto refuse = [&](const std::string& why) {
     fail("ranks", fmt::format("rank {} without connection to all others: {}", options.rank, why),
          fmt::format("{} ranks at {}:{} within {:.0f} s", options.size, options.host, options.port,
@@ -67,7 +86,7 @@ Ranks::Group::Group(const RanksOptions& options) : options_(options) {
   if (options.rank > 0 && !answers(options.host, options.port, options.join_seconds))
     refuse("rank 0 does not answer");
   try {
-    connections_ = std::make_unique<Connections>(options);
+    connections_ = std::make_unique<GlooConnections>(options);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
@@ -78,25 +97,25 @@ Ranks::Group::Group(const RanksOptions& options) : options_(options) {
 
 /// A call that waits for somebody who is lost never ends, and its thread with it: then the
 /// connections stay until the process ends.
-Ranks::Group::~Group() {
+GlooGroup::~GlooGroup() {
   const bool lost = watch_->lost();
   if (!left_) watch_->leave(lost ? "another rank is lost" : "");
   watch_.reset();
   if (lost) static_cast<void>(connections_.release());
 }
 
-void Ranks::Group::check() const {
+void GlooGroup::check() const {
   watch_->check();
 }
 
-void Ranks::Group::leave(const std::string& why) {
+void GlooGroup::leave(const std::string& why) {
   if (!std::exchange(left_, true)) watch_->leave(why);
 }
 
-torch::Tensor Ranks::Group::give(const torch::Tensor& bytes, std::vector<std::int64_t> to,
-                                 std::vector<std::int64_t> from) {
+torch::Tensor GlooGroup::give(const torch::Tensor& bytes, std::vector<std::int64_t> to,
+                              std::vector<std::int64_t> from) {
   const auto start = Clock::now();
-  const std::int64_t mine = to[static_cast<std::size_t>(rank())];  // Gloo takes `to` with it
+  const std::int64_t mine = to[static_cast<std::size_t>(options_.rank)];  // Gloo takes `to` with it
   torch::Tensor input = bytes;
   torch::Tensor output =
       torch::empty({std::accumulate(from.begin(), from.end(), std::int64_t{0})}, torch::kUInt8);
@@ -119,7 +138,7 @@ torch::Tensor Ranks::Group::give(const torch::Tensor& bytes, std::vector<std::in
   return output;
 }
 
-std::vector<torch::Tensor> Ranks::Group::exchange(const std::vector<torch::Tensor>& to) {
+std::vector<torch::Tensor> GlooGroup::exchange(const std::vector<torch::Tensor>& to) {
   watch_->check();
   std::vector<std::int64_t> gives, takes;
   for (const torch::Tensor& one : to) gives.push_back(one.numel());
@@ -137,6 +156,12 @@ std::vector<torch::Tensor> Ranks::Group::exchange(const std::vector<torch::Tenso
     offset += length;
   }
   return from;
+}
+
+}  // namespace
+
+std::unique_ptr<RankGroup> join_ranks(const RanksOptions& options) {
+  return std::make_unique<GlooGroup>(options);
 }
 
 }  // namespace karat
