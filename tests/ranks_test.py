@@ -1,4 +1,5 @@
 """Several processes that share one computation, started as torchrun starts them, and what becomes of it when one dies."""
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,10 @@ WITHOUT = "a build without Gloo"
 class Ranks(TestCase):
     def setUp(self):
         super().setUp()
+        config = json.loads((MODEL / "config.json").read_text())
+        self.config = self.folder / "config.json"
+        self.config.write_text(json.dumps(config | {"hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 2,
+                                                    "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -36,9 +41,9 @@ class Ranks(TestCase):
         return done
 
     def train(self, out, *more):
-        return ["train", MODEL / "config.json", "--tokenizer", MODEL, "--data", CALIBRATION, "--validation", EVALUATION,
+        return ["train", self.config, "--tokenizer", MODEL, "--data", CALIBRATION, "--validation", EVALUATION,
                 "--out", self.folder / out, "--batch", 4, "--micro-batch", 1, "--sequence", 32, "--warmup", 2,
-                "--validation-sequences", 3, "--steps", 12, "--checkpoint-every", 4, "--threads", 1, *more]
+                "--validation-sequences", 3, "--steps", 30, "--checkpoint-every", 4, "--threads", 1, *more]
 
     def test_the_same_bytes_as_one_and_one_table(self):
         self.run_karat(*self.train("alone"))
@@ -48,7 +53,7 @@ class Ranks(TestCase):
         self.assertEqual(done[1][1], "")
         self.assertEqual((self.folder / "alone/model.safetensors").read_bytes(),
                          (self.folder / "shared/model.safetensors").read_bytes())
-        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["alone", "shared"])
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["alone", "config.json", "shared"])
 
     def test_a_killed_rank_stops_the_others_and_the_work_goes_on(self):
         self.run_karat(*self.train("alone"))
