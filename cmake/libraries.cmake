@@ -42,8 +42,9 @@ set(torch_layers "")
 if(KARAT_TORCH)
   set(axis_types Metric Selector Transform Grid Solver Tuner)  # src/pipeline/axes.h lists them too
   string(TOLOWER "${axis_types}" axes)
-  # c10d's Gloo is in Debian's LibTorch, its headers in libgloo-dev; PyTorch's wheels have no such headers.
-  find_path(gloo_headers gloo/context.h PATHS ${TORCH_INCLUDE_DIRS})
+  # c10d's Gloo is in Debian's LibTorch, its headers in libgloo-dev; PyTorch's wheels have none, and another
+  # version's would not fit them.
+  find_path(gloo_headers gloo/context.h PATHS ${TORCH_INCLUDE_DIRS} NO_DEFAULT_PATH)
   set(ranks_left_out gloo)
   if(gloo_headers)
     set(ranks_left_out none)
