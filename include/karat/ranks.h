@@ -56,8 +56,6 @@ class Ranks {
   /// Throws Error on every rank, naming `what` and who differs, unless all say the same.
   void agree(std::string_view what, const std::string& mine);
   std::int64_t least(std::int64_t mine);
-  /// Throws Error when a rank is lost; for work that lasts, between its steps.
-  void check() const;
 
   /// Runs `body` with these ranks as the current ones of the calling thread. What it throws is told
   /// to the others, whose next call here throws an Error that repeats it.

@@ -14,7 +14,6 @@ class RankGroup {
   virtual ~RankGroup() = default;
   /// As those of Ranks.
   virtual std::vector<torch::Tensor> exchange(const std::vector<torch::Tensor>& to) = 0;
-  virtual void check() const = 0;
   virtual RanksTraffic traffic() const = 0;
   /// Tells the others that this rank goes, and why if its work is not done; only the first time.
   virtual void leave(const std::string& why) = 0;

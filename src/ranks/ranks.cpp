@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
+#include <algorithm>
 #include <exception>
-#include <thread>
+#include <utility>
 
 #include "karat/error.h"
 #include "karat/progress.h"
@@ -61,10 +61,6 @@ std::int64_t Ranks::least(std::int64_t mine) {
   for (const std::string& one : gather(std::to_string(mine)))
     result = std::min<std::int64_t>(result, std::stoll(one));
   return result;
-}
-
-void Ranks::check() const {
-  if (group_) group_->check();
 }
 
 RanksTraffic Ranks::traffic() const {

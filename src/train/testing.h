@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/rng.h"
 #include "core/temporary.h"
+#include "karat/error.h"
 #include "karat/train.h"
 
 namespace karat {
@@ -67,6 +68,16 @@ struct TrainScene {
 /// Asks the run to stop once `step` steps are done.
 inline ProgressFn stop_at(std::int64_t step) {
   return [step](const ProgressEvent& event) { return event.stage != "train" || event.done < step; };
+}
+
+/// The text of the Error that training throws.
+inline std::string failure(const TrainOptions& options) {
+  try {
+    train(options);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
 }
 
 }  // namespace karat

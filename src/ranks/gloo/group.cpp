@@ -62,7 +62,6 @@ class GlooGroup : public RankGroup {
   GlooGroup(const GlooGroup&) = delete;
   GlooGroup& operator=(const GlooGroup&) = delete;
   std::vector<torch::Tensor> exchange(const std::vector<torch::Tensor>& to) override;
-  void check() const override;
   void leave(const std::string& why) override;
   RanksTraffic traffic() const override { return traffic_; }
 
@@ -102,10 +101,6 @@ GlooGroup::~GlooGroup() {
   if (!left_) watch_->leave(lost ? "another rank is lost" : "");
   watch_.reset();
   if (lost) static_cast<void>(connections_.release());
-}
-
-void GlooGroup::check() const {
-  watch_->check();
 }
 
 void GlooGroup::leave(const std::string& why) {

@@ -1,9 +1,10 @@
 #include "cli/torch/shared/ranks.h"
 
-#include <charconv>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 
+#include "cli/common.h"
 #include "karat/error.h"
 
 namespace karat {
@@ -12,11 +13,10 @@ namespace {
 /// A whole number that the environment gives.
 int number_of(const char* name, int least, int most) {
   const char* value = std::getenv(name);
-  const std::string text = value == nullptr ? "" : value;
-  int number = 0;
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (read.ec != std::errc{} || read.ptr != text.data() + text.size() || number < least ||
-      number > most)
+  std::string text = value == nullptr ? "" : value;
+  const bool whole = whole_number(static_cast<std::uint64_t>(most))(text).empty();
+  const int number = whole ? std::stoi(text) : -1;
+  if (number < least)
     fail(
         std::string("ranks: ") + name, value == nullptr ? "none" : text,
         "a whole number from " + std::to_string(least) + " to " + std::to_string(most),
