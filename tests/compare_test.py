@@ -7,15 +7,15 @@ import subprocess
 import tempfile
 import time
 
-from support import CALIBRATION, EVALUATION, KARAT, MODEL, Page, TestCase, files_of, karat, main
+from support import CALIBRATION, EVALUATION, KARAT, OfOneBlock, Page, files_of, karat, main
 
 QUICK = ("--samples", 2, "--length", 128)  # of the calibration
 TEXT = ("--text", EVALUATION, "--limit", 3)
 
 
-class Compare(TestCase):
+class Compare(OfOneBlock):
     def compare(self, *arguments):
-        return self.run_json("compare", MODEL, *TEXT, *arguments)
+        return self.run_json("compare", self.model, *TEXT, *arguments)
 
     def row(self, report, name):
         return next(row for row in report["rows"] if row["name"] == name)
@@ -27,7 +27,7 @@ class Compare(TestCase):
         for method in ("gwq", "gptq"):
             out = self.quantize(method, method, "--bits", 3, "--seed", 1, *QUICK)
             row = self.row(report, f"{method} 3 bits")
-            seen = self.run_json("evaluate", out, *TEXT, "--against", MODEL)
+            seen = self.run_json("evaluate", out, *TEXT, "--against", self.model)
             self.assertAlmostEqual(row["perplexity"]["mean"], seen["perplexity"], places=9)
             self.assertAlmostEqual(row["kl"]["mean"], seen["kl"]["mean"], places=9)
             self.assertAlmostEqual(original["perplexity"]["mean"], seen["against"]["perplexity"], places=9)
@@ -41,12 +41,12 @@ class Compare(TestCase):
         self.assertEqual(len(report["calibration"]["sha256"]), 64)
 
     def test_a_row_of_a_size(self):
-        report = self.compare("--methods", "rtn", "--bits", 4, "--recipe", "sized=karat --size 1.7MB", "--calib",
+        report = self.compare("--methods", "rtn", "--bits", 4, "--recipe", "sized=karat --size 0.8MB", "--calib",
                               CALIBRATION, *QUICK)
-        row = self.row(report, "sized --size 1.7MB")
-        self.assertLessEqual(row["file_bytes"], 1_700_000)
-        self.assertGreater(row["file_bytes"], 0.99 * 1_700_000)
-        self.assertEqual(row["recipe"]["size"], "1.7MB")
+        row = self.row(report, "sized --size 0.8MB")
+        self.assertLessEqual(row["file_bytes"], 800_000)
+        self.assertGreater(row["file_bytes"], 0.99 * 800_000)
+        self.assertEqual(row["recipe"]["size"], "0.8MB")
         self.assertIsNone(row["uniform"])
         self.assertGreater(self.row(report, "rtn 4 bits")["file_bytes"], 2 * row["file_bytes"])
 
@@ -100,7 +100,7 @@ class Compare(TestCase):
 
     def test_page_and_report_are_written(self):
         page, report = self.folder / "page.html", self.folder / "report.json"
-        arguments = ("compare", MODEL, *TEXT, "--methods", "rtn,hqq", "--bits", "3,4", "--html", page, "--report",
+        arguments = ("compare", self.model, *TEXT, "--methods", "rtn,hqq", "--bits", "3,4", "--html", page, "--report",
                      report)
         table = self.run_karat(*arguments)
         self.assertEqual(sorted(files_of(self.folder)), ["page.html", "report.json"])
@@ -116,7 +116,7 @@ class Compare(TestCase):
         before = page.read_bytes()
         self.assert_refused(*arguments, says="--force")
         self.assertEqual(page.read_bytes(), before)
-        self.run_karat("compare", MODEL, *TEXT, "--methods", "rtn", "--html", page, "--report", report, "--force")
+        self.run_karat("compare", self.model, *TEXT, "--methods", "rtn", "--html", page, "--report", report, "--force")
         self.assertNotEqual(page.read_bytes(), before)
         self.assertEqual(len(json.loads(report.read_text())["rows"]), 2)
 
@@ -133,13 +133,13 @@ class Compare(TestCase):
         self.assertIsNone(report["rows"][0]["peak_bytes"])
 
     def test_overlap_is_warned_of_before_the_work(self):
-        done = karat("compare", MODEL, *TEXT, "--methods", "rtn", "--calib", EVALUATION)
+        done = karat("compare", self.model, *TEXT, "--methods", "rtn", "--calib", EVALUATION)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertLess(done.stderr.index("karat: warning: 100 %"), done.stderr.index("row 1 of "))
 
     def refused(self, says, *arguments, text=TEXT):
         """Refused before the first row."""
-        self.assert_refused("compare", MODEL, *text, *arguments, says=says)
+        self.assert_refused("compare", self.model, *text, *arguments, says=says)
 
     def test_bad_input_stops_before_anything_runs(self):
         calib = ("--calib", CALIBRATION)
@@ -169,7 +169,7 @@ class Compare(TestCase):
         work = self.folder / "work"
         work.mkdir()
         process = subprocess.Popen(
-            [KARAT, "compare", MODEL, "--methods", "gwq-obs,gptq", "--calib", CALIBRATION, "--text", EVALUATION,
+            [KARAT, "compare", self.model, "--methods", "gwq-obs,gptq", "--calib", CALIBRATION, "--text", EVALUATION,
              "--seeds", "50", "--work", work, "--html", self.folder / "page.html"],
             stderr=subprocess.PIPE, text=True)
         for line in process.stderr:
@@ -186,7 +186,7 @@ class Compare(TestCase):
 
     def test_nothing_stays_in_the_temporary_folder(self):
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run([KARAT, "compare", str(MODEL), *map(str, TEXT), "--methods", "rtn"],
+            done = subprocess.run([KARAT, "compare", str(self.model), *map(str, TEXT), "--methods", "rtn"],
                                   env={**os.environ, "TMPDIR": folder}, capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("row 1 of 2: original", done.stderr)

@@ -3,6 +3,8 @@ import html.parser
 import json
 import os
 import pathlib
+import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -24,6 +26,8 @@ def karat(*arguments, timeout=600, **options):
 
 
 class TestCase(unittest.TestCase):
+    model = MODEL  # that quantize() quantizes
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="karat-test-")
         self.addCleanup(folder.cleanup)
@@ -50,11 +54,20 @@ class TestCase(unittest.TestCase):
         self.assertEqual(sorted(self.folder.rglob("*")), before, "something was left behind")
 
     def quantize(self, name, method, *arguments):
-        """Quantizes the bundled model into self.folder/name and returns the folder."""
+        """Quantizes self.model into self.folder/name and returns the folder."""
         out = self.folder / name
         data = ["--calib", CALIBRATION] if method != "rtn" else []  # rounding reads no text
-        self.run_karat("quantize", MODEL, "--method", method, "--out", out, *data, *arguments)
+        self.run_karat("quantize", self.model, "--method", method, "--out", out, *data, *arguments)
         return out
+
+
+class OfOneBlock(TestCase):
+    """On the bundled model's first block and its ends, where what is asked does not need all four."""
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="karat-test-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.model = first_blocks(pathlib.Path(folder.name) / MODEL.name, 1)
 
 
 class Page(html.parser.HTMLParser):
@@ -94,6 +107,25 @@ def write_safetensors(path, header, data):
     """Writes header and data exactly as given, so that a test can lie in either."""
     text = json.dumps(header).encode()
     pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def first_blocks(folder, count):
+    """Writes a model of the bundled one's first blocks to `folder` and returns it."""
+    shutil.copytree(MODEL, folder)
+    config = json.loads((MODEL / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": count}))
+    header, _, data = read_safetensors(MODEL / "model.safetensors")
+    kept, parts, at = {}, [], 0
+    for name, entry in header.items():
+        place = re.match(r"model\.layers\.(\d+)\.", name)
+        if place and int(place[1]) >= count:
+            continue
+        begin, end = entry["data_offsets"]
+        kept[name] = entry | {"data_offsets": [at, at + end - begin]}
+        parts.append(data[begin:end])
+        at += end - begin
+    write_safetensors(folder / "model.safetensors", kept, b"".join(parts))
+    return folder
 
 
 def files_of(folder):

@@ -1,20 +1,20 @@
 """karat tune: what it writes is nearer to the original than rounding, and what it cannot do is refused."""
 import json
 
-from support import CALIBRATION, EVALUATION, MODEL, TestCase, main
+from support import CALIBRATION, EVALUATION, OfOneBlock, main
 
 TEXT = ("--calib", CALIBRATION, "--samples", 8, "--length", 96)
 GRID = ("--grid", "uniform:bits=2,group=32")
 
 
-class Tune(TestCase):
+class Tune(OfOneBlock):
     def kl(self, model):
         return self.run_json("evaluate", model, "--text", EVALUATION, "--convention", "hf", "--limit", 2,
-                             "--against", MODEL)["kl"]["mean"]
+                             "--against", self.model)["kl"]["mean"]
 
     def tune(self, name, *arguments):
         out = self.folder / name
-        self.run_karat("tune", MODEL, "--out", out, *GRID, *TEXT, *arguments)
+        self.run_karat("tune", self.model, "--out", out, *GRID, *TEXT, *arguments)
         return out
 
     def test_tuned_models_are_nearer_to_the_original_than_rounded_ones(self):
@@ -33,7 +33,7 @@ class Tune(TestCase):
         one = self.tune("one", "--iterations", 2, "--threads", 1)
         two = self.quantize("two", "rtn", *GRID, *TEXT, "--tuner", "signround", "--iterations", 2, "--threads", 2)
         self.assertEqual((one / "model.safetensors").read_bytes(), (two / "model.safetensors").read_bytes())
-        table = self.run_json("compare", MODEL, "--recipe", f"mine=autoround --iterations 2 {' '.join(GRID)}", *TEXT,
+        table = self.run_json("compare", self.model, "--recipe", f"mine=autoround --iterations 2 {' '.join(GRID)}", *TEXT,
                               "--text", EVALUATION, "--convention", "hf", "--limit", 1)
         self.assertIn("mine", json.dumps(table))
 
@@ -61,9 +61,9 @@ class Tune(TestCase):
                                 (("--tuner", "no-such"), "no-such"),
                                 (("--tuner", "signround:epochs=3"), "epochs")):
             with self.subTest(arguments=arguments):
-                self.assert_refused("tune", MODEL, *out, *arguments, says=says)
-        self.assert_refused("tune", MODEL, "--out", self.folder / "out", says="--calib")
-        self.assert_refused("quantize", MODEL, "--method", "rtn", "--iterations", 3, *out, says="iterations")
+                self.assert_refused("tune", self.model, *out, *arguments, says=says)
+        self.assert_refused("tune", self.model, "--out", self.folder / "out", says="--calib")
+        self.assert_refused("quantize", self.model, "--method", "rtn", "--iterations", 3, *out, says="iterations")
 
 
 if __name__ == "__main__":

@@ -111,27 +111,27 @@ TEST_CASE("a recipe is refused before the first pass or not at all") {
   for (const std::string& grid : kGrids)
     for (const std::string& transform : kTransforms)
       for (const std::string& solver : kSolvers)
-        if (chosen(13)) trial.run("rtn", {.transform = transform, .grid = grid, .solver = solver});
+        if (chosen(29)) trial.run("rtn", {.transform = transform, .grid = grid, .solver = solver});
   for (const std::string& metric : kMetrics)
     for (const std::string& selector : kSelectors)
       for (const std::string& grid : {kGrids[0], kGrids[5], kGrids[6], kGrids[9], kGrids[15]})
-        if (chosen(17)) trial.run("rtn", {.metric = metric, .selector = selector, .grid = grid});
+        if (chosen(37)) trial.run("rtn", {.metric = metric, .selector = selector, .grid = grid});
   for (const std::string& metric : kMetrics)
     for (const std::string& transform : kTransforms)
-      if (chosen(7))
+      if (chosen(13))
         trial.run("rtn", {.metric = metric,
                           .transform = transform,
                           .grid = "uniform:group=16",
                           .detach = "0.01,rounds=1"});
   for (const Recipe& method : all_methods()) {
     for (const std::string& grid : kGrids)
-      if (chosen(19)) trial.run(method.name, {.grid = grid});
+      if (chosen(41)) trial.run(method.name, {.grid = grid});
     for (const std::string& solver : kSolvers)
-      if (chosen(19)) trial.run(method.name, {.solver = solver});
+      if (chosen(41)) trial.run(method.name, {.solver = solver});
     for (const std::string& transform : kTransforms)
-      if (chosen(19)) trial.run(method.name, {.transform = transform});
+      if (chosen(41)) trial.run(method.name, {.transform = transform});
     for (const std::string& metric : kMetrics)
-      if (chosen(19)) trial.run(method.name, {.metric = metric});
+      if (chosen(41)) trial.run(method.name, {.metric = metric});
     if (chosen(3)) trial.run(method.name, {.inputs = "original"});
   }
   MESSAGE("refused beforehand: ", trial.refused(), ", quantized: ", trial.finished());

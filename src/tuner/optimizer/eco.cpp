@@ -91,10 +91,7 @@ void update_eco(const Eco& eco, const OptimizerStep& step, Weights& weights, Wei
 TrainingOptimizer eco_optimizer(Options& options) {
   Eco eco;
   eco.carry = options.flag("carry", true, "0: what rounding takes is lost");
-  eco.rounding = options.choice("rounding", "nearest", {"nearest", "stochastic"},
-                                "of the weights") == "nearest"
-                     ? StateRounding::nearest
-                     : StateRounding::stochastic;
+  eco.rounding = state_rounding(options, StateRounding::nearest, "of the weights");
   return {.summary = "no weights but the quantized ones (arXiv 2601.22101)",
           .needs_lattice = true,
           .cpu_only = true,

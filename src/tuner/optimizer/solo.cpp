@@ -83,10 +83,8 @@ TrainingOptimizer solo_optimizer(Options& options) {
                                  "of a block's second moments, down to which its grid reaches");
   solo.least = options.integer("least", 4096, 1, std::int64_t{1} << 40,
                                "weights of a tensor below which its moments stay float32");
-  solo.rounding = options.choice("rounding", "stochastic", {"stochastic", "nearest"},
-                                 "of the moments; nearest swallows what is small") == "nearest"
-                      ? StateRounding::nearest
-                      : StateRounding::stochastic;
+  solo.rounding = state_rounding(options, StateRounding::stochastic,
+                                 "of the moments; nearest swallows what is small");
   return {.summary = "moments of 4 and 2 bits, betas 0.8 and 0.999 (arXiv 2505.00347)",
           .beta1 = 0.8,
           .beta2 = 0.999,

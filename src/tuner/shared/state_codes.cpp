@@ -64,6 +64,13 @@ std::array<float, 2> log_grid(std::span<const float> values, int last, double qu
 
 }  // namespace
 
+StateRounding state_rounding(Options& options, StateRounding otherwise, const std::string& what) {
+  const bool nearest = otherwise == StateRounding::nearest;
+  const std::string chosen = options.choice("rounding", nearest ? "nearest" : "stochastic",
+                                            {"nearest", "stochastic"}, what);
+  return chosen == "nearest" ? StateRounding::nearest : StateRounding::stochastic;
+}
+
 torch::Tensor packed_codes(std::span<const std::uint8_t> codes, int bits) {
   const auto n = static_cast<std::int64_t>(codes.size());
   auto packed = torch::zeros({(n * bits + 7) / 8}, torch::kUInt8);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/rng.h"
+#include "karat/options.h"
 #include "karat/torch.h"
 
 namespace karat {
@@ -21,6 +22,8 @@ std::vector<std::uint8_t> unpacked_codes(const torch::Tensor& packed, std::int64
 
 /// How a code is taken between two values: the nearer one, or by a draw.
 enum class StateRounding : std::uint8_t { nearest, stochastic };
+/// Option `rounding`: of the numbers that `what` names.
+StateRounding state_rounding(Options& options, StateRounding otherwise, const std::string& what);
 
 /// A tensor in few bits. `stats` F32 [blocks, 1]: a block's extreme; with a logarithmic grid
 /// [blocks, 2], its largest number and the ratio of neighbouring values.
