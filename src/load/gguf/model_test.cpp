@@ -61,7 +61,8 @@ GgufWriter whole() {
 /// The architecture, with its tensors found.
 Architecture open(const std::filesystem::path& file) {
   Architecture arch = read_architecture(file);
-  match_weights(arch, Safetensors::open_folder(file));
+  Safetensors weights = Safetensors::open_folder(file);
+  match_weights(arch, weights);
   return arch;
 }
 
