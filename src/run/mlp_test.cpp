@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "run/portrait.h"
 #include "run/twins.h"
 
 namespace karat {
@@ -78,6 +79,10 @@ TEST_CASE("a token is counted with as many experts as it chooses") {
         static_cast<std::size_t>(values + of_experts * 2 / 5) * sizeof(float));
   CHECK(model.weights_per_token() ==
         2 * (2 * 32 * 32 + 2 * 16 * 32) + 2 * 3 * 48 * 32 + 2 * 3 * 16 * 32 + 40 * 32);
+  const Portrait portrait = draw_portrait(model);
+  CHECK(portrait.experts == 5);
+  CHECK(portrait.experts_per_token == 2);
+  CHECK(portrait.bytes_per_token == static_cast<std::int64_t>(model.bytes_per_token()));
 }
 
 TEST_CASE("a sequence gives the same bits alone and among others") {

@@ -85,6 +85,11 @@ Portrait draw_portrait(const LanguageModel& model) {
                     .tied = arch.tied(),
                     .file_bytes = static_cast<std::int64_t>(model.files().file_bytes()),
                     .isa = std::string(kernels().isa)};
+  for (const Block& block : arch.blocks)
+    if (block.mlp.router) {
+      portrait.experts = block.mlp.router->out;
+      portrait.experts_per_token = block.top_k;
+    }
   const std::map<std::string, const Linear*> linears = linears_of(arch);
   for (const NamedShape& named : tensor_shapes(arch)) {
     const auto linear = linears.find(named.name);
