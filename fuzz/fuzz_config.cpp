@@ -24,7 +24,8 @@ void check(Architecture& arch) {
   for (const Block& block : arch.blocks) require(block.window >= 0);
   for (const auto& [name, shape] : tensor_shapes(arch))
     for (const std::int64_t extent : shape) require(extent > 0 && !name.empty());
-  match_weights(arch, Safetensors());  // throws: nothing is there
+  Safetensors nothing;
+  match_weights(arch, nothing);  // throws: nothing is there
   require(false);
 }
 

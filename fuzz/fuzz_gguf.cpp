@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
   attempt([&] {
     Architecture arch = read_architecture(file);
-    const Safetensors weights = Safetensors::open_folder(file);
+    Safetensors weights = Safetensors::open_folder(file);
     match_weights(arch, weights);
   });
   attempt([&] { read_tokenizer(file); });

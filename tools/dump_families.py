@@ -79,7 +79,13 @@ def write_configs(spec: dict, folder: pathlib.Path) -> None:
 def gradients(model: torch.nn.Module, stored: dict) -> dict:
     """The gradient of every stored tensor that has one; names in the file may differ from the
     model's, the random values do not."""
-    known = {p.detach().numpy().tobytes(): p.grad for p in model.parameters()}
+    known = {}
+    for p in model.parameters():
+        parts = [(p.detach(), p.grad)]
+        if p.dim() == 3 and p.grad is not None:  # of all experts: of each, and of its halves
+            each = list(zip(p.detach(), p.grad))
+            parts += each + [half for w, g in each for half in zip(w.chunk(2), g.chunk(2))]
+        known |= {weight.numpy().tobytes(): grad for weight, grad in parts}
     found = {name: known[tensor.numpy().tobytes()] for name, tensor in stored.items()}
     return {"grad." + name: grad for name, grad in found.items() if grad is not None}
 

@@ -17,8 +17,8 @@ import sys
 
 FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "tests/fixtures"
 # Those that GGUF has no words for are left out: windows of Llama-like models, all of YaRN.
-NAMES = ("gemma gpt2 granite internlm3 llama-tied llama3 mistral3 phi3 qwen2 qwen2-yarn "
-         "qwen2_5_vl qwen2_vl qwen3 qwen3_vl seed_oss smollm3").split()
+NAMES = ("gemma gpt2 granite granitemoe internlm3 llama-tied llama3 mistral3 mixtral olmoe phi3 qwen2 qwen2-yarn "
+         "qwen2_5_vl qwen2_moe qwen2_vl qwen3 qwen3_moe qwen3_vl seed_oss smollm3").split()
 
 
 def convert(folder: pathlib.Path, file: pathlib.Path) -> None:

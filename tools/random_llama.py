@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Write a randomly initialised Llama as a Hugging Face folder, for benchmarks.
 
-The defaults are the shape of Llama-3.2-1B with a vocabulary of 32768: about 2 GB. Tensors are made
-and written one at a time, so little memory is needed. The tokenizer is a byte-level one without
+The defaults are the shape of Llama-3.2-1B with a vocabulary of 32768: about 2 GB. With --experts it
+is a Mixtral, of so many experts of --ffn. Tensors are made and written one at a time, so little
+memory is needed. The tokenizer is a byte-level one without
 merges (one token per byte), enough to run every command on the model.
 
     python tools/random_llama.py OUT [--seed 0] [--layers 16] [--hidden 2048] ...
@@ -21,6 +22,20 @@ ROPE = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_fre
         "original_max_position_embeddings": 8192}
 
 
+def mlp_shapes(prefix: str, a: argparse.Namespace) -> dict:
+    names, place = ("down_proj", "gate_proj", "up_proj"), [prefix + "mlp."]
+    if a.experts:
+        names, moe = ("w2", "w1", "w3"), prefix + "block_sparse_moe."
+        place = [f"{moe}experts.{e}." for e in range(a.experts)]
+    down, gate, up = names
+    shapes = {moe + "gate.weight": (a.experts, a.hidden)} if a.experts else {}
+    for prefix in place:
+        shapes |= {f"{prefix}{down}.weight": (a.hidden, a.ffn),
+                   f"{prefix}{gate}.weight": (a.ffn, a.hidden),
+                   f"{prefix}{up}.weight": (a.ffn, a.hidden)}
+    return shapes
+
+
 def tensor_shapes(a: argparse.Namespace) -> dict:
     kv = a.kv_heads * a.head_dim
     shapes = {"model.embed_tokens.weight": (a.vocab, a.hidden)}
@@ -28,9 +43,7 @@ def tensor_shapes(a: argparse.Namespace) -> dict:
         prefix = f"model.layers.{layer}."
         shapes |= {
             prefix + "input_layernorm.weight": (a.hidden,),
-            prefix + "mlp.down_proj.weight": (a.hidden, a.ffn),
-            prefix + "mlp.gate_proj.weight": (a.ffn, a.hidden),
-            prefix + "mlp.up_proj.weight": (a.ffn, a.hidden),
+            **mlp_shapes(prefix, a),
             prefix + "post_attention_layernorm.weight": (a.hidden,),
             prefix + "self_attn.k_proj.weight": (kv, a.hidden),
             prefix + "self_attn.o_proj.weight": (a.hidden, a.heads * a.head_dim),
@@ -78,6 +91,9 @@ def write_config(path: pathlib.Path, a: argparse.Namespace) -> None:
         "rope_theta": 500000.0, "rope_scaling": ROPE, "tie_word_embeddings": not a.untied,
         "torch_dtype": "bfloat16", "use_cache": True,
     }
+    if a.experts:
+        config |= {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral",
+                   "num_local_experts": a.experts, "num_experts_per_tok": a.top_k}
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -118,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=pathlib.Path, help="folder to write; must not exist")
     for name, value in dict(seed=0, layers=16, hidden=2048, heads=32, kv_heads=8, head_dim=64,
-                            ffn=8192, vocab=32768).items():
+                            ffn=8192, vocab=32768, experts=0, top_k=8).items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=value,
                             help=f"default {value}")
     parser.add_argument("--untied", action="store_true", help="a head apart from the embedding")

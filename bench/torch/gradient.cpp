@@ -192,7 +192,7 @@ int main(int argc, char** argv) {
   const int threads = argc > 3 ? std::stoi(argv[3]) : core_count();
   set_torch_threads(threads);
   const ThreadScope scope(threads);
-  const auto file = Safetensors::open_folder(argv[1]);
+  auto file = Safetensors::open_folder(argv[1]);
   auto arch = read_architecture(argv[1]);
   match_weights(arch, file);
   torch::manual_seed(0);

@@ -7,11 +7,17 @@
 #include <string>
 #include <vector>
 
-#include "karat/block.h"
+#include "karat/visit_block.h"
 
 namespace karat {
 
 class Safetensors;
+
+/// Rows of a tensor [experts, rows, columns], counted through all experts, from `first` on.
+struct StackedRows {
+  std::string tensor;
+  std::int64_t first = 0;
+};
 
 /// y = x Wᵀ + b with W [out, in]. Tensors are `name`.weight and, when `bias`, `name`.bias.
 struct Linear {
@@ -19,7 +25,15 @@ struct Linear {
   std::int64_t out = 0;
   std::int64_t in = 0;
   bool bias = false;
-  bool transposed = false;  // stored [in, out], as GPT-2's Conv1D does
+  bool transposed = false;               // stored [in, out], as GPT-2's Conv1D does
+  std::vector<StackedRows> stacks = {};  // where else a checkpoint may hold the weight
+};
+
+/// y = x Wᵀ with W [out, in], `name`.weight, which is never quantized: what sends tokens to
+/// experts, or weighs what these give.
+struct Router {
+  std::string name;
+  std::int64_t out = 0, in = 0;
 };
 
 /// RMSNorm or LayerNorm of rows of `size` values: a token's state, its head, all its heads. Tensors
@@ -51,7 +65,8 @@ struct Rope {
 };
 
 using Attention = AttentionParts<Norm, Linear>;
-using Mlp = MlpParts<Norm, Linear>;
+using Mlp = MlpParts<Norm, Linear, Router>;
+using Expert = ExpertParts<Linear>;
 
 /// How a block's two parts stand to each other. sequential: x += attention(x); x += mlp(x).
 /// parallel: x += attention(x) + mlp(x). shared: parallel, and what attention's norm gives is what
@@ -59,11 +74,13 @@ using Mlp = MlpParts<Norm, Linear>;
 enum class Joining { sequential, parallel, shared };
 
 /// One decoder block; what it adds to x is multiplied by Architecture::residual_scale.
-struct Block : BlockParts<Norm, Linear> {
+struct Block : BlockParts<Norm, Linear, Router> {
   Joining joining = Joining::sequential;
   std::optional<std::size_t> rope;  // which of Architecture::ropes rotates q and k; none: none
   bool rope_first = false;          // q_norm and k_norm come after the rotation
   std::int64_t window = 0;          // attends to the last `window` positions; 0: all
+  std::int64_t top_k = 0;           // experts that see a token, where there are any
+  bool shares_of_chosen = false;    // their shares are the softmax of their scores; else of all
 
   std::vector<const Linear*> linears() const;  // in the visitor's order
 };
@@ -103,6 +120,7 @@ struct Architecture {
   std::vector<std::string> warnings;
 
   bool tied() const { return head == embedding; }
+  bool mixture() const;  // whether a block has experts
 };
 
 /// Reads `folder`/config.json through the family file of its model_type, and the tokens that end a
@@ -116,9 +134,10 @@ std::vector<std::string> known_families();
 
 /// Checks that every tensor `arch` needs is in `weights` with the right shape and a float type
 /// (a linear layer may instead be stored packed), and renames what stands at another of its places
-/// there, or without "transformer." or "model.". A head of other values beside tied embeddings is
-/// used. Adds a warning that names the tensors nothing reads. Throws naming the tensor.
-void match_weights(Architecture& arch, const Safetensors& weights);
+/// there, or without "transformer." or "model.". Cuts tensors of all experts into one each. A head
+/// of other values beside tied embeddings is used. Adds a warning that names the tensors nothing
+/// reads. Throws naming the tensor.
+void match_weights(Architecture& arch, Safetensors& weights);
 
 /// Every dense tensor of the checkpoint that `arch` reads: name and shape, in model order.
 struct NamedShape {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "karat/architecture.h"
@@ -58,6 +59,9 @@ struct LinearStats {
   /// [in, in], symmetric. Their traces are 1 and that of H, in nats. Labels are the model's own.
   torch::Tensor input_factor, output_factor;
   torch::Tensor guided;  // [in, in]  2 Xᵀ diag(token weights) X / Σ token weights (GuidedQuant)
+  /// Of an expert that fewer tokens visited than the layer has inputs: how many. Its statistics of
+  /// inputs are then pooled with those of the other experts (src/calibrate/expert_stats.h).
+  std::optional<std::int64_t> few_tokens;
 };
 
 /// One block as the sweep comes by.
@@ -115,7 +119,8 @@ struct SweepResult {
 /// Visits every block once. With gradients: forward keeping each block's input alone, then from the
 /// last block to the first: recompute, differentiate, visit, drop. Without: first to last. Without
 /// any need the set may be empty and blocks are only loaded and visited, first to last.
-/// Throws Error on NaN or Inf in weights or loss (naming tensor or block), ids beyond the
+/// Throws Error on NaN or Inf in weights or loss (naming tensor or block), statistics that a
+/// mixture of experts does not have (of every token: weights, guided, factors), ids beyond the
 /// vocabulary, sequences beyond max_positions, and before taking memory that is not there.
 SweepResult sweep(const Architecture& arch, const Safetensors& weights, const CalibrationSet& set,
                   const SweepOptions& options, const BlockVisitor& visitor);

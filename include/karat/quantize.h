@@ -41,8 +41,9 @@ struct LayerReport {
   double weight_error = 0;                  // ‖W − Ŵ‖² / ‖W‖²
   std::optional<double> output_error = {};  // tr(E H Eᵀ) / tr(W H Wᵀ), E = W − Ŵ, when H is known
   std::string stored = {};                  // its layout in words, "4-bit g128"
-  std::optional<double> sensitivity = {};    // of a weight, by which mixed widths were chosen
-  std::optional<double> expected_loss = {};  // nats a token, likewise; see QuantizePlan::loss
+  std::optional<double> sensitivity = {};       // of a weight, by which mixed widths were chosen
+  std::optional<double> expected_loss = {};     // nats a token, likewise; see QuantizePlan::loss
+  std::optional<std::int64_t> few_tokens = {};  // LinearStats::few_tokens
   double seconds = 0;
 };
 

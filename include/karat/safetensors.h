@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ class Safetensors {
   const TensorView& get(std::string_view name) const;                  // throws when absent
   const std::vector<TensorView>& tensors() const { return tensors_; }  // sorted by name
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  /// Puts `parts`, views of bytes of this object, in the place of the tensors of these names.
+  void replace(const std::set<std::string>& names, std::vector<TensorView> parts);
   std::size_t file_bytes() const { return file_bytes_; }  // of all mapped files together
   /// Throws Error naming a file that was written to or cut since it was opened; where its pages
   /// were gone, zeros were read. To be called after reading, before what was made of it is used. A

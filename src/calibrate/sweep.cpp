@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "calibrate/activations.h"
+#include "calibrate/check_set.h"
 #include "calibrate/ends_stats.h"
+#include "calibrate/expert_stats.h"
 #include "calibrate/factor_stats.h"
 #include "calibrate/guided_stats.h"
 #include "calibrate/input_stats.h"
@@ -13,6 +15,7 @@
 #include "core/finite.h"
 #include "karat/calibrate.h"
 #include "karat/error.h"
+#include "model/experts.h"
 #include "model/parallel.h"
 
 namespace karat {
@@ -24,38 +27,6 @@ LinearObserver both(const LinearObserver& first, const LinearObserver& second) {
     first(layer, input, output);
     second(layer, input, output);
   };
-}
-
-void check_set(const Architecture& arch, const CalibrationSet& set, const SweepOptions& options) {
-  const auto reject = [](const std::string& got, const std::string& expected,
-                         const std::string& hint = {}) {
-    fail("calibration", got, expected, hint);
-  };
-  if (!set.ids.defined() || set.ids.dim() != 2 || set.ids.numel() == 0)
-    reject("no sequences", "ids [samples, length]", "give a calibration text");
-  if (options.needs.backward() && options.propagate)
-    reject("gradients with propagate", "one of the two");
-  if (options.needs.guided && !options.needs.token_weights && !options.token_weights)
-    reject("guided statistics without token weights", "those of a sweep with gradients");
-  if (options.loss && (options.needs.ends || options.needs.factors != Sketch::none))
-    reject("a loss of its own with what is about next tokens", "one of the two");
-  if (options.needs.factors != Sketch::none && options.needs.text_gradients())
-    reject("gradients of drawn labels and of the text's", "one of the two");
-  if (options.needs.backward() && options.needs.blocks)
-    reject("gradients and inputs of blocks", "one of the two");
-  if (options.needs.backward() && options.first > 0)
-    reject("gradients from a later block on", "all blocks");
-  const auto time = set.ids.size(1);
-  if (options.needs.backward() && time < 2)
-    reject("sequences of 1 token", "at least 2", "the loss needs a next token");
-  if (arch.max_positions > 0 && time > arch.max_positions)
-    reject(fmt::format("sequences of {} tokens", time),
-           fmt::format("at most {} positions", arch.max_positions), "ask for a smaller length");
-  const auto low = set.ids.min().item<std::int64_t>(), high = set.ids.max().item<std::int64_t>();
-  if (low < 0 || high >= arch.vocab)
-    reject(fmt::format("token id {}", low < 0 ? low : high),
-           fmt::format("ids below the vocabulary of {}", arch.vocab),
-           "the tokenizer belongs to another model");
 }
 
 class Sweep {
@@ -188,7 +159,10 @@ class Sweep {
     Weights weights = load(block);
     InputStats inputs(options_.needs);
     GuidedStats guided(options_.needs, options_.token_weights);
-    HiddenStates y = observed(block, weights, at, both(inputs.observer(), guided.observer()));
+    ExpertStats experts(arch_.blocks[block]);
+    const LinearObserver observer = both(inputs.observer(), guided.observer());
+    HiddenStates y =
+        observed(block, weights, at, observer ? both(observer, experts.observer()) : observer);
     if (apart()) {
       run_all(block, weights, at.originals, at.placed);
       y = at.originals;
@@ -196,6 +170,7 @@ class Sweep {
     std::map<std::string, LinearStats> stats;
     inputs.finish(stats);
     guided.finish(stats);
+    experts.finish(stats);
     if (options_.needs.blocks)
       visit(block, weights, std::move(stats), at.inputs, y);
     else
@@ -302,8 +277,10 @@ class Sweep {
     InputStats observed(options_.needs);
     GuidedStats guided(options_.needs);
     FactorStats factors(options_.needs.factors);
+    ExpertStats experts(arch_.blocks[block]);
     const auto observer = [&] {
-      return both(both(observed.observer(), guided.observer()), factors.observer());
+      return both(both(both(observed.observer(), guided.observer()), factors.observer()),
+                  experts.observer());
     };
     std::map<std::string, LinearStats> stats;
     for (std::size_t s = 0; s < inputs.size(); ++s) {
@@ -318,6 +295,7 @@ class Sweep {
     observed.finish(stats);
     guided.finish(stats);
     factors.finish(stats);
+    experts.finish(stats);
     visit(block, weights, std::move(stats));
   }
 
@@ -333,7 +311,7 @@ class Sweep {
     const bool of_input = block > 0 || leaves.empty() || ends_;
     if (of_input) sources.push_back(x.requires_grad_());
     const auto y = block_forward(arch_, block, weights, x, observe);
-    auto parts = torch::autograd::grad({y}, sources, {gradient.to(options_.device)});
+    auto parts = gradients_of(y, sources, gradient.to(options_.device));
     if (of_input) {
       gradient = parts.back().to(torch::kCPU);
       parts.pop_back();

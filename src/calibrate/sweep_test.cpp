@@ -44,7 +44,8 @@ Weights whole_loss_graph(const FamilyFixture& fixture, const torch::Tensor& ids)
     x = block_forward(fixture.arch, i, leaves, x);
   next_token_loss(fixture.arch, leaves, x, ids).backward();
   Weights gradients;
-  for (const auto& [name, leaf] : leaves) gradients[name] = leaf.grad();
+  for (const auto& [name, leaf] : leaves)  // of an expert without tokens there is none
+    gradients[name] = leaf.grad().defined() ? leaf.grad() : torch::zeros_like(leaf);
   return gradients;
 }
 
@@ -123,9 +124,10 @@ TEST_CASE("hessian and input_abs equal direct products, forward or backward") {
     const auto forward = run_sweep(fixture, {.needs = {.hessian = true, .input_abs = true}});
     const auto backward = run_sweep(fixture, {.needs = {.gradient = true, .hessian = true}});
     CHECK(forward.order == std::vector<std::size_t>{0, 1});
-    CHECK(forward.stats.size() == inputs.size());
+    CHECK(forward.stats.size() >= inputs.size());
     for (const auto& [layer, x] : inputs) {
       CAPTURE(layer);
+      if (forward.stats.at(layer).few_tokens) continue;  // expert_stats_test.cpp
       const auto wanted = torch::mm(x.t(), x) * (2.0 / static_cast<double>(x.size(0)));
       CHECK(relative_error(forward.stats.at(layer).hessian, wanted) < 1e-5);
       CHECK(relative_error(backward.stats.at(layer).hessian, wanted) < 1e-5);

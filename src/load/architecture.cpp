@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "core/file.h"
 #include "karat/error.h"
 #include "load/family.h"
@@ -36,12 +38,20 @@ void add_part(std::vector<NamedShape>& list, const Linear& linear) {
   if (linear.bias) list.push_back({linear.name + ".bias", {linear.out}});
 }
 
+void add_part(std::vector<NamedShape>& list, const Router& router) {
+  list.push_back({router.name + ".weight", {router.out, router.in}});
+}
+
 }  // namespace
 
 std::vector<const Linear*> Block::linears() const {
   std::vector<const Linear*> list;
   visit_linears(*this, [&](Role, const Linear& linear) { list.push_back(&linear); });
   return list;
+}
+
+bool Architecture::mixture() const {
+  return std::ranges::any_of(blocks, [](const Block& b) { return !b.mlp.experts.empty(); });
 }
 
 std::vector<std::string> known_families() {

@@ -10,6 +10,7 @@
 #include "karat/safetensors.h"
 #include "load/checkpoint.h"
 #include "load/json.h"
+#include "load/stacks.h"
 
 namespace karat {
 namespace {
@@ -20,7 +21,12 @@ void for_each_name(Architecture& arch, Change change) {
   for (std::string* name : {&arch.embedding, &arch.positions, &arch.final_norm.name, &arch.head,
                             &arch.own_head, &arch.head_bias})
     change(*name);
-  for (Block& block : arch.blocks) visit_parts([&](Role, auto& part) { change(part.name); }, block);
+  for (Block& block : arch.blocks) {
+    visit_parts([&](Role, auto& part) { change(part.name); }, block);
+    visit_linears(block, [&](Role, Linear& linear) {
+      for (StackedRows& stack : linear.stacks) change(stack.tensor);
+    });
+  }
 }
 
 /// Renames the tensors to where the checkpoint holds them. Those saved from the bare model lack the
@@ -78,8 +84,9 @@ void tell_unread(Architecture& arch, const Safetensors& weights) {
 
 }  // namespace
 
-void match_weights(Architecture& arch, const Safetensors& weights) {
+void match_weights(Architecture& arch, Safetensors& weights) {
   follow_places(arch, weights);
+  split_stacks(arch, weights);
   choose_head(arch, weights);
   for (const Block& block : arch.blocks)
     for (const Linear* linear : block.linears()) refuse_unknown_bias(*linear, weights);

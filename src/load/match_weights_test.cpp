@@ -13,6 +13,10 @@ using nlohmann::json;
 
 namespace {
 
+void match(Architecture& arch, Safetensors weights) {
+  match_weights(arch, weights);
+}
+
 /// A checkpoint of zeros as `arch` needs it, in memory and on disk.
 struct Checkpoint {
   std::vector<OwnedTensor> tensors;
@@ -35,7 +39,7 @@ struct Checkpoint {
     return Safetensors::open(folder / "f");
   }
   std::string mismatch(Architecture arch) const {
-    return error_of([&] { match_weights(arch, open()); });
+    return error_of([&] { match(arch, open()); });
   }
 };
 
@@ -95,7 +99,7 @@ TEST_CASE("a weight of a type that Karat does not know is refused by name") {
   const auto mismatch = [&] {
     write_safetensors(folder / "f", views, {});
     Architecture read = arch;
-    return error_of([&] { match_weights(read, Safetensors::open(folder / "f")); });
+    return error_of([&] { match(read, Safetensors::open(folder / "f")); });
   };
   views.push_back({"extra", DType::other, {5}, whole.tensors[0].data.data(), "F6_E2M3", 4});
   CHECK(mismatch() == "no error");
@@ -140,7 +144,7 @@ TEST_CASE("the prefix of the language model may be missing") {
       for (const std::string_view prefix : {"model.", "transformer."})
         if (tensor.name.starts_with(prefix)) tensor.name.erase(0, prefix.size());
     bare.add("h.0.attn.bias", DType::u8, {1, 1, 16, 16});  // GPT-2's mask, a buffer
-    const Safetensors weights = bare.open();
+    Safetensors weights = bare.open();
     const bool tied = arch.tied();
     match_weights(arch, weights);
     CHECK(weights.find(arch.embedding) != nullptr);
@@ -162,7 +166,7 @@ TEST_CASE("tensors stand at any of the places that the family names") {
     elsewhere.add("vision.patches.weight", DType::u8, {3});
     CHECK(elsewhere.mismatch(arch) == "no error");
     Architecture found = arch;
-    const Safetensors weights = elsewhere.open();
+    Safetensors weights = elsewhere.open();
     match_weights(found, weights);
     CHECK(found.blocks[1].mlp.down.name == body + "layers.1.mlp.down_proj");
     CHECK(found.head == head + "lm_head.weight");
@@ -181,7 +185,7 @@ TEST_CASE("a head beside tied embeddings is used when it differs") {
       checkpoint.add("lm_head.weight", dtype, {arch.vocab, arch.hidden});
       checkpoint.tensors.back().data.back() = std::byte{last};
       Architecture matched = arch;
-      match_weights(matched, checkpoint.open());
+      match(matched, checkpoint.open());
       CHECK(matched.warnings.empty());
       return matched.head;
     };
@@ -197,7 +201,7 @@ TEST_CASE("a head beside tied embeddings is used when it differs") {
     alone.drop(arch.embedding);
     alone.add("lm_head.weight", DType::f16, {arch.vocab, arch.hidden});
     Architecture swapped = arch;
-    match_weights(swapped, alone.open());
+    match(swapped, alone.open());
     CHECK(swapped.embedding == "lm_head.weight");
     CHECK(swapped.tied());
   }
@@ -212,7 +216,7 @@ TEST_CASE("tensors that nothing reads are told, but for buffers and other parts"
   arch.left_alone = {"vision_tower."};
   const auto told = [&] {
     Architecture matched = arch;
-    match_weights(matched, checkpoint.open());
+    match(matched, checkpoint.open());
     return matched.warnings;
   };
   CHECK(told().empty());
@@ -227,7 +231,7 @@ TEST_CASE("stories260K" * doctest::test_suite("shared")) {
   const auto folder = testing::shared("models/stories260K/hf");
   if (testing::missing(folder)) return;
   Architecture arch = read_architecture(folder);
-  const Safetensors weights = Safetensors::open_folder(folder);
+  Safetensors weights = Safetensors::open_folder(folder);
   match_weights(arch, weights);
   CHECK(arch.tied());
   std::int64_t parameters = 0;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "core/checked.h"
 #include "core/file.h"
@@ -109,6 +108,13 @@ Safetensors Safetensors::open_folder(const fs::path& folder) {
       fail("open " + (folder / shard).string(), "no tensor " + excerpt(tensor),
            "the one that model.safetensors.index.json names");
   return result;
+}
+
+void Safetensors::replace(const std::set<std::string>& names, std::vector<TensorView> parts) {
+  if (names.empty()) return;
+  std::erase_if(tensors_, [&](const TensorView& view) { return names.contains(view.name); });
+  std::move(parts.begin(), parts.end(), std::back_inserter(tensors_));
+  std::sort(tensors_.begin(), tensors_.end(), by_name);
 }
 
 void Safetensors::check() const {

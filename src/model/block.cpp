@@ -1,13 +1,11 @@
 // One decoder block, read from its description.
 #include "karat/error.h"
 #include "karat/graph.h"
+#include "model/experts.h"
 #include "model/ops.h"
 
 namespace karat {
 namespace {
-
-/// The product of a linear layer and x [tokens, in], as the caller of block_forward() wants it.
-using Apply = std::function<torch::Tensor(const Linear& linear, const torch::Tensor& x)>;
 
 /// x, normalized where there is a norm.
 torch::Tensor normalized(const std::optional<Norm>& norm, const Weights& weights,
@@ -21,7 +19,7 @@ struct Heads {
 };
 
 Heads project_heads(const Architecture& arch, const Block& block, const torch::Tensor& x,
-                    std::int64_t batch, const Apply& apply) {
+                    std::int64_t batch, const ApplyLinear& apply) {
   std::vector<torch::Tensor> parts;
   for (const Linear* linear : layers_reading(Input::attention, block))
     parts.push_back(apply(*linear, x));
@@ -43,7 +41,7 @@ Heads project_heads(const Architecture& arch, const Block& block, const torch::T
 
 /// Of x [batch, time, hidden], normalized already.
 torch::Tensor attention(const Architecture& arch, const Block& block, const Weights& weights,
-                        const torch::Tensor& x, const Apply& apply) {
+                        const torch::Tensor& x, const ApplyLinear& apply) {
   auto heads = project_heads(arch, block, x.flatten(0, 1), x.size(0), apply);
   const auto norms = [&] {
     heads.q = normalized(block.attention.q_norm, weights, heads.q);
@@ -65,19 +63,32 @@ torch::Tensor attention(const Architecture& arch, const Block& block, const Weig
   return normalized(block.attention.out_norm, weights, y);
 }
 
-/// Likewise.
-torch::Tensor feed_forward(const Architecture& arch, const Block& block, const Weights& weights,
-                           const torch::Tensor& x, const Apply& apply) {
-  const auto rows = x.flatten(0, 1);
+/// What all tokens go through, of rows [tokens, hidden].
+torch::Tensor own_layers(const Architecture& arch, const Block& block, const Weights& weights,
+                         const torch::Tensor& rows, const ApplyLinear& apply) {
   std::vector<torch::Tensor> parts;
   for (const Linear* linear : layers_reading(Input::mlp, block))
     parts.push_back(apply(*linear, rows));
-  if (block.mlp.kind == MlpKind::fused) parts = parts[0].split(arch.ffn, 1);
+  if (block.mlp.kind == MlpKind::fused) parts = parts[0].chunk(2, 1);
   const auto inner = block.mlp.kind == MlpKind::plain
                          ? activate(arch.activation, parts.at(0))
                          : activate_gated(arch.activation, parts.at(0), parts.at(1));
-  const auto y = apply(block.mlp.down, inner).view(x.sizes());
-  return normalized(block.mlp.out_norm, weights, y);
+  const auto y = apply(block.mlp.down, inner);
+  const auto& share = block.mlp.own_share;
+  return share ? y * torch::sigmoid(score(*share, weights, rows)) : y;
+}
+
+/// Of x [batch, time, hidden], normalized already.
+torch::Tensor feed_forward(const Architecture& arch, const Block& block, const Weights& weights,
+                           const torch::Tensor& x, const ApplyLinear& apply) {
+  const auto rows = x.flatten(0, 1);
+  torch::Tensor y;
+  if (block.mlp.kind != MlpKind::none) y = own_layers(arch, block, weights, rows, apply);
+  if (block.mlp.router) {
+    const auto of_experts = experts_forward(arch, block, weights, rows, apply);
+    y = y.defined() ? y + of_experts : of_experts;
+  }
+  return normalized(block.mlp.out_norm, weights, y.view(x.sizes()));
 }
 
 }  // namespace
@@ -86,7 +97,7 @@ torch::Tensor block_forward(const Architecture& arch, std::size_t index, const W
                             const torch::Tensor& x, const LinearObserver& observe,
                             const LinearProduct& multiply) {
   const Block& block = arch.blocks.at(index);
-  const Apply apply = [&](const Linear& linear, const torch::Tensor& in) {
+  const ApplyLinear apply = [&](const Linear& linear, const torch::Tensor& in) {
     auto out = multiply ? multiply(linear, weights, in) : project(linear, weights, in);
     if (observe) observe(linear, in, out);
     return out;

@@ -225,6 +225,10 @@ torch::Tensor project(const Linear& linear, const Weights& weights, const torch:
   return linear.bias ? y + weight(weights, linear.name + ".bias") : y;
 }
 
+torch::Tensor score(const Router& router, const Weights& weights, const torch::Tensor& x) {
+  return Project::apply(x, weight(weights, router.name + ".weight"));
+}
+
 RopeAngles rope_angles(const Rope& rope, std::int64_t time, const torch::TensorOptions& options) {
   const auto wide = options.dtype(
       torch::promote_types(torch::typeMetaToScalarType(options.dtype()), torch::kFloat32));

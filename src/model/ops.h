@@ -16,6 +16,9 @@ torch::Tensor project(const Linear& linear, const Weights& weights, const torch:
 torch::Tensor project(const Linear& linear, const Weights& weights, const torch::Tensor& matrix,
                       const torch::Tensor& x);
 
+/// x [tokens, in] -> [tokens, out].
+torch::Tensor score(const Router& router, const Weights& weights, const torch::Tensor& x);
+
 /// cos and sin, times the rope's factor, of positions 0 … time − 1: two tensors [time, 1,
 /// frequencies].
 struct RopeAngles {

@@ -93,6 +93,7 @@ class Loader {
     add(linear.name + ".weight", linear.transposed);
     if (linear.bias) add(linear.name + ".bias");
   }
+  void add(const Router& router) { add(router.name + ".weight"); }
   Weights take() { return std::move(weights_); }
 
  private:

@@ -28,6 +28,7 @@ ordered_json to_json(const LayerReport& report) {
   if (report.output_error) json["output_error"] = *report.output_error;
   if (report.sensitivity) json["sensitivity"] = *report.sensitivity;
   if (report.expected_loss) json["expected_loss"] = *report.expected_loss;
+  if (report.few_tokens) json["few_tokens"] = *report.few_tokens;
   return json;
 }
 
@@ -43,6 +44,7 @@ LayerReport from_json(const ordered_json& json) {
   if (json.contains("output_error")) report.output_error = json.at("output_error").get<double>();
   if (json.contains("sensitivity")) report.sensitivity = json.at("sensitivity").get<double>();
   if (json.contains("expected_loss")) report.expected_loss = json.at("expected_loss").get<double>();
+  if (json.contains("few_tokens")) report.few_tokens = json.at("few_tokens").get<std::int64_t>();
   return report;
 }
 

@@ -12,11 +12,13 @@ struct Joint {
   const Linear* rows = nullptr;
 };
 
-/// Rows before norms: a norm's readers are scaled after their own rows were.
+/// Rows before norms: a norm's readers are scaled after their own rows were. Where experts read a
+/// norm, so does their router, which stays as it is.
 std::vector<Joint> joints_of(const Architecture& arch, const Block& block) {
-  const auto& [attention, mlp] = static_cast<const BlockParts<Norm, Linear>&>(block);
+  const auto& [attention, mlp] = static_cast<const BlockParts<Norm, Linear, Router>&>(block);
   std::vector<Joint> joints;
   if (mlp.kind == MlpKind::gated) joints.push_back({{&mlp.down}, nullptr, &mlp.up});
+  for (const Expert& expert : mlp.experts) joints.push_back({{&expert.down}, nullptr, &expert.up});
   if (attention.kind == AttentionKind::separate && arch.heads == arch.kv_heads)
     joints.push_back({{&attention.o}, nullptr, &attention.v});
   auto of_attention = layers_reading(Input::attention, block);
@@ -24,7 +26,7 @@ std::vector<Joint> joints_of(const Architecture& arch, const Block& block) {
   if (block.joining == Joining::shared)  // they read what one norm gives
     of_attention.insert(of_attention.end(), of_mlp.begin(), of_mlp.end());
   if (attention.norm) joints.push_back({of_attention, &*attention.norm, nullptr});
-  if (mlp.norm) joints.push_back({of_mlp, &*mlp.norm, nullptr});
+  if (mlp.norm && !mlp.router) joints.push_back({of_mlp, &*mlp.norm, nullptr});
   return joints;
 }
 

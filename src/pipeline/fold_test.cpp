@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <set>
+
 #include "core/temporary.h"
 #include "model/testing.h"
 #include "pipeline/fold.h"
@@ -51,12 +53,18 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
             }
             const ChangedTensors changed = fold(model.arch, block, awq, layers);
             const Block& parts = model.arch.blocks[block.index];
-            for (const auto& norm : {parts.attention.norm, parts.mlp.norm})
-              CHECK((!norm || changed.contains(norm->name + ".weight")));
+            const Mlp& mlp = parts.mlp;
+            if (const auto& norm = parts.attention.norm)
+              CHECK(changed.contains(norm->name + ".weight"));
+            if (mlp.norm)
+              CHECK(changed.contains(mlp.norm->name + ".weight") != mlp.router.has_value());
             std::size_t without = 2;  // o and down, whose rows may not be a layer's own
             if (!parts.attention.norm) without += layers_reading(Input::attention, parts).size();
-            if (!parts.mlp.norm && parts.joining != Joining::shared)
-              without += layers_reading(Input::mlp, parts).size();
+            if (mlp.router || (!mlp.norm && parts.joining != Joining::shared))
+              without += layers_reading(Input::mlp, parts).size() +
+                         layers_reading(Input::expert, parts).size();
+            std::set<std::string> rows = {mlp.up.name};  // made for down, not read by a norm
+            for (const Expert& expert : mlp.experts) rows.insert(expert.up.name);
             std::size_t folded = 0, moved = 0;
             for (const auto& [name, one] : layers) {
               block.weights[name + ".weight"] = one.layer.weight;
@@ -64,8 +72,7 @@ TEST_CASE("a folded block computes what it did, in the basis of the transform") 
               CHECK(cost_of(one.layer) == doctest::Approx(costs.at(name)).epsilon(1e-3));
               if (one.folded) ++folded;
               if (!same) ++moved;
-              const bool rows = name == parts.mlp.up.name;  // made for down, not read by a norm
-              CHECK((one.folded || same || rows));
+              CHECK((one.folded || same || rows.contains(name)));
             }
             CHECK(moved > 0);
             CHECK(folded + without >= layers.size());

@@ -71,13 +71,12 @@ SolvedLayer solve_layer(const Assembled& recipe, const LayerWidths& widths, cons
 /// The block's layers in one order, from what is known of them to what is stored.
 class BlockWork {
  public:
-  BlockWork(const Assembled& recipe, const LayerWidths& widths, const BlockLayers& todo,
+  BlockWork(const Assembled& recipe, const LayerWidths& widths, BlockLayers& todo,
             const std::vector<const Linear*>& linears)
       : recipe_(recipe), widths_(widths), todo_(todo), linears_(linears), order_(by_size(linears)) {
     solved_.resize(linears.size());
     seconds_.resize(linears.size());
     done_.resize(linears.size());
-    decoded_.resize(linears.size());
   }
 
   /// All of them at once; else store() solves each as it comes to it, which takes less memory.
@@ -96,23 +95,21 @@ class BlockWork {
     into.put(block, solved_);
   }
 
-  /// Puts what the stored tensors decode to into `weights`. To be called once.
+  /// Puts what the stored tensors decode to into `weights`, and lets go of each layer as it is
+  /// stored: a block of many experts would not fit twice. To be called once.
   const std::vector<QuantizedLayer>& store(Weights& weights) {
     each([&](std::size_t i) {
-      const BlockLayer& one = todo_.at(linears_[i]->name);
+      const BlockLayer one = std::exchange(todo_.at(linears_[i]->name), {});
       const Layer& layer = one.layer;
       SolvedLayer solved = std::exchange(solved_[i], {});
       if (solved.name.empty()) solved = solve_layer(recipe_, widths_, one);
       Stored stored = solved.grid.store(layer.name, solved.solution);
-      decoded_[i] = stored.decoded;
+      weights.at(layer.name + ".weight") = stored.decoded;
       done_[i] = quantized_layer(layer, std::move(stored));
       if (const LayerWidth* width = width_of(widths_, layer.name))
         note_width(*width, done_[i].report);
     });
-    for (std::size_t i = 0; i < done_.size(); ++i) {
-      done_[i].report.seconds = seconds_[i];
-      weights[linears_[i]->name + ".weight"] = decoded_[i];
-    }
+    for (std::size_t i = 0; i < done_.size(); ++i) done_[i].report.seconds = seconds_[i];
     return done_;
   }
 
@@ -129,12 +126,11 @@ class BlockWork {
   }
   const Assembled& recipe_;
   const LayerWidths& widths_;
-  const BlockLayers& todo_;
+  BlockLayers& todo_;
   const std::vector<const Linear*>& linears_;
   std::vector<std::size_t> order_;
   std::vector<SolvedLayer> solved_;
   std::vector<QuantizedLayer> done_;
-  std::vector<torch::Tensor> decoded_;
   std::vector<double> seconds_;
 };
 

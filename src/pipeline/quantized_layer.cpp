@@ -50,6 +50,7 @@ QuantizedLayer quantized_layer(const Layer& layer, Stored stored) {
   report.weight_error = relative(error, layer.weight);
   if (layer.stats.hessian.defined())
     report.output_error = relative(error, layer.weight, layer.stats.hessian);
+  report.few_tokens = layer.stats.few_tokens;
   report.stored = describe(stored.layout);
   return {report, stored.layout, std::move(stored.tensors)};
 }

@@ -35,6 +35,7 @@ ordered_json layer_json(const LayerReport& layer, const std::string& rule) {
   if (layer.output_error) json["output_error"] = *layer.output_error;
   if (layer.sensitivity) json["sensitivity"] = *layer.sensitivity;
   if (layer.expected_loss) json["expected_loss"] = *layer.expected_loss;
+  if (layer.few_tokens) json["few_tokens"] = *layer.few_tokens;
   json["rule"] = rule;
   json["seconds"] = layer.seconds;
   return json;

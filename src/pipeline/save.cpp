@@ -1,4 +1,7 @@
 // save: a folder as Hugging Face lays out a checkpoint, with a config that says how to read it.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -57,6 +60,22 @@ void add_dense(ShardWriter& shards, const Source& model,
   }
 }
 
+/// Names the experts that too few tokens visited.
+void tell_few_tokens(QuantizeReport& report) {
+  constexpr std::size_t kShown = 4;
+  std::vector<std::string> few;
+  for (const LayerReport& layer : report.layers)
+    if (layer.few_tokens) few.push_back(fmt::format("{} ({})", layer.name, *layer.few_tokens));
+  if (few.empty()) return;
+  const std::size_t count = few.size();
+  few.resize(std::min(count, kShown));
+  report.warnings.push_back(fmt::format(
+      "{} layers of experts saw fewer tokens of the calibration text than they have inputs, and "
+      "share statistics with the other experts of their block: {}{}; more samples make them their "
+      "own",
+      count, fmt::join(few, ", "), count > kShown ? ", …" : ""));
+}
+
 void count_bits(QuantizeReport& report, const Source& model) {
   double bits = 0, weights = 0;
   for (const LayerReport& layer : report.layers) {
@@ -101,6 +120,7 @@ void save(const Output& output, const Source& model, const BlockStore& ends,
   for (std::size_t i = 0; i < model.arch.blocks.size(); ++i) open.push_back(blocks.get(i));
   for (const QuantizedBlock& block : open)
     report.layers.insert(report.layers.end(), block.reports.begin(), block.reports.end());
+  tell_few_tokens(report);
   if (ends.finished() > 0) report.ends = open.emplace_back(ends.get(0)).reports;
   add_dense(shards, model, open);
   for (const QuantizedBlock& block : open) {

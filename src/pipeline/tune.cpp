@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/threads.h"
+#include "model/experts.h"
 
 namespace karat {
 namespace {
@@ -100,7 +101,7 @@ class BlockOutputs {
     const torch::Tensor y = block_forward(arch_, block_.index, weights, block_.inputs.at(sequence));
     const torch::Tensor loss = torch::mse_loss(y, block_.outputs.at(sequence));
     Part result{loss.item<double>()};
-    if (graph) result.gradients = torch::autograd::grad({loss}, leaves);
+    if (graph) result.gradients = gradients_of(loss, leaves);
     return result;
   }
 

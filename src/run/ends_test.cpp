@@ -27,7 +27,7 @@ const fs::path kFamilies = KARAT_SOURCE_DIR "/tests/fixtures/families";
 struct EndTwins {
   EndTwins(const std::string& family, const PackedLayout& layout) {
     const auto config = nlohmann::json::parse(read_text(kFamilies / family / "config.json"));
-    const Safetensors file = Safetensors::open_folder(kFamilies / family);
+    Safetensors file = Safetensors::open_folder(kFamilies / family);
     Architecture arch = read_architecture(kFamilies / family);
     match_weights(arch, file);
     tied = arch.tied();
@@ -168,8 +168,9 @@ TEST_CASE("ends that cannot be read are refused by name") {
   const std::string error = error_of([&] { LanguageModel::open(rotated.packed.path()); });
   CHECK(error.find("an embedding with a rotation") != std::string::npos);
   const EndTwins turned("llama3", {.format = "midrise", .bits = 4, .group = 0, .hadamard = 2});
-  CHECK(error_of([&] { LanguageModel::open(turned.packed.path()); })
-            .find("an embedding with a rotation") != std::string::npos);
+  CHECK(error_of([&] {
+          LanguageModel::open(turned.packed.path());
+        }).find("an embedding with a rotation") != std::string::npos);
   const EndTwins twins("llama-tied", {.bits = 8, .group = 16});
   std::vector<OwnedTensor> parts = twins.small;
   std::erase_if(parts, [](const OwnedTensor& t) { return t.name.ends_with("tokens.scales"); });

@@ -8,15 +8,12 @@
 #include "karat/error.h"
 #include "kernel/kernel.h"
 #include "run/attention.h"
+#include "run/mlp.h"
 
 namespace karat {
 namespace {
 
 constexpr std::int64_t kTokenGrain = 8;
-
-std::vector<float> floats(std::int64_t rows, std::int64_t columns) {
-  return std::vector<float>(static_cast<std::size_t>(rows * columns));
-}
 
 /// Outputs of the q, k and v layers, whether they are three layers or one.
 class Projections {
@@ -137,39 +134,11 @@ std::vector<float> attention(Pass& pass, std::int64_t layer, const float* x,
   return y;
 }
 
-/// y [tokens, 2 · width] -> its two halves [tokens, width].
-std::vector<std::vector<float>> halves(const std::vector<float>& y, std::int64_t tokens) {
-  std::vector<std::vector<float>> parts(2);
-  const auto width = static_cast<std::ptrdiff_t>(y.size()) / (2 * tokens);
-  for (auto row = y.begin(); row != y.end();)
-    for (std::vector<float>& part : parts) {
-      part.insert(part.end(), row, row + width);
-      row += width;
-    }
-  return parts;
-}
-
-/// What enters the last layer of the MLP: act(gate) · up, or act(up) alone. [tokens, ffn]
-std::vector<float> expand(const BlockWeights& block, Activation activation, const float* x,
-                          std::int64_t tokens) {
-  std::vector<std::vector<float>> y;
-  const auto layers = layers_reading(Input::mlp, block);
-  for (const LinearWeights* layer : layers) y.push_back(floats(tokens, layer->matrix.out()));
-  apply(layers, x, tokens, y);
-  if (block.mlp.kind == MlpKind::fused) y = halves(y[0], tokens);
-  std::vector<float>& gate = y[0];
-  activate(activation, gate.data(), static_cast<std::int64_t>(gate.size()),
-           y.size() > 1 ? y[1].data() : nullptr);
-  return std::move(gate);
-}
-
-/// x += scale · norm(layer(y)), the norm where there is one.
-void add(const LinearWeights& layer, const std::optional<NormWeights>& norm,
-         const std::vector<float>& y, float scale, std::vector<float>& x, std::int64_t tokens) {
-  std::vector<float> change = floats(tokens, layer.matrix.out());
-  apply(layer, y.data(), tokens, change.data());
-  if (norm) apply(*norm, change.data(), tokens, change.data());
-  add_scaled(scale, change.data(), x.data(), static_cast<std::int64_t>(x.size()));
+/// x += scale · norm(y), the norm where there is one.
+void add(const std::optional<NormWeights>& norm, std::vector<float> y, float scale,
+         std::vector<float>& x, std::int64_t tokens) {
+  if (norm) apply(*norm, y.data(), tokens, y.data());
+  add_scaled(scale, y.data(), x.data(), static_cast<std::int64_t>(x.size()));
 }
 
 /// y = norm(x), or x where there is none.
@@ -254,11 +223,13 @@ void forward(Pass pass, std::span<const TokenId> ids, float* states) {
       pass.tokens = static_cast<std::int64_t>(wanted->size());
     }
     if (joining == Joining::parallel) read(block.mlp.norm, x, pass.tokens, normed);
-    add(block.attention.o, block.attention.out_norm, y, model.arch.residual_scale, x, pass.tokens);
+    std::vector<float> change = floats(pass.tokens, model.arch.hidden);
+    apply(block.attention.o, y.data(), pass.tokens, change.data());
+    add(block.attention.out_norm, std::move(change), model.arch.residual_scale, x, pass.tokens);
     if (joining == Joining::sequential) read(block.mlp.norm, x, pass.tokens, normed);
-    add(block.mlp.down, block.mlp.out_norm,
-        expand(block, model.arch.activation, normed.data(), pass.tokens), model.arch.residual_scale,
-        x, pass.tokens);
+    const MlpShape shape{pass.tokens, model.arch.hidden, model.arch.activation, pass.independent};
+    add(block.mlp.out_norm, feed_forward(shape, model.arch.blocks[i], block, normed.data()),
+        model.arch.residual_scale, x, pass.tokens);
   }
   apply(model.final_norm, x.data(), pass.tokens, states);
 }

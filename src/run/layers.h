@@ -10,6 +10,11 @@
 
 namespace karat {
 
+/// Zeros [rows, columns].
+inline std::vector<float> floats(std::int64_t rows, std::int64_t columns) {
+  return std::vector<float>(static_cast<std::size_t>(rows * columns));
+}
+
 /// y = x W ᵀ + bias, [tokens, in] -> [tokens, out]; of one layer, or of several with the same x.
 void apply(const LinearWeights& linear, const float* x, std::int64_t tokens, float* y);
 void apply(std::span<const LinearWeights* const> layers, const float* x, std::int64_t tokens,

@@ -31,16 +31,17 @@ PackedView view_of(const LanguageModel& model, const TensorPortrait& tensor,
                      [&](std::string_view name) { return model.files().find(name); });
 }
 
-/// The linear layer whose weight `tensor` is; nullptr for the others.
-const Linear* find_linear(const Architecture& arch, const std::string& tensor) {
+/// The linear layers of all blocks by the names of their weights.
+std::map<std::string, const Linear*> linears_of(const Architecture& arch) {
+  std::map<std::string, const Linear*> found;
   for (const Block& block : arch.blocks)
     for (const Linear* linear : block.linears())
-      if (linear->name + std::string(kWeight) == tensor) return linear;
-  return nullptr;
+      found.emplace(linear->name + std::string(kWeight), linear);
+  return found;
 }
 
-TensorPortrait portray(const LanguageModel& model, const NamedShape& named) {
-  const Linear* linear = find_linear(model.architecture(), named.name);
+/// `linear`: the layer whose weight it is, or nullptr.
+TensorPortrait portray(const LanguageModel& model, const NamedShape& named, const Linear* linear) {
   TensorPortrait tensor{.name = named.name, .shape = named.shape, .linear = linear != nullptr};
   if (const PackedLayout* layout = packed_layout(model, named.name)) {
     tensor.packed = true;
@@ -84,8 +85,16 @@ Portrait draw_portrait(const LanguageModel& model) {
                     .tied = arch.tied(),
                     .file_bytes = static_cast<std::int64_t>(model.files().file_bytes()),
                     .isa = std::string(kernels().isa)};
+  for (const Block& block : arch.blocks)
+    if (block.mlp.router) {
+      portrait.experts = block.mlp.router->out;
+      portrait.experts_per_token = block.top_k;
+    }
+  const std::map<std::string, const Linear*> linears = linears_of(arch);
   for (const NamedShape& named : tensor_shapes(arch)) {
-    portrait.tensors.push_back(portray(model, named));
+    const auto linear = linears.find(named.name);
+    portrait.tensors.push_back(
+        portray(model, named, linear == linears.end() ? nullptr : linear->second));
     const TensorPortrait& tensor = portrait.tensors.back();
     portrait.parameters += tensor.weights;
     portrait.types[tensor.stored] += tensor.weights;

@@ -24,6 +24,7 @@ struct Portrait {
   std::string family, method;  // method: empty for an original folder
   std::int64_t parameters = 0, layers = 0, hidden = 0, ffn = 0, heads = 0, kv_heads = 0;
   std::int64_t head_dim = 0, context = 0, vocab = 0;
+  std::int64_t experts = 0, experts_per_token = 0;  // of a sparse block, where there is one
   bool tied = false;
   std::map<std::string, std::int64_t> types = {};  // stored as -> weights
   std::int64_t file_bytes = 0;

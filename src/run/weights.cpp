@@ -1,6 +1,7 @@
 #include "run/weights.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <functional>
 
@@ -61,6 +62,10 @@ class Finder {
     return found;
   }
 
+  RouterWeights find(const Router& router) const {
+    return {router.out, router.in, to_floats(get(router.name + ".weight"))};
+  }
+
   /// The embedding or the head.
   Matrix find_end(const std::string& weight) const {
     const std::string name = layer_of(weight);
@@ -105,30 +110,50 @@ std::size_t bytes_of(const NormWeights& norm) {
   return (norm.kind == Norm::Kind::layer ? 2 : 1) * norm.weight.size() * sizeof(float);
 }
 
-std::size_t bytes_of(const BlockWeights& block) {
-  std::size_t bytes = 0;
-  visit_parts([&](Role, const auto& weights) { bytes += bytes_of(weights); }, block);
-  return bytes;
+std::size_t bytes_of(const RouterWeights& router) {
+  return router.weight.size() * sizeof(float);
 }
 
-/// Tells every matrix which ones a token meets next; after the last comes the next token. Counts
-/// their weights.
+bool of_expert(Role role) {
+  return input_of(role) == Input::expert || input_of(role) == Input::expert_inner;
+}
+
+/// What a token reads of a block: of its experts as much as those that it chooses have on average.
+void count(const Block& block, const BlockWeights& weights, LanguageModel::Impl& model) {
+  std::size_t bytes = 0, of_experts = 0;
+  std::int64_t all = 0, experts = 0;
+  visit_parts(
+      [&]<class Part>(Role role, const Part& part) {
+        (of_expert(role) ? of_experts : bytes) += bytes_of(part);
+        if constexpr (std::is_same_v<Part, LinearWeights>)
+          (of_expert(role) ? experts : all) += part.matrix.out() * part.matrix.in();
+      },
+      weights);
+  const auto number = static_cast<std::int64_t>(std::max<std::size_t>(block.mlp.experts.size(), 1));
+  model.bytes_per_token +=
+      bytes + of_experts * static_cast<std::size_t>(block.top_k) / static_cast<std::size_t>(number);
+  model.weights_per_token += all + experts * block.top_k / number;
+}
+
+/// Tells every matrix which ones a token meets next; after the last comes the next token. Which
+/// experts it meets is not known before.
 void chain(LanguageModel::Impl& model) {
   std::vector<std::vector<Matrix*>> order;  // those of one input together
   for (BlockWeights& block : model.blocks) {
     std::optional<Input> last;
     visit_linears(block, [&](Role role, LinearWeights& layer) {
+      if (of_expert(role)) return;
       if (last != input_of(role)) order.emplace_back();
       order.back().push_back(&layer.matrix);
       last = input_of(role);
     });
+    for (auto& [gate, up, down] : block.mlp.experts)
+      for (LinearWeights* layer : {&gate, &up}) layer->matrix.precede(std::array{&down.matrix});
   }
   order.push_back({model.own_head ? &*model.own_head : &model.embedding});
+  model.weights_per_token += order.back()[0]->out() * order.back()[0]->in();
   for (std::size_t i = 0; i < order.size(); ++i)
-    for (Matrix* matrix : order[i]) {
-      matrix->precede(order[(i + 1) % order.size()]);
-      model.weights_per_token += matrix->out() * matrix->in();
-    }
+    for (Matrix* matrix : order[i]) matrix->precede(order[(i + 1) % order.size()]);
 }
 
 }  // namespace
@@ -147,7 +172,7 @@ LanguageModel::Impl open_weights(const std::filesystem::path& folder) {
   if (!arch.positions.empty()) model.positions = model.files.get(arch.positions);
   for (const Block& block : arch.blocks) {
     model.blocks.push_back(finder.find(block));
-    model.bytes_per_token += bytes_of(model.blocks.back());
+    count(block, model.blocks.back(), model);
   }
   model.final_norm = finder.find(arch.final_norm);
   if (!arch.tied()) model.own_head = finder.find_end(arch.head);

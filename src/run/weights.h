@@ -27,7 +27,13 @@ struct NormWeights {
   std::vector<float> weight, bias;  // of one row or of several in turn; bias: LayerNorm only
 };
 
-using BlockWeights = BlockParts<NormWeights, LinearWeights>;
+struct RouterWeights {
+  std::int64_t out = 0, in = 0;
+  std::vector<float> weight;  // [out, in]
+};
+
+using MlpWeights = MlpParts<NormWeights, LinearWeights, RouterWeights>;
+using BlockWeights = BlockParts<NormWeights, LinearWeights, RouterWeights>;
 
 struct LanguageModel::Impl {
   std::filesystem::path folder;

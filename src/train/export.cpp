@@ -117,7 +117,8 @@ json export_quantizer(const fs::path& folder, const Architecture& arch,
 
 void check_folder(const fs::path& folder) {
   Architecture arch = read_architecture(folder);
-  match_weights(arch, Safetensors::open_folder(folder));
+  Safetensors weights = Safetensors::open_folder(folder);
+  match_weights(arch, weights);
   Tokenizer::open(folder);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/threads.h"
+#include "model/experts.h"
 #include "train/rank_parts.h"
 
 namespace karat {
@@ -15,7 +16,7 @@ LossAndGradients part(const Weights& leaves, const PartLoss& mean_loss, std::int
   const torch::Tensor loss = mean_loss(first, count) * share;
   std::vector<torch::Tensor> inputs;
   for (const auto& [name, leaf] : leaves) inputs.push_back(leaf);
-  const auto gradients = torch::autograd::grad({loss}, inputs);
+  const auto gradients = gradients_of(loss, inputs);
   LossAndGradients result{loss.item<double>(), {}};
   std::size_t i = 0;
   for (const auto& [name, leaf] : leaves) result.gradients[name] = gradients[i++];

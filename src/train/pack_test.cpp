@@ -66,7 +66,7 @@ torch::Tensor graph_logits(const fs::path& folder, const LinearProduct& multiply
   const torch::NoGradGuard no_grad;
   const SerialTorch single;
   Architecture arch = read_architecture(folder);
-  const Safetensors files = Safetensors::open_folder(folder);
+  Safetensors files = Safetensors::open_folder(folder);
   match_weights(arch, files);
   const std::vector<TokenId> ids = some_ids();
   const Weights ends = load_ends(arch, files);

@@ -39,7 +39,7 @@ TEST_CASE("training learns and writes a Hugging Face folder") {
   CHECK(result.tokens == 60 * 5 * 31);
 
   Architecture arch = read_architecture(scene.options.out);
-  const Safetensors file = Safetensors::open_folder(scene.options.out);
+  Safetensors file = Safetensors::open_folder(scene.options.out);
   match_weights(arch, file);
   CHECK(file.get(arch.embedding).dtype == DType::bf16);
   CHECK(file.tensors().size() == tensor_shapes(arch).size());
@@ -181,7 +181,7 @@ TEST_CASE("GPT-2's Conv1D weights are saved as they are stored") {
   scene.options.steps = 2;
   train(scene.options);
   Architecture arch = read_architecture(scene.options.out);
-  const Safetensors file = Safetensors::open_folder(scene.options.out);
+  Safetensors file = Safetensors::open_folder(scene.options.out);
   match_weights(arch, file);
   const Linear& up = arch.blocks[0].mlp.up;
   CHECK(file.get(up.name + ".weight").shape == std::vector<std::int64_t>{up.in, up.out});
@@ -239,7 +239,7 @@ TEST_CASE("what is written quantizes to the model that was trained") {
     const TrainResult result = train(scene.options);
 
     Architecture arch = read_architecture(scene.options.out);
-    const Safetensors file = Safetensors::open_folder(scene.options.out);
+    Safetensors file = Safetensors::open_folder(scene.options.out);
     match_weights(arch, file);
     Weights weights = load_ends(arch, file);
     for (std::size_t i = 0; i < arch.blocks.size(); ++i) weights.merge(load_block(arch, file, i));

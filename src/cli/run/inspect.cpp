@@ -45,7 +45,7 @@ nlohmann::ordered_json tensors_json(const LanguageModel& model, const Portrait& 
 }
 
 nlohmann::ordered_json to_json(const Portrait& p) {
-  return {
+  nlohmann::ordered_json json = {
       {"family", p.family},
       {"method", p.method.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(p.method)},
       {"parameters", p.parameters},
@@ -66,6 +66,8 @@ nlohmann::ordered_json to_json(const Portrait& p) {
       {"cache_bytes_per_token", p.cache_bytes},
       {"weight_bytes_per_token", p.bytes_per_token},
       {"isa", p.isa}};
+  if (p.experts > 0) json["experts"] = {{"count", p.experts}, {"per_token", p.experts_per_token}};
+  return json;
 }
 
 void print(const Portrait& p) {
@@ -81,6 +83,9 @@ void print(const Portrait& p) {
                                  p.tied ? ", embedding and head shared" : ""));
   line("shape", fmt::format("{} layers, {} wide, {} FFN, {} heads of {} ({} for keys and values)",
                             p.layers, p.hidden, p.ffn, p.heads, p.head_dim, p.kv_heads));
+  if (p.experts > 0)
+    line("experts",
+         fmt::format("{} in a block, of which {} see a token", p.experts, p.experts_per_token));
   line("context", fmt::format("{} tokens, {} in the vocabulary", p.context, p.vocab));
   line("types", types);
   line("files", fmt::format("{:.3f} MB ({:.2f} MiB), {:.3f} bits per parameter",

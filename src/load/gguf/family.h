@@ -16,6 +16,7 @@ namespace karat {
 /// "blk.{}.attn_q" -> "model.layers.{}.self_attn.q_proj"; without the ending .weight or .bias.
 struct GgufName {
   std::string_view file, folder;
+  bool row = false;  // a vector in the file, a matrix of one row in the folder
 };
 
 struct GgufFamily {
@@ -36,6 +37,11 @@ std::vector<GgufName> llama_names();
 /// Sizes, epsilon, activation, context, rotary embedding and whether the head is tied. Throws Error
 /// on a scaling of the rotary embedding that config.json has no words for.
 nlohmann::json llama_config(const GgufKeys& keys, const std::string& model_type);
+/// The same with experts: how many there are and see a token, and their size.
+nlohmann::json expert_config(const GgufKeys& keys, const std::string& model_type);
+std::vector<GgufName> qwen_expert_names();  // of experts, and of one that sees all tokens
+/// Granite's four factors.
+void read_factors_of_granite(const GgufKeys& keys, nlohmann::json& config);
 std::vector<GgufName> gemma_names();  // of those with norms after each part
 /// What llama.cpp takes for granted of such files: every how many blocks one has no
 /// window, the window where the file is silent (0: none), and of how many blocks the model is whose

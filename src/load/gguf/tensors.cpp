@@ -63,6 +63,10 @@ class Maker {
   TensorView make(const TensorView& view) {
     TensorView made = view;
     made.name = folder_name(family_, view.name);
+    const auto known =
+        std::ranges::find(family_.names, parts_of_name(view.name).pattern, &GgufName::file);
+    if (known != family_.names.end() && known->row && view.shape.size() == 1)
+      made.shape.insert(made.shape.begin(), 1);
     if (view.dtype == DType::block && view.shape.size() == 1) made = as_floats(made, 0);
     if (family_.paired && made.name.find(".self_attn.q_proj.") != made.name.npos)
       return pairs_apart(made, heads_);
