@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 import unittest
 
 from support import KARAT, MODEL, TestCase
@@ -194,6 +195,20 @@ class Serve(TestCase):
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
             for prompt, text in pool.map(client, range(36)):
                 self.assertEqual(text, alone[prompt])
+
+
+    def test_who_leaves_is_noticed(self):
+        def cancelled():
+            return int(re.search(r"(?m)^karat_texts_cancelled_total (\d+)$", self.server.ask("GET", "/metrics")[1]).group(1))
+        before = cancelled()
+        body = json.dumps({"prompt": "The captain", "max_tokens": 240, "n": 60})
+        with socket.create_connection(("127.0.0.1", self.server.port)) as raw:
+            raw.sendall(f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        for _ in range(200):
+            if cancelled() > before:
+                return
+            time.sleep(0.1)
+        self.fail("60 texts are written for nobody")
 
 
 class Limits(TestCase):

@@ -34,8 +34,13 @@ struct Outgoing {
     const auto write = [&](const std::string& text) {
       return text.empty() || sink.write(text.data(), text.size());
     };
+    // That a reader has left is told by writing alone: a blank before JSON, a comment in a stream.
     std::optional<ServedPiece> piece = texts->next(kLook);
-    if (!piece) return sink.is_writable();
+    if (const auto now = std::chrono::steady_clock::now(); now - looked >= kLook) {
+      looked = now;
+      if (!write(request.stream ? ":\n\n" : " ")) return false;
+    }
+    if (!piece) return true;
     if (!piece->error.empty()) {
       const std::string error = error_answer(500, piece->error);
       if (!write(request.stream ? "data: " + error + "\n\n" : error)) return false;
@@ -52,6 +57,7 @@ struct Outgoing {
   CompletionRequest request;
   CompletionAnswer answer;
   std::shared_ptr<ServedRequest> texts = {};
+  std::chrono::steady_clock::time_point looked = std::chrono::steady_clock::now();
 };
 
 class HttpServer {
