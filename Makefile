@@ -6,7 +6,7 @@
 
 PACKAGES = g++ cmake ninja-build pkg-config python3 libtorch-dev libgloo-dev libopenblas0-pthread \
   libsentencepiece-dev libpcre2-dev libutf8proc-dev libssl-dev libfmt-dev libcli11-dev \
-  nlohmann-json3-dev doctest-dev libbenchmark-dev
+  nlohmann-json3-dev libcpp-httplib-dev doctest-dev libbenchmark-dev
 PRESET ?= release
 BUILD = build/$(PRESET)
 KARAT = $(BUILD)/karat

@@ -4,7 +4,10 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
+# Debian's is compiled, with OpenSSL: its classes are laid out for that.
+find_path(HTTPLIB_HEADERS httplib.h REQUIRED)
+find_library(HTTPLIB cpp-httplib REQUIRED)
 
 karat_layer(core LINKS OpenSSL::Crypto)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/registry/version.cpp @ONLY CONTENT
@@ -30,7 +33,10 @@ karat_layer(task LIGHT KNOWS evaluate run load core LINKS PkgConfig::PCRE2 PkgCo
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/task/definition.cpp PROPERTIES
   COMPILE_DEFINITIONS "KARAT_TASKS_BELOW_PREFIX=\"${CMAKE_INSTALL_DATADIR}/karat/tasks\";KARAT_SOURCE_TASKS=\"${PROJECT_SOURCE_DIR}/tasks\";KARAT_INSTALLED_TASKS=\"${CMAKE_INSTALL_FULL_DATADIR}/karat/tasks\"")
 karat_layer(scaling KNOWS load core)
-set(run_layers core load format kernel run evaluate report task scaling)
+karat_layer(serve LIGHT KNOWS run load core LINKS ${HTTPLIB} OpenSSL::SSL OpenSSL::Crypto)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/serve/http.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON
+  COMPILE_DEFINITIONS "CPPHTTPLIB_OPENSSL_SUPPORT;CPPHTTPLIB_ZLIB_SUPPORT;CPPHTTPLIB_BROTLI_SUPPORT")
+set(run_layers core load format kernel run evaluate report task scaling serve)
 
 karat_formats(layer_core layer_format)
 karat_registry(layer_load FOLDER load/gguf/family TABLE gguf_family_table HEADER load/gguf/family.h
@@ -107,7 +113,7 @@ endfunction()
 
 karat_bundle(karat_run ${run_layers})
 target_link_libraries(karat_run PUBLIC Threads::Threads
-  PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto
+  PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto OpenSSL::SSL ${HTTPLIB}
           PkgConfig::PCRE2 PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
 add_dependencies(karat_run karat_sentencepiece)
 if(KARAT_TORCH)

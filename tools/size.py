@@ -40,6 +40,7 @@ KNOWS = {
     "report": LOW | {"load", "run"},
     "task": LOW | {"load", "run", "evaluate"},
     "scaling": LOW | {"load"},
+    "serve": LOW | {"load", "run"},
     "model": LOW | {"load"},
     "calibrate": LOW | {"load", "model"},
     "recipe": LOW,

@@ -18,7 +18,7 @@ namespace karat {
 /// What is to be written.
 struct Generation {
   std::vector<TokenId> prompt = {};  // at least one token, at most the model's context
-  std::int64_t max_new = 256;        // most tokens to write
+  std::int64_t max_new = 256;        // most tokens to write; 0 where the prompt is scored
   Sampling sampling = {};
   std::optional<std::vector<TokenId>> stop_tokens = {};  // nothing: the model's eos
   std::vector<std::string> stop_texts = {};              // none of them is part of the text
@@ -28,6 +28,11 @@ struct Generation {
   /// Called with the text that became certain, which may be none: after each piece of the prompt,
   /// after each token, and at the end. false cancels.
   std::function<bool(std::string_view piece)> on_piece = {};
+  /// Tokens are scored, with so many of the likeliest ones beside each; nothing: they are not.
+  /// By the logits before penalties, bias and temperature.
+  std::optional<std::int64_t> alternatives = {};
+  bool score_prompt = false;  // the prompt's tokens too, where alternatives are given
+  std::function<void(const TokenScore& score)> on_score = {};  // of a written one, before its piece
 };
 
 /// Why a text ended: a stop token came, a stop text came, it has max_new tokens, the context is
@@ -43,6 +48,8 @@ struct Generated {
   Ending ending = Ending::length;
   std::string stop_text = {};                     // the one that came
   std::int64_t steps = 0;                         // of ids that went through the model
+  std::vector<TokenScore> scores = {};            // of ids
+  std::vector<TokenScore> prompt_scores = {};     // of the prompt without its first token
   double prompt_seconds = 0, decode_seconds = 0;  // of the engine's steps that it took part in
 };
 
@@ -60,7 +67,8 @@ class Generator {
 
   /// Its turn comes in order, as soon as there is room; `done` is called by the step that completes
   /// it. Throws Error when the prompt is empty or longer than the context, the text may take more
-  /// room than the engine has, max_new is below 1, or the sampling is impossible.
+  /// room than the engine has, max_new is below 1
+  /// (0 with a scored prompt), or the sampling is impossible.
   void add(Generation wanted, std::function<void(Generated)> done);
   bool busy() const;  // something is not complete yet
   /// One step of the engine: a piece of each new prompt, and a token of each text. false: there was

@@ -14,6 +14,7 @@ namespace karat {
 namespace {
 
 constexpr std::size_t kPromptPiece = 256;  // tokens a step, as in a pass of the engine
+constexpr std::size_t kScoredRows = 16;    // of logits that are held at a time
 
 /// A text that grows until it is complete.
 class Writer {
@@ -30,7 +31,9 @@ class Writer {
     if (prompt_tokens() > context_)
       fail("prompt", std::to_string(prompt_tokens()) + " tokens",
            "at most " + std::to_string(context_) + ", the model's context");
-    if (wanted_.max_new < 1) fail("max-new", std::to_string(wanted_.max_new), "at least 1");
+    wanted_.score_prompt = wanted_.score_prompt && wanted_.alternatives.has_value();
+    if (wanted_.max_new < (wanted_.score_prompt ? 0 : 1))
+      fail("max-new", std::to_string(wanted_.max_new), "at least 1");
   }
 
   /// Positions that it may take.
@@ -55,11 +58,24 @@ class Writer {
   }
   /// Goes on without a token; false: the text is complete.
   bool wait() { return show({}) || end(Ending::cancelled); }
+  /// Whether the rows of all tokens of the piece that is read next are wanted.
+  bool scores_next() const { return wanted_.score_prompt && reading(); }
+  /// Scores the prompt's token that follows the `row`-th of the piece that is read now.
+  void score(std::size_t row, std::span<const float> logits) {
+    if (const std::size_t next = read_ + row + 1; next < wanted_.prompt.size())
+      written_.prompt_scores.push_back(
+          score_token(logits, wanted_.prompt[next], *wanted_.alternatives));
+  }
   /// Draws the next token; false: the text is complete.
   bool grow(std::span<const float> logits) {
+    if (wanted_.max_new == 0) return end(Ending::length);
     const TokenId id = sampler_.next(logits);
     if (std::ranges::find(stop_tokens_, id) != stop_tokens_.end()) return end(Ending::eos);
     written_.ids.push_back(id);
+    if (wanted_.alternatives) {
+      written_.scores.push_back(score_token(logits, id, *wanted_.alternatives));
+      if (wanted_.on_score) wanted_.on_score(written_.scores.back());
+    }
     const bool wanted = show(stops_.push(stream_.push(id)));
     if (!stops_.stopped().empty()) return end(Ending::text);
     if (!wanted) return end(Ending::cancelled);
@@ -142,6 +158,66 @@ struct Generator::State {
     return one;
   }
 
+  std::size_t vocab() const {
+    return static_cast<std::size_t>(engine.model().architecture().vocab);
+  }
+
+  /// Scores by the states of a piece's tokens; returns the logits of the last.
+  std::vector<float> score(Writer& writer, std::span<const float> states) const {
+    const auto width = static_cast<std::size_t>(engine.model().architecture().hidden);
+    const std::size_t rows = states.size() / width;
+    std::vector<float> logits;
+    for (std::size_t row = 0; row < rows; row += kScoredRows) {
+      const std::size_t count = std::min(kScoredRows, rows - row);
+      // One row alone has a kernel of its own, which rounds otherwise.
+      std::vector<float> some(std::max<std::size_t>(2, count) * width);
+      std::copy_n(&states[row * width], count * width, some.begin());
+      logits.resize(some.size() / width * vocab());
+      engine.logits(some, logits);
+      for (std::size_t i = 0; i < count; ++i)
+        writer.score(row + i, std::span(logits).subspan(i * vocab(), vocab()));
+      logits = {&logits[(count - 1) * vocab()], &logits[(count - 1) * vocab()] + vocab()};
+    }
+    return logits;
+  }
+
+  /// Engine::next_logits() where some of the requests are scored.
+  std::vector<float> scored_logits(std::span<const Request> requests) {
+    std::vector<std::int64_t> rows;
+    std::int64_t begin = 0;
+    auto text = active.begin();
+    for (const Request& request : requests) {
+      const std::int64_t end = begin + std::ssize(request.ids);
+      if ((text++)->writer.scores_next())
+        for (std::int64_t row = begin; row < end; ++row) rows.push_back(row);
+      else if (request.logits)
+        rows.push_back(end - 1);
+      begin = end;
+    }
+    const std::vector<float> states = engine.step(requests, rows);
+    const auto width = static_cast<std::size_t>(engine.model().architecture().hidden);
+    std::vector<float> result;
+    std::span<const float> left = states;
+    text = active.begin();
+    for (const Request& request : requests) {
+      Writer& writer = (text++)->writer;
+      const bool all = writer.scores_next();
+      const std::size_t count = all ? request.ids.size() : request.logits ? 1 : 0;
+      std::vector<float> last(all || count == 0 ? 0 : 2 * vocab());
+      if (all) {
+        last = score(writer, left.first(count * width));
+      } else if (count > 0) {
+        std::vector<float> twice(2 * width);
+        std::copy_n(left.begin(), width, twice.begin());
+        engine.logits(twice, last);
+        last.resize(vocab());
+      }
+      left = left.subspan(count * width);
+      if (request.logits) result.insert(result.end(), last.begin(), last.end());
+    }
+    return result;
+  }
+
   /// Goes on with a text after `request`, without logits where it asked for none.
   void go_on(std::list<Text>::iterator text, const Request& request, std::span<const float> logits,
              double seconds) {
@@ -190,9 +266,12 @@ bool Generator::step() {
   for (const Text& text : state.active) requests.push_back(text.writer.next(text.sequence));
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  const std::vector<float> logits = state.engine.next_logits(requests);
+  const bool scored =
+      std::ranges::any_of(state.active, [](const Text& text) { return text.writer.scores_next(); });
+  const std::vector<float> logits =
+      scored ? state.scored_logits(requests) : state.engine.next_logits(requests);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  const auto vocab = static_cast<std::size_t>(state.engine.model().architecture().vocab);
+  const std::size_t vocab = state.vocab();
   std::span<const float> left = logits;
   auto text = state.active.begin();
   std::exception_ptr thrown;

@@ -283,5 +283,49 @@ TEST_CASE("stop texts hold back what may belong to one") {
   CHECK(open.finish() == "ab");
 }
 
+TEST_CASE("scores of prompt and text are those of whole rows, alone and among others") {
+  Tiny tiny;
+  tiny.engine = Engine(tiny.model, {.room = 4096, .independent = true});
+  Generation wanted = tiny.greedy(4);
+  for (int i = 0; i < 7; ++i) {  // a prompt of several pieces
+    const std::vector<TokenId> copy = wanted.prompt;
+    if (copy.size() < 300) wanted.prompt.insert(wanted.prompt.end(), copy.begin(), copy.end());
+  }
+  wanted.alternatives = 2;
+  wanted.score_prompt = true;
+  const Generated alone = tiny.write(wanted);
+  std::vector<TokenId> all = wanted.prompt;
+  all.insert(all.end(), alone.ids.begin(), alone.ids.end());
+  const SequenceId sequence = tiny.engine.begin();
+  const std::vector<float> states = tiny.engine.step({sequence, all});
+  tiny.engine.end(sequence);
+  const auto vocab = static_cast<std::size_t>(tiny.model.architecture().vocab);
+  std::vector<float> logits(all.size() * vocab);
+  tiny.engine.logits(states, logits);
+  std::vector<TokenScore> found = alone.prompt_scores;
+  found.insert(found.end(), alone.scores.begin(), alone.scores.end());
+  REQUIRE(found.size() == all.size() - 1);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const TokenScore right =
+        score_token(std::span(logits).subspan(i * vocab, vocab), all[i + 1], 2);
+    REQUIRE(found[i].id == right.id);
+    REQUIRE(found[i].logprob == right.logprob);
+    REQUIRE(found[i].top == right.top);
+  }
+  Generator generator(tiny.engine, tiny.tokenizer);
+  std::vector<Generated> many(3);
+  for (std::size_t i = 0; i < many.size(); ++i) {
+    Generation one = i == 1 ? wanted : tiny.greedy(6);
+    if (i == 1) one.max_new = 0;
+    generator.add(one, [&many, i](Generated done) { many[i] = std::move(done); });
+  }
+  while (generator.step()) {
+  }
+  REQUIRE(many[1].prompt_scores.size() == alone.prompt_scores.size());
+  CHECK(many[1].prompt_scores.back().logprob == alone.prompt_scores.back().logprob);
+  CHECK(many[1].ids.empty());
+  CHECK(many[0].text == tiny.write(tiny.greedy(6)).text);
+}
+
 }  // namespace
 }  // namespace karat

@@ -53,6 +53,12 @@ std::vector<Candidate> candidates(std::span<const float> logits, float top,
   // Tokens below (1 − p)/vocab hold less than 1 − p together: the nucleus does without them.
   const double floor = (1 - sampling.top_p) * sum / static_cast<double>(logits.size());
   std::erase_if(all, [&](const Candidate& c) { return c.probability < floor; });
+  // The likeliest token's is 1.
+  std::erase_if(all, [&](const Candidate& c) { return c.probability < sampling.min_p; });
+  if (sampling.min_p > 0) {
+    sum = 0;
+    for (const Candidate& c : all) sum += c.probability;
+  }
   const auto keep = static_cast<std::size_t>(sampling.top_k);
   if (keep > 0 && keep < all.size()) {
     const auto end = all.begin() + static_cast<std::ptrdiff_t>(keep);
@@ -80,9 +86,37 @@ Sampler::Sampler(const Sampling& sampling) : sampling_(sampling), state_(samplin
     fail("top-p", std::to_string(sampling.top_p), "a number above 0 and at most 1");
   if (sampling.top_k < 0)
     fail("top-k", std::to_string(sampling.top_k), "a count", "0 draws from all tokens");
+  if (!(sampling.min_p >= 0 && sampling.min_p <= 1))
+    fail("min-p", std::to_string(sampling.min_p), "a number from 0 to 1",
+         "0 draws from all tokens");
+  bool finite = std::isfinite(sampling.presence_penalty + sampling.frequency_penalty);
+  for (const auto& [id, bias] : sampling.bias) finite = finite && std::isfinite(bias);
+  if (!finite) fail("sampler", "a penalty or bias that is not finite", "finite numbers");
+}
+
+std::vector<float> Sampler::adjusted(std::span<const float> logits) const {
+  std::vector<float> result(logits.begin(), logits.end());
+  const auto add = [&](TokenId id, double what) {
+    if (id < 0 || static_cast<std::size_t>(id) >= result.size())
+      fail("bias", "token " + std::to_string(id), "one of " + std::to_string(result.size()));
+    float& logit = result[static_cast<std::size_t>(id)];
+    logit = static_cast<float>(logit + what);
+  };
+  for (const auto& [id, bias] : sampling_.bias) add(id, bias);
+  for (const auto& [id, count] : drawn_)
+    add(id, -sampling_.presence_penalty - sampling_.frequency_penalty * static_cast<double>(count));
+  return result;
 }
 
 TokenId Sampler::next(std::span<const float> logits) {
+  const bool penalties = sampling_.presence_penalty != 0 || sampling_.frequency_penalty != 0;
+  if (!penalties && sampling_.bias.empty()) return draw(logits);
+  const TokenId id = draw(adjusted(logits));
+  if (penalties) ++drawn_[id];
+  return id;
+}
+
+TokenId Sampler::draw(std::span<const float> logits) {
   const float top = checked_top(logits);
   if (sampling_.temperature == 0)
     return static_cast<TokenId>(std::ranges::find(logits, top) - logits.begin());

@@ -103,5 +103,49 @@ TEST_CASE("impossible sampling is refused") {
   CHECK_THROWS_AS(Sampler({}).next({}), Error);
 }
 
+TEST_CASE("min-p keeps what is likely enough beside the likeliest") {
+  const auto some = shares({.temperature = 1, .top_p = 1, .min_p = 0.5});  // 0.5 and 0.3
+  CHECK(some.size() == 2);
+  CHECK(some.at(0) == doctest::Approx(0.375).epsilon(0.05));
+  CHECK(shares({.temperature = 1, .top_p = 1, .min_p = 1}).size() == 1);
+  CHECK_THROWS_AS(Sampler({.min_p = 1.1}), Error);
+}
+
+TEST_CASE("penalties and bias change logits as the naive twin says") {
+  const Sampling sampling{.temperature = 0,
+                          .presence_penalty = 0.4,
+                          .frequency_penalty = 0.3,
+                          .bias = {{1, 2.1}, {3, -1}}};
+  Sampler sampler(sampling);
+  std::map<TokenId, int> count;
+  for (int step = 0; step < 20; ++step) {
+    TokenId best = 0;
+    double most = -1e9;
+    for (TokenId id = 0; id < 4; ++id) {
+      double logit = kLogits[static_cast<std::size_t>(id)];
+      if (sampling.bias.contains(id)) logit += sampling.bias.at(id);
+      if (count[id] > 0) logit -= 0.4 + 0.3 * count[id];
+      if (logit > most) most = logit, best = id;
+    }
+    REQUIRE(sampler.next(kLogits) == best);
+    ++count[best];
+  }
+  CHECK(count.at(2) > 0);
+  CHECK(count.at(1) > 0);
+  CHECK_THROWS_AS(Sampler({.temperature = 0, .bias = {{4, 1}}}).next(kLogits), Error);
+  CHECK_THROWS_AS(Sampler({.frequency_penalty = std::nan("")}), Error);
+}
+
+TEST_CASE("a token's score is the logarithm of its probability, beside the likeliest ones") {
+  const TokenScore score = score_token(kLogits, 3, 2);
+  CHECK(score.logprob == doctest::Approx(std::log(0.15)));
+  REQUIRE(score.top.size() == 2);
+  CHECK(score.top[0].first == 2);
+  CHECK(score.top[1].first == 0);
+  CHECK(score.top[1].second == doctest::Approx(std::log(0.3)));
+  CHECK(score_token(kLogits, 0, 9).top.size() == 4);
+  CHECK_THROWS_AS(score_token(kLogits, 4, 0), Error);
+}
+
 }  // namespace
 }  // namespace karat
