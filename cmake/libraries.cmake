@@ -32,11 +32,12 @@ karat_layer(task LIGHT KNOWS evaluate run load core LINKS PkgConfig::PCRE2 PkgCo
 # Beside the program's prefix when installed, else in the sources: src/task/definition.cpp.
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/task/definition.cpp PROPERTIES
   COMPILE_DEFINITIONS "KARAT_TASKS_BELOW_PREFIX=\"${CMAKE_INSTALL_DATADIR}/karat/tasks\";KARAT_SOURCE_TASKS=\"${PROJECT_SOURCE_DIR}/tasks\";KARAT_INSTALLED_TASKS=\"${CMAKE_INSTALL_FULL_DATADIR}/karat/tasks\"")
+karat_layer(chat LIGHT KNOWS load core LINKS PkgConfig::UTF8PROC)
 karat_layer(scaling KNOWS load core)
 karat_layer(serve LIGHT KNOWS run load core LINKS ${HTTPLIB} OpenSSL::SSL OpenSSL::Crypto)
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/serve/http.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON
   COMPILE_DEFINITIONS "CPPHTTPLIB_OPENSSL_SUPPORT;CPPHTTPLIB_ZLIB_SUPPORT;CPPHTTPLIB_BROTLI_SUPPORT")
-set(run_layers core load format kernel run evaluate report task scaling serve)
+set(run_layers core load format kernel run evaluate report task chat scaling serve)
 
 karat_formats(layer_core layer_format)
 karat_registry(layer_load FOLDER load/gguf/family TABLE gguf_family_table HEADER load/gguf/family.h

@@ -39,6 +39,7 @@ KNOWS = {
     "evaluate": LOW | {"load", "run"},
     "report": LOW | {"load", "run"},
     "task": LOW | {"load", "run", "evaluate"},
+    "chat": LOW | {"load"},
     "scaling": LOW | {"load"},
     "serve": LOW | {"load", "run"},
     "model": LOW | {"load"},
