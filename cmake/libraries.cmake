@@ -32,7 +32,7 @@ karat_layer(task LIGHT KNOWS evaluate run load core LINKS PkgConfig::PCRE2 PkgCo
 # Beside the program's prefix when installed, else in the sources: src/task/definition.cpp.
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/task/definition.cpp PROPERTIES
   COMPILE_DEFINITIONS "KARAT_TASKS_BELOW_PREFIX=\"${CMAKE_INSTALL_DATADIR}/karat/tasks\";KARAT_SOURCE_TASKS=\"${PROJECT_SOURCE_DIR}/tasks\";KARAT_INSTALLED_TASKS=\"${CMAKE_INSTALL_FULL_DATADIR}/karat/tasks\"")
-karat_layer(chat LIGHT KNOWS load core LINKS PkgConfig::UTF8PROC)
+karat_layer(chat LIGHT KNOWS load core)
 karat_layer(scaling KNOWS load core)
 karat_layer(serve LIGHT KNOWS run load core LINKS ${HTTPLIB} OpenSSL::SSL OpenSSL::Crypto)
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/serve/http.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON

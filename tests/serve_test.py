@@ -7,10 +7,10 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-import unittest
 
-from support import KARAT, MODEL, TestCase
+from support import KARAT, MODEL, TestCase, main
 
 WORDS = "The captain said that the river was dark and the night had come over all of them".split()
 
@@ -25,6 +25,8 @@ class Server:
 
     def end(self):
         """Its exit code after SIGTERM."""
+        if self.process.returncode is not None:
+            return self.process.returncode
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(60)
@@ -197,25 +199,87 @@ class Serve(TestCase):
                 self.assertEqual(text, alone[prompt])
 
 
-    def test_who_leaves_is_noticed(self):
-        def cancelled():
-            return int(re.search(r"(?m)^karat_texts_cancelled_total (\d+)$", self.server.ask("GET", "/metrics")[1]).group(1))
-        before = cancelled()
-        body = json.dumps({"prompt": "The captain", "max_tokens": 240, "n": 60})
-        with socket.create_connection(("127.0.0.1", self.server.port)) as raw:
-            raw.sendall(f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-        for _ in range(200):
-            if cancelled() > before:
-                return
-            time.sleep(0.1)
-        self.fail("60 texts are written for nobody")
+TEMPLATE = """{{ bos_token }}{% for message in messages %}{% if message.role not in ('user', 'assistant') %}
+{{- raise_exception('no such role') }}{% endif %}{{ message.role }}: {{ message.content }}
+{% endfor %}{% if tools %}{{ tools | length }} tools
+{% endif %}{% if add_generation_prompt %}assistant:{% endif %}"""
+
+
+class Chat(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.NamedTemporaryFile("w", suffix=".jinja") as file:
+            file.write(TEMPLATE)
+            file.flush()
+            cls.server = Server("--context", "256", "--template", file.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.server.end() == 0
+
+    def chat(self, messages, **fields):
+        return self.server.ask("POST", "/v1/chat/completions", {"messages": messages, "temperature": 0, **fields})
+
+    def test_a_message_continues_the_rendered_conversation(self):
+        messages = [{"role": "user", "content": "The captain"}, {"role": "assistant", "content": "He was"},
+                    {"role": "user", "content": [{"type": "text", "text": "Go "}, {"type": "text", "text": "on"}]}]
+        bos = json.loads((MODEL / "tokenizer_config.json").read_text()).get("bos_token") or ""
+        prompt = f"{bos}user: The captain\nassistant: He was\nuser: Go on\nassistant:"
+        ids = self.server.ask("POST", "/tokenize", {"content": prompt, "add_special": False})[1]["tokens"]
+        text = self.server.complete(ids, max_tokens=12)["choices"][0]["text"]
+        response, answer = self.chat(messages, max_tokens=12, logprobs=True, top_logprobs=2)
+        self.assertEqual((response.status, answer["object"]), (200, "chat.completion"), answer)
+        choice = answer["choices"][0]
+        self.assertEqual((choice["message"], choice["finish_reason"]), ({"role": "assistant", "content": text}, "length"))
+        tokens = choice["logprobs"]["content"]
+        self.assertEqual((len(tokens), "".join(one["token"] for one in tokens)), (12, text))
+        self.assertEqual([len(one["top_logprobs"]) for one in tokens], [2] * 12)
+        self.assertEqual(tokens[0]["logprob"], tokens[0]["top_logprobs"][0]["logprob"])  # the likeliest was drawn
+        body = {"messages": messages, "temperature": 0, "max_completion_tokens": 12, "stream": True}
+        connection, response = self.server.open("POST", "/v1/chat/completions", body)
+        events = [json.loads(line[6:]) for line in response if line.startswith(b"data: {")]
+        connection.close()
+        deltas = [event["choices"][0]["delta"] for event in events]
+        self.assertEqual([one.pop("role", None) for one in deltas], ["assistant"] + [None] * (len(deltas) - 1))
+        self.assertEqual("".join(one["content"] for one in deltas), text)
+        self.assertEqual({event["object"] for event in events}, {"chat.completion.chunk"})
+        tools = self.chat(messages, max_tokens=1, tools=[{"type": "function"}])[1]["usage"]["prompt_tokens"]
+        self.assertGreater(tools, answer["usage"]["prompt_tokens"])
+        self.assertGreater(self.chat(messages[:1])[1]["usage"]["completion_tokens"], 100)  # as long as there is room
+
+    def test_bad_conversations(self):
+        good = [{"role": "user", "content": "a"}]
+        for messages, fields, says in ((None, {}, "messages"), ([], {}, "messages"), (["a"], {}, "role"),
+                                       ([{"role": "nobody", "content": "a"}], {}, "no such role"),
+                                       ([{"role": "user", "content": [{"type": "image_url"}]}], {}, "parts"),
+                                       (good, {"echo": True}, "echo"), (good, {"top_logprobs": 2}, "logprobs"),
+                                       (good, {"tool_choice": "required"}, "tool_choice"),
+                                       ([{"role": "user", "content": "dark night " * 300}], {}, "context")):
+            response, answer = self.chat(messages, **fields)
+            self.assertEqual((response.status, answer["error"]["type"]), (400, "invalid_request_error"), answer)
+            self.assertIn(says, answer["error"]["message"])
 
 
 class Limits(TestCase):
     def serve(self, *arguments):
         server = Server(*arguments)
-        self.addCleanup(server.process.kill)
+        self.addCleanup(server.end)
         return server
+
+    def test_who_leaves_is_noticed(self):
+        server = self.serve("--context", "256")  # of its own: nobody else leaves it
+
+        def cancelled():
+            return int(re.search(r"(?m)^karat_texts_cancelled_total (\d+)$", server.ask("GET", "/metrics")[1]).group(1))
+        self.assertEqual(cancelled(), 0)
+        body = json.dumps({"prompt": "The captain", "max_tokens": 240, "n": 60})
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+            raw.sendall(f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        for _ in range(200):
+            if cancelled() > 0:
+                return
+            time.sleep(0.1)
+        self.fail("60 texts are written for nobody")
 
     def test_queue_and_end(self):
         server = self.serve("--parallel", "1", "--max-queue", "0", "--context", "200")
@@ -253,4 +317,4 @@ class Limits(TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

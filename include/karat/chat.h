@@ -32,6 +32,8 @@ class ChatTemplate {
   /// templates but none of that name.
   static std::optional<ChatTemplate> of_model(const std::filesystem::path& model,
                                               std::string_view name = {});
+  /// Another template with the special tokens of a model.
+  static ChatTemplate for_model(const std::filesystem::path& model, std::string_view source);
 
   /// Throws Error when the JSON is malformed, the template refuses the conversation, reads what is
   /// not there, or takes more steps or bytes than any template needs.

@@ -24,6 +24,9 @@ struct ServeOptions {
   std::size_t body = std::size_t{8} << 20;  // most bytes of a request
   double seconds = 600;                     // that a request may take; its texts end where they are
   CacheType cache = CacheType::f16;
+  /// The prompt of a conversation, of the JSON of messages and tools (none: ""); nothing: requests
+  /// for answers in conversations get 501. May throw Error; called by many threads at a time.
+  std::function<std::string(const std::string& messages, const std::string& tools)> chat = {};
   std::function<void(int port)> on_ready = {};
   /// Asked ten times a second. Once true, what runs is finished and new requests get 503.
   std::function<bool()> stop_wanted = {};

@@ -27,6 +27,13 @@ nlohmann::ordered_json ordered(const std::string& text, const std::string& what)
   return nlohmann::ordered_json::parse(text);
 }
 
+json tokenizer_config(const fs::path& model) {
+  const std::string text = model_text(model, "tokenizer_config.json");
+  json config = text.empty() ? json::object() : parse_json(text, "tokenizer_config.json");
+  if (!config.is_object()) fail("tokenizer_config.json", config.type_name(), "an object");
+  return config;
+}
+
 /// What tokenizer_config.json says of a role: a text, or an added token's object.
 DatumDict special_tokens(const json& config) {
   DatumDict out;
@@ -65,18 +72,20 @@ ChatTemplate::ChatTemplate(std::string_view source) {
 }
 
 std::optional<ChatTemplate> ChatTemplate::of_model(const fs::path& model, std::string_view name) {
-  const std::string text = model_text(model, "tokenizer_config.json");
-  const json config = text.empty() ? json::object() : parse_json(text, "tokenizer_config.json");
-  if (!config.is_object()) fail("tokenizer_config.json", config.type_name(), "an object");
   std::optional<std::string> source;
   const std::string own = model_text(model, "chat_template.jinja");
   if (!own.empty() && (name.empty() || name == "default"))
     source = own;
   else
-    source = chosen(config.value("chat_template", json()), std::string(name));
+    source = chosen(tokenizer_config(model).value("chat_template", json()), std::string(name));
   if (!source) return std::nullopt;
-  ChatTemplate out(*source);
-  out.impl_ = std::make_shared<const Impl>(Impl{out.impl_->run, special_tokens(config)});
+  return for_model(model, *source);
+}
+
+ChatTemplate ChatTemplate::for_model(const fs::path& model, std::string_view source) {
+  ChatTemplate out(source);
+  out.impl_ =
+      std::make_shared<const Impl>(Impl{out.impl_->run, special_tokens(tokenizer_config(model))});
   return out;
 }
 

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "chat/characters.h"
 #include "karat/error.h"
+#include "load/characters.h"
 
 namespace karat {
 

@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <map>
 
-#include "chat/characters.h"
 #include "chat/scope.h"
 #include "karat/error.h"
+#include "load/characters.h"
 
 namespace karat {
 namespace {

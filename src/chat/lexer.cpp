@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
-#include "chat/characters.h"
 #include "karat/error.h"
+#include "load/characters.h"
 
 namespace karat {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <map>
 
-#include "chat/characters.h"
 #include "chat/scope.h"
 #include "karat/error.h"
+#include "load/characters.h"
 
 namespace karat {
 namespace {

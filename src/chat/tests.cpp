@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <map>
 
-#include "chat/characters.h"
 #include "chat/scope.h"
 #include "karat/error.h"
+#include "load/characters.h"
 
 namespace karat {
 namespace {

@@ -15,9 +15,9 @@ std::string dumped(const OrderedJson& json) {
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
-std::string random_id() {
+std::string random_id(std::string_view prefix) {
   std::random_device device;
-  return fmt::format("cmpl-{:08x}{:08x}{:08x}", device(), device(), device());
+  return fmt::format("{}-{:08x}{:08x}{:08x}", prefix, device(), device(), device());
 }
 
 std::string_view error_type(int status) {
@@ -63,7 +63,7 @@ CompletionAnswer::CompletionAnswer(const CompletionRequest& request, const Token
     : request_(request),
       tokenizer_(tokenizer),
       name_(std::move(name)),
-      id_(random_id()),
+      id_(random_id(request.chat ? "chatcmpl" : "cmpl")),
       created_(std::chrono::duration_cast<std::chrono::seconds>(
                    std::chrono::system_clock::now().time_since_epoch())
                    .count()),
@@ -79,6 +79,7 @@ const CompletionRequest::Prompt& CompletionAnswer::prompt(std::size_t index) con
 /// JSON of the tokens that were not shown yet. A first token that nothing predicts has no number.
 std::string CompletionAnswer::logprobs(Choice& choice, std::size_t index) const {
   if (!request_.wanted.alternatives) return "null";
+  if (request_.chat) return chat_logprobs(choice);
   OrderedJson tokens = OrderedJson::array(), numbers = tokens, tops = tokens, offsets = tokens;
   const auto add = [&](TokenId id, const OrderedJson& number, const OrderedJson& top) {
     const std::string text = tokenizer_.decode(std::span(&id, 1), false);
@@ -104,16 +105,51 @@ std::string CompletionAnswer::logprobs(Choice& choice, std::size_t index) const 
                  {"text_offset", offsets}});
 }
 
+std::string CompletionAnswer::chat_logprobs(Choice& choice) const {
+  OrderedJson content = OrderedJson::array();
+  const auto token = [&](TokenId id, double number) {
+    const std::string text = tokenizer_.decode(std::span(&id, 1), false);
+    OrderedJson bytes = OrderedJson::array();
+    for (const char byte : text) bytes.push_back(static_cast<unsigned char>(byte));
+    return OrderedJson{{"token", text}, {"logprob", number}, {"bytes", bytes}};
+  };
+  for (; choice.shown < choice.scores.size(); ++choice.shown) {
+    const TokenScore& score = choice.scores[choice.shown];
+    OrderedJson top = OrderedJson::array();
+    for (const auto& [id, number] : score.top) top.push_back(token(id, number));
+    content.push_back(token(score.id, score.logprob));
+    content.back()["top_logprobs"] = top;
+  }
+  return dumped({{"content", content}});
+}
+
 std::string CompletionAnswer::usage() const {
   return dumped({{"prompt_tokens", prompt_tokens_},
                  {"completion_tokens", written_},
                  {"total_tokens", prompt_tokens_ + written_}});
 }
 
-std::string CompletionAnswer::object(const std::string& choices, const std::string& more) const {
-  return fmt::format(
-      R"({{"id":"{}","object":"text_completion","created":{},"model":{},"choices":[{}]{}}})", id_,
-      created_, dumped(name_), choices, more);
+std::string CompletionAnswer::object(const std::string& choices, const std::string& more,
+                                     bool whole) const {
+  const std::string_view kind = !request_.chat ? "text_completion"
+                                : whole        ? "chat.completion"
+                                               : "chat.completion.chunk";
+  return fmt::format(R"({{"id":"{}","object":"{}","created":{},"model":{},"choices":[{}]{}}})", id_,
+                     kind, created_, dumped(name_), choices, more);
+}
+
+std::string CompletionAnswer::shown(Choice& choice, std::size_t index, const std::string& text,
+                                    bool whole) const {
+  std::string written = fmt::format("\"text\":{}", dumped(text));
+  if (request_.chat) {
+    OrderedJson message;
+    if (whole || !choice.begun) message["role"] = "assistant";
+    message["content"] = text;
+    written = (whole ? "\"message\":" : "\"delta\":") + dumped(message);
+  }
+  const OrderedJson finish = choice.finish.empty() ? OrderedJson() : OrderedJson(choice.finish);
+  return fmt::format(R"({{{},"index":{},"logprobs":{},"finish_reason":{}}})", written, index,
+                     logprobs(choice, index), dumped(finish));
 }
 
 std::string CompletionAnswer::event(ServedPiece piece) {
@@ -136,13 +172,9 @@ std::string CompletionAnswer::event(ServedPiece piece) {
   if (!request_.stream || waits) return {};
   if (request_.wanted.score_prompt) text = choice.text;
   if (request_.echo && !choice.begun) text = prompt(piece.text).text + text;
+  const std::string choices = shown(choice, piece.text, text, false);
   choice.begun = true;
-  const OrderedJson finish = choice.finish.empty() ? OrderedJson() : OrderedJson(choice.finish);
-  return "data: " +
-         object(fmt::format(R"({{"text":{},"index":{},"logprobs":{},"finish_reason":{}}})",
-                            dumped(text), piece.text, logprobs(choice, piece.text), dumped(finish)),
-                "") +
-         "\n\n";
+  return "data: " + object(choices, "", false) + "\n\n";
 }
 
 std::string CompletionAnswer::whole() const {
@@ -150,16 +182,15 @@ std::string CompletionAnswer::whole() const {
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     Choice choice = choices_[i];
     const std::string text = request_.echo ? prompt(i).text + choice.text : choice.text;
-    all +=
-        fmt::format(R"({}{{"text":{},"index":{},"logprobs":{},"finish_reason":{}}})",
-                    i == 0 ? "" : ",", dumped(text), i, logprobs(choice, i), dumped(choice.finish));
+    if (i > 0) all += ',';
+    all += shown(choice, i, text, true);
   }
-  return object(all, ",\"usage\":" + usage());
+  return object(all, ",\"usage\":" + usage(), true);
 }
 
 std::string CompletionAnswer::end() const {
   std::string events;
-  if (request_.usage) events = "data: " + object("", ",\"usage\":" + usage()) + "\n\n";
+  if (request_.usage) events = "data: " + object("", ",\"usage\":" + usage(), false) + "\n\n";
   return events + "data: [DONE]\n\n";
 }
 

@@ -37,8 +37,11 @@ class CompletionAnswer {
   };
   const CompletionRequest::Prompt& prompt(std::size_t index) const;
   std::string logprobs(Choice& choice, std::size_t index) const;
+  std::string chat_logprobs(Choice& choice) const;
+  /// JSON of `text`, all that was written or the next of it, and what belongs to it.
+  std::string shown(Choice& choice, std::size_t index, const std::string& text, bool whole) const;
   std::string usage() const;
-  std::string object(const std::string& choices, const std::string& more) const;
+  std::string object(const std::string& choices, const std::string& more, bool whole) const;
 
   const CompletionRequest& request_;
   const Tokenizer& tokenizer_;

@@ -151,16 +151,18 @@ class HttpServer {
     server_.Post("/tokenize", [this](const auto& request, auto& response) {
       response.set_content(tokenize_answer(request.body, tokenizer_), kJson);
     });
-    server_.Post("/v1/completions",
-                 [this](const auto& request, auto& response) { complete(request.body, response); });
-    server_.Post("/v1/chat/completions", [](const auto&, auto&) {
-      throw ApiError(501, "templates of chats are not there yet: use /v1/completions");
+    server_.Post("/v1/completions", [this](const auto& request, auto& response) {
+      complete(parse_completion(request.body, tokenizer_, limits_), response);
+    });
+    server_.Post("/v1/chat/completions", [this](const auto& request, auto& response) {
+      if (!options_.chat)
+        throw ApiError(501, "the model has no chat template: --template FILE names one");
+      complete(parse_chat(request.body, options_.chat, tokenizer_, limits_), response);
     });
   }
 
-  void complete(const std::string& body, httplib::Response& response) {
-    auto out = std::make_shared<Outgoing>(parse_completion(body, tokenizer_, limits_), tokenizer_,
-                                          options_.name);
+  void complete(CompletionRequest wanted_texts, httplib::Response& response) {
+    auto out = std::make_shared<Outgoing>(std::move(wanted_texts), tokenizer_, options_.name);
     std::vector<Generation> wanted = out->request.generations();
     for (Generation& one : wanted) {
       const std::int64_t left = limits_.context - std::ssize(one.prompt);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "karat/generate.h"
+#include "load/characters.h"
 #include "task/text.h"
 
 namespace karat {

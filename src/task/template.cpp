@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "karat/error.h"
+#include "load/characters.h"
 #include "task/text.h"
 
 namespace karat {

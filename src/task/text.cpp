@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "evaluate/documents.h"
+#include "load/characters.h"
 
 namespace karat {
 namespace {
@@ -76,25 +77,6 @@ std::string_view without_space(std::string_view text) {
     text.remove_prefix(space);
   }
   return without_trailing_space(text);
-}
-
-std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  for (std::size_t found; (found = text.find(from)) != text.npos;) {
-    out.append(text.substr(0, found)).append(to);
-    text.remove_prefix(found + from.size());
-  }
-  return out.append(text);
-}
-
-std::string capitalized(std::string_view text) {
-  return mapped(text, [](utf8proc_int32_t c, bool first) {
-    return first ? utf8proc_totitle(c) : utf8proc_tolower(c);
-  });
-}
-
-std::string lower_case(std::string_view text) {
-  return mapped(text, [](utf8proc_int32_t c, bool) { return utf8proc_tolower(c); });
 }
 
 std::string lower_first(std::string_view text) {

@@ -12,10 +12,6 @@ std::int64_t code_points(std::string_view text);
 /// `text` without Python's white space (Unicode's included) at its end, or at both ends.
 std::string_view without_trailing_space(std::string_view text);
 std::string_view without_space(std::string_view text);
-std::string replaced(std::string_view text, std::string_view from, std::string_view to);
-/// str.capitalize(): the first character in title case, the others in lower case.
-std::string capitalized(std::string_view text);
-std::string lower_case(std::string_view text);
 /// The first code point alone in lower case.
 std::string lower_first(std::string_view text);
 /// `text` without its last code point.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "karat/error.h"
+#include "load/characters.h"
 #include "load/testing.h"
 #include "task/pattern.h"
 #include "task/template.h"

@@ -8,10 +8,13 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "cli/common.h"
 #include "cli/run/runtime.h"
 #include "cli/warnings.h"
+#include "core/file.h"
+#include "karat/chat.h"
 #include "karat/error.h"
 #include "karat/serve.h"
 
@@ -21,7 +24,7 @@ namespace {
 volatile std::sig_atomic_t terminated = 0;
 
 struct ServeChoice {
-  std::string model, key_file;
+  std::string model, key_file, template_file;
   RuntimeChoice runtime;
   ServeOptions options;
 };
@@ -36,6 +39,17 @@ std::string key_of(const std::string& path) {
   return key;
 }
 
+/// What makes prompts of conversations: a template from a file, or the model's own, if it has one.
+decltype(ServeOptions::chat) chat_of(const std::string& file, const std::filesystem::path& model) {
+  const std::optional<ChatTemplate> found = file.empty()
+                                                ? ChatTemplate::of_model(model)
+                                                : ChatTemplate::for_model(model, read_text(file));
+  if (!found) return {};
+  return [chat = *found](const std::string& messages, const std::string& tools) {
+    return chat.render({.messages = messages, .tools = tools});
+  };
+}
+
 void serve_model(ServeChoice& choice) {
   const Runtime::Scope scope(choice.runtime.runtime());
   ServeOptions& options = choice.options;
@@ -44,6 +58,7 @@ void serve_model(ServeChoice& choice) {
   const LanguageModel model = LanguageModel::open(choice.model);
   tell(model.architecture().warnings);
   const Tokenizer tokenizer = Tokenizer::open(model.folder());
+  options.chat = chat_of(choice.template_file, model.folder());
   const auto path = std::filesystem::weakly_canonical(choice.model);
   if (options.name.empty()) options.name = path.filename().string();
   std::signal(SIGTERM, [](int) { terminated = 1; });
@@ -61,7 +76,8 @@ Action serve_verb(CLI::App& app) {
   app.description(
       "Answers requests for texts over HTTP\n\n"
       "MODEL is a Hugging Face folder, one that karat quantize wrote, or a GGUF file. Paths are\n"
-      "OpenAI's: /v1/completions and /v1/models, and besides /tokenize, /health and /metrics.\n"
+      "OpenAI's: /v1/completions, /v1/chat/completions and /v1/models, and besides /tokenize,\n"
+      "/health and /metrics. Conversations need a chat template, the model's or --template FILE.\n"
       "The address is printed once requests are taken. SIGTERM or Ctrl-C finishes what runs.\n\n"
       "  karat serve models/karat-tiny --port 8080");
   auto choice = std::make_shared<ServeChoice>();
@@ -76,6 +92,8 @@ Action serve_verb(CLI::App& app) {
   app.add_option("--name", options.name, "The model's name in answers; else that of MODEL");
   app.add_option("--api-key-file", choice->key_file,
                  "File whose first line requests must bear as Authorization: Bearer");
+  app.add_option("--template", choice->template_file,
+                 "File with a chat template (Jinja), in the place of the model's own");
   app.add_option("--parallel", options.parallel, "Texts that are written at a time")
       ->check(count(1))
       ->capture_default_str();

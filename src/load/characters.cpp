@@ -1,9 +1,9 @@
+#include "load/characters.h"
+
 #include <utf8proc.h>
 
 #include <algorithm>
 #include <cstdint>
-
-#include "chat/characters.h"
 
 namespace karat {
 namespace {

@@ -1,4 +1,4 @@
-// Texts as Python has them: sequences of code points.
+// Texts as Python has them, sequences of code points: what templates of chats and tasks do to them.
 #pragma once
 
 #include <cstdint>
