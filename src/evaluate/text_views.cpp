@@ -155,8 +155,10 @@ std::string to_json(const TextEvaluation& result) {
 
 std::string to_text(const TextEvaluation& result) {
   std::string text;
-  for (const Evaluation& evaluation : result.evaluations)
-    text += (text.empty() ? "" : "\n") + text_of(evaluation);
+  for (const Evaluation& evaluation : result.evaluations) {
+    if (!text.empty()) text += '\n';
+    text += text_of(evaluation);
+  }
   if (result.activations == "q8") text += "activations       q8\n";
   for (const auto& skipped : result.skipped)
     text += fmt::format("\nleft out          {}: {}\n", skipped.convention, skipped.reason);
