@@ -53,6 +53,16 @@ class TestCase(unittest.TestCase):
         self.assertIn(says, lines[0])
         self.assertEqual(sorted(self.folder.rglob("*")), before, "something was left behind")
 
+    def copy_model(self):
+        """A private copy of the bundled model that a test may damage."""
+        copy = self.folder / "model"
+        shutil.copytree(MODEL, copy)
+        return copy
+
+    def quantize_refused(self, model, says, *arguments, calib=CALIBRATION):
+        self.assert_refused("quantize", model, "--method", "gwq", "--calib", calib, "--out",
+                            self.folder / "out", *arguments, says=says)
+
     def quantize(self, name, method, *arguments):
         """Quantizes self.model into self.folder/name and returns the folder."""
         out = self.folder / name

@@ -2,8 +2,10 @@
 """Writes tests/fixtures/chat: templates in the style of public families, in our own words, and what Python's jinja2
 makes of them with the settings of transformers (trim_blocks, lstrip_blocks, its tojson and generation blocks).
 
-    /work/real/venv/bin/python tools/dump_chat.py                            write the fixtures
-    /work/real/venv/bin/python tools/dump_chat.py --compare FILE.jinja       print what jinja2 makes of a template
+    python3 tools/dump_chat.py                            write the fixtures
+    python3 tools/dump_chat.py --compare FILE.jinja       print what jinja2 makes of a template
+
+Needs transformers and jinja2.
 """
 import argparse
 import datetime

@@ -352,16 +352,18 @@ Expression TemplateParser::subscript(Expression object) {
 
 Expression TemplateParser::filtered(Expression value) {
   expect("|");
-  return [value, all = filters()](TemplateScope& scope) {
-    Datum out = value(scope);
-    for (const auto& [filter, given] : all) {
-      scope.state.step();
-      FilterCall call{std::move(out), given.of(scope), scope};
-      out = filter(call);
-      if (out.text()) scope.state.charge(out.text()->size());
-    }
-    return out;
-  };
+  return
+      [value, all = filters()](TemplateScope& scope) { return through(all, value(scope), scope); };
+}
+
+Datum TemplateParser::through(const Filters& all, Datum value, TemplateScope& scope) {
+  for (const auto& [filter, given] : all) {
+    scope.state.step();
+    FilterCall call{std::move(value), given.of(scope), scope};
+    value = filter(call);
+    if (value.text()) scope.state.charge(value.text()->size());
+  }
+  return value;
 }
 
 Expression TemplateParser::tested(Expression value) {

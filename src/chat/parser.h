@@ -64,6 +64,8 @@ class TemplateParser {
   Arguments arguments();
   using Filters = std::vector<std::pair<TemplateFilter, Arguments>>;
   Filters filters();
+  /// `value` through all of them.
+  static Datum through(const Filters& all, Datum value, TemplateScope& scope);
 
   // Statements. Each `…_block` begins behind its word.
   Statement body(const std::vector<std::string_view>& ends);

@@ -257,12 +257,7 @@ Statement TemplateParser::set_block() {
   ++at_;
   close(Kind::block_end);
   return [names, inner, all](TemplateScope& scope) {
-    Datum value{captured(inner, scope.state.inner(&scope))};
-    for (const auto& [filter, given] : all) {
-      FilterCall call{std::move(value), given.of(scope), scope};
-      value = filter(call);
-    }
-    assign(scope, names, std::move(value));
+    assign(scope, names, through(all, {captured(inner, scope.state.inner(&scope))}, scope));
     return Flow::next;
   };
 }
@@ -319,12 +314,7 @@ Statement TemplateParser::filter_block() {
   ++at_;
   close(Kind::block_end);
   return [all, inner](TemplateScope& scope) {
-    Datum value{captured(inner, scope.state.inner(&scope))};
-    for (const auto& [filter, given] : all) {
-      FilterCall call{std::move(value), given.of(scope), scope};
-      value = filter(call);
-    }
-    scope.state.write(shown(value));
+    scope.state.write(shown(through(all, {captured(inner, scope.state.inner(&scope))}, scope)));
     return Flow::next;
   };
 }

@@ -1,13 +1,13 @@
 #include "evaluate/documents.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/file.h"
 #include "core/text.h"
 #include "karat/error.h"
+#include "load/characters.h"
 #include "load/json.h"
 #include "load/model_files.h"
 
@@ -35,21 +35,6 @@ nlohmann::json read_json(const std::filesystem::path& model, const std::string& 
 }
 
 }  // namespace
-
-std::size_t python_space_at(std::string_view text) {
-  constexpr std::array<std::string_view, 19> kWide = {
-      // U+0085, 00A0, 1680, 2000 …
-      "\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81",
-      "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86",
-      "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8",
-      "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
-  const auto first = static_cast<unsigned char>(text.front());
-  if (first < 0x80)
-    return first == ' ' || (first >= 0x09 && first <= 0x0d) || (first >= 0x1c && first <= 0x1f);
-  for (const std::string_view space : kWide)
-    if (text.starts_with(space)) return space.size();
-  return 0;
-}
 
 std::vector<std::string_view> split_documents(std::string_view text) {
   std::vector<std::string_view> documents;

@@ -11,10 +11,6 @@
 
 namespace karat {
 
-/// Bytes of the white space that `text`, which is not empty, begins with, by Python's
-/// str.isspace(); 0: none.
-std::size_t python_space_at(std::string_view text);
-
 /// What <|endoftext|> separates, as it is; pieces of nothing but blanks are left out.
 std::vector<std::string_view> split_documents(std::string_view text);
 /// The documents that `text` lists, blank ones left out; else those that <|endoftext|> separates.

@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 namespace karat {
@@ -13,14 +14,6 @@ utf8proc_int32_t code_point(std::string_view character) {
   utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(character.data()),
                    static_cast<utf8proc_ssize_t>(character.size()), &code);
   return code;
-}
-
-bool is_space(std::string_view character) {
-  const auto code = code_point(character);
-  if (code >= 0x1c && code <= 0x1f) return true;
-  if ((code >= 9 && code <= 13) || code == 0x85) return true;
-  return code >= 0 &&
-         (utf8proc_category(code) == UTF8PROC_CATEGORY_ZS || code == 0x2028 || code == 0x2029);
 }
 
 bool is_letter(std::string_view character) {
@@ -41,6 +34,21 @@ std::string changed(std::string_view character, Change change) {
 
 }  // namespace
 
+std::size_t python_space_at(std::string_view text) {
+  constexpr std::array<std::string_view, 19> kWide = {
+      // U+0085, 00A0, 1680, 2000 …
+      "\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81",
+      "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86",
+      "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8",
+      "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
+  const auto first = static_cast<unsigned char>(text.front());
+  if (first < 0x80)
+    return first == ' ' || (first >= 0x09 && first <= 0x0d) || (first >= 0x1c && first <= 0x1f);
+  for (const std::string_view space : kWide)
+    if (text.starts_with(space)) return space.size();
+  return 0;
+}
+
 std::vector<std::string_view> characters(std::string_view text) {
   std::vector<std::string_view> out;
   while (!text.empty()) {
@@ -56,7 +64,7 @@ std::vector<std::string_view> characters(std::string_view text) {
 std::string_view stripped(std::string_view text, std::string_view any, bool left, bool right) {
   const auto all = characters(text), set = characters(any);
   const auto goes = [&](std::string_view one) {
-    return set.empty() ? is_space(one) : std::ranges::find(set, one) != set.end();
+    return set.empty() ? python_space_at(one) > 0 : std::ranges::find(set, one) != set.end();
   };
   std::size_t begin = 0, end = all.size();
   while (left && begin < end && goes(all[begin])) ++begin;

@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "load/characters.h"
 #include "load/tokenizer_json.h"
 #include "load/tokenizer_regex.h"
 #include "load/tokenizer_text.h"
@@ -72,7 +73,7 @@ Decode strip(const std::string& what, std::int64_t start, std::int64_t stop) {
 
 Decode replace(const std::string& what, const std::string& with) {
   return [what, with](Tokens& tokens) {
-    for (std::string& token : tokens) token = replace_all(token, what, with);
+    for (std::string& token : tokens) token = replaced(token, what, with);
   };
 }
 
@@ -100,7 +101,7 @@ Decode decode_metaspace(const JsonNode& node) {
                                                     : node.flag("add_prefix_space", true);
   return [mark, prepends](Tokens& tokens) {
     for (std::size_t i = 0; i < tokens.size(); ++i)
-      tokens[i] = replace_all(tokens[i], mark, i == 0 && prepends ? "" : " ");
+      tokens[i] = replaced(tokens[i], mark, i == 0 && prepends ? "" : " ");
   };
 }
 

@@ -1,6 +1,7 @@
 // The normalizers of tokenizer.json: text to text, before anything is split.
 #include <fmt/format.h>
 
+#include "load/characters.h"
 #include "load/tokenizer_json.h"
 #include "load/tokenizer_regex.h"
 #include "load/tokenizer_text.h"
@@ -28,7 +29,7 @@ Normalize replace_normalizer(const JsonNode& node) {
     };
   std::string what = pattern.text("String");
   if (what.empty()) pattern.reject("an empty string", "something to replace");
-  return [what, content](std::string text) { return replace_all(text, what, content); };
+  return [what, content](std::string text) { return replaced(text, what, content); };
 }
 
 Normalize read_prepend(const JsonNode& node) {

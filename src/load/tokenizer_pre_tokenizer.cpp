@@ -2,6 +2,7 @@
 // encoding never merges across. Each hands its pieces on as it finds them; nothing is collected.
 #include <fmt/format.h>
 
+#include "load/characters.h"
 #include "load/tokenizer_json.h"
 #include "load/tokenizer_regex.h"
 #include "load/tokenizer_text.h"
@@ -142,7 +143,7 @@ PreTokenize read_metaspace(const JsonNode& node) {
   if (mark.empty()) node.reject("an empty replacement", "one character");
   return [mark, prepend = read_prepend_scheme(node), cut = node.flag("split", true),
           find = find_text(mark)](Piece piece, const Emit& emit) {
-    std::string text = replace_all(piece.text, " ", mark);
+    std::string text = replaced(piece.text, " ", mark);
     const bool wanted = prepend == Prepend::always || (prepend == Prepend::first && piece.at_start);
     if (wanted && !text.starts_with(mark)) text.insert(0, mark);
     piece.text = text;

@@ -118,16 +118,6 @@ bool is_word(char32_t c) {
   return category == UTF8PROC_CATEGORY_PC || joiner || circled_letter;
 }
 
-std::string replace_all(std::string_view text, std::string_view what, std::string_view with) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t at; (at = text.find(what)) != text.npos; text.remove_prefix(at + what.size())) {
-    out.append(text.substr(0, at));
-    out.append(with);
-  }
-  return out.append(text);
-}
-
 // ASCII never changes, and no character before an ASCII one composes with it: only runs of other
 // characters, each with the ASCII character in front of it, go through the tables.
 std::string normalize(std::string_view text, NormalForm form) {

@@ -25,9 +25,6 @@ char32_t last_character(std::string_view text);
 bool is_space(char32_t c);  // Unicode White_Space
 bool is_word(char32_t c);   // \w of UTS #18: alphabetic, mark, digit, connector, joiner
 
-/// All occurrences of `what` (not empty) replaced.
-std::string replace_all(std::string_view text, std::string_view what, std::string_view with);
-
 enum class NormalForm { nfc, nfd, nfkc, nfkd };
 std::string normalize(std::string_view text, NormalForm form);  // text is valid UTF-8
 
